@@ -1,0 +1,29 @@
+//! The mesh's own nouns: what every other crate talks about.
+//!
+//! - Pure values: no I/O, clock, randomness or foreign format. Equal values mean equal things.
+//! - Names are checked once, where they enter, and are cheap to clone from then on.
+//! - Not here: how people write these things (`api`), what Envoy is told of them (`compile`),
+//!   how they are indexed (`snapshot`).
+
+mod diagnostic;
+mod key;
+mod labels;
+mod locality;
+mod protocol;
+mod proxy;
+mod service;
+mod shared;
+mod workload;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
+pub use key::{Hostname, Kind, Name, Namespace, ObjectKey, ServiceKey};
+pub use labels::Labels;
+pub use locality::Locality;
+pub use protocol::Protocol;
+pub use proxy::{Interception, NodeId, Proxy, ProxyKind, ProxyParseError};
+pub use service::{
+    Endpoint, EndpointAddress, Health, Registry, Resolution, Service, ServicePort, TargetPort,
+    TrafficDistribution, Visibility,
+};
+pub use shared::Shared;
+pub use workload::Workload;
