@@ -1,0 +1,29 @@
+//! The objects that people write: their types, how they are read, and what is checked.
+//!
+//! - `parse_documents` turns any bytes into objects and findings. It never panics, and one bad
+//!   document never hides its neighbours.
+//! - `validate` judges one object by itself.
+//! - Pure: no I/O, clock or randomness. Equal bytes give equal objects and findings.
+//! - Not here: how objects refer to each other (`snapshot`), what Envoy is told (`compile`).
+
+pub mod codes;
+pub mod istio;
+pub mod k8s;
+pub mod meta;
+
+mod de;
+mod object;
+mod parse;
+mod scalar;
+mod validate;
+mod yaml;
+
+pub use object::{Object, Spec};
+pub use parse::{parse_documents, parse_mesh_config};
+pub use scalar::{Bytes, Duration, IntOrString, Timestamp};
+pub use validate::validate;
+
+/// For `skip_serializing_if`: absent and default mean the same in these formats.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -1,0 +1,29 @@
+//! The name that somebody may have meant.
+
+/// The known name that is nearest to `name`, if one is near.
+pub(super) fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    let limit = (name.len() / 3).clamp(1, 4);
+    // Names of the protobuf form are accepted, but not what anybody should write.
+    let candidates = known.iter().filter(|known| !known.contains('_'));
+    let scored = candidates.map(|known| (distance(name, known), *known));
+    scored.filter(|(distance, _)| *distance <= limit).min().map(|(_, known)| known)
+}
+
+/// Edits from one text to the other; letters of another case count for nothing.
+fn distance(left: &str, right: &str) -> usize {
+    if left.len() > 64 || left.len().abs_diff(right.len()) > 4 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (index, byte) in left.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for (column, other) in right.bytes().enumerate() {
+            let same = byte.eq_ignore_ascii_case(&other);
+            let replaced = diagonal + usize::from(!same);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}

@@ -1,0 +1,69 @@
+//! What comes in, and what it touched.
+
+use std::collections::BTreeSet;
+
+use api::Object;
+use model::{Hostname, Namespace, ObjectKey, ServiceKey};
+
+/// One object appeared, changed or went away.
+#[derive(Clone, Debug)]
+pub enum Change {
+    Put(Object),
+    Delete(ObjectKey),
+}
+
+impl Change {
+    pub fn key(&self) -> &ObjectKey {
+        match self {
+            Self::Put(object) => &object.key,
+            Self::Delete(key) => key,
+        }
+    }
+}
+
+/// One thing that a reader of a snapshot can depend on.
+///
+/// Sets (`PublicServices` …) change when a member comes, goes or changes what it is indexed by;
+/// single things change with their content.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReadKey {
+    Mesh,
+    /// The services that every namespace sees.
+    PublicServices,
+    /// The services that are shown to some namespaces, this one among them.
+    ServicesFor(Namespace),
+    Service(ServiceKey),
+    /// Which namespaces define this host.
+    Hostname(Hostname),
+    Endpoints(ServiceKey),
+    /// The services and workloads at an address.
+    Address(std::net::IpAddr),
+    /// The VirtualServices that every namespace sees, by what they bind to.
+    PublicVirtualServices,
+    VirtualServicesFor(Namespace),
+    /// The content of one VirtualService, its delegates merged.
+    VirtualService(ObjectKey),
+    /// The DestinationRules that can apply to a host.
+    DestinationRules(Hostname),
+    /// The Sidecars of a namespace.
+    Sidecars(Namespace),
+    Gateways,
+}
+
+/// The keys that one batch of changes touched, and the objects that caused it.
+#[derive(Clone, Debug, Default)]
+pub struct ChangeSet {
+    pub keys: BTreeSet<ReadKey>,
+    pub causes: BTreeSet<ObjectKey>,
+}
+
+impl ChangeSet {
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether nothing but endpoints changed: such a batch takes the short lane.
+    pub fn only_endpoints(&self) -> bool {
+        self.keys.iter().all(|key| matches!(key, ReadKey::Endpoints(_)))
+    }
+}

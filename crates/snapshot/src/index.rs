@@ -1,0 +1,123 @@
+//! The writer's side: objects in, a new [`Snapshot`] and the keys that changed out.
+//!
+//! A batch is applied in two steps: first every object is filed and what it may affect is marked,
+//! then each marked thing is derived once. A thing that comes out equal changes nothing.
+//!
+//! - Not here: how one object is converted (the modules below), batching and threads (`store`).
+
+mod addresses;
+mod apply;
+mod delegates;
+mod derive;
+mod endpoints;
+mod records;
+mod rules;
+mod selectors;
+mod services;
+mod workloads;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use api::{Object, istio::mesh_config::MeshConfig};
+use model::{Hostname, Locality, ObjectKey, Service, ServiceKey, Shared, Workload};
+
+use crate::{Change, ChangeSet, Features, Mesh, Snapshot, index::selectors::Selectors};
+
+/// The objects, and everything that is kept to derive services and rules from them quickly.
+/// Cloning it gives an independent copy: what a dry run works on.
+#[derive(Clone, Debug)]
+pub struct Index {
+    features: Features,
+    domain: Arc<str>,
+    /// Used when no object gives a `MeshConfig`.
+    base_mesh: Arc<MeshConfig>,
+    objects: BTreeMap<ObjectKey, Object>,
+    view: Snapshot,
+    /// What each Service or ServiceEntry defines.
+    definitions: HashMap<ServiceKey, BTreeMap<ObjectKey, Arc<Service>>>,
+    defined_by: HashMap<ObjectKey, Vec<ServiceKey>>,
+    /// The EndpointSlices and Endpoints of a service, by its Kubernetes name.
+    listings: HashMap<(Arc<str>, Arc<str>), BTreeSet<ObjectKey>>,
+    workloads: HashMap<ObjectKey, Shared<Workload>>,
+    workloads_at: HashMap<IpAddr, BTreeSet<ObjectKey>>,
+    selectors: Selectors<ServiceKey, ObjectKey>,
+    nodes: HashMap<Arc<str>, Locality>,
+    pods_on: HashMap<Arc<str>, BTreeSet<ObjectKey>>,
+    services_at: HashMap<IpAddr, BTreeSet<ServiceKey>>,
+    /// The host that each DestinationRule is filed under.
+    rule_host: HashMap<ObjectKey, Hostname>,
+    /// Roots by the delegates that they name.
+    delegated_by: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+}
+
+/// What a batch has touched so far.
+#[derive(Debug, Default)]
+struct Marks {
+    mesh: bool,
+    services: HashSet<ServiceKey>,
+    endpoints: HashSet<ServiceKey>,
+    addresses: HashSet<IpAddr>,
+    virtual_services: BTreeSet<ObjectKey>,
+    destination_rules: BTreeSet<ObjectKey>,
+    sidecars: BTreeSet<model::Namespace>,
+    gateways: bool,
+    changes: ChangeSet,
+}
+
+impl Index {
+    /// An empty mesh. `mesh` holds where no object of kind `MeshConfig` does; `domain` is the
+    /// suffix of Kubernetes names.
+    pub fn new(mesh: Arc<MeshConfig>, features: Features, domain: &str) -> Self {
+        let settings = Mesh::new(mesh.clone(), features.clone(), domain);
+        Self {
+            features,
+            domain: domain.into(),
+            base_mesh: mesh,
+            objects: BTreeMap::new(),
+            view: Snapshot::empty(share_mesh(settings)),
+            definitions: HashMap::new(),
+            defined_by: HashMap::new(),
+            listings: HashMap::new(),
+            workloads: HashMap::new(),
+            workloads_at: HashMap::new(),
+            selectors: Selectors::default(),
+            nodes: HashMap::new(),
+            pods_on: HashMap::new(),
+            services_at: HashMap::new(),
+            rule_host: HashMap::new(),
+            delegated_by: HashMap::new(),
+        }
+    }
+
+    /// Applies a batch. The revision grows by one if anything that can be read changed.
+    pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> ChangeSet {
+        let mut marks = Marks::default();
+        for change in changes {
+            self.file(change, &mut marks);
+        }
+        self.derive(&mut marks);
+        if !marks.changes.is_empty() {
+            self.view.revision += 1;
+        }
+        marks.changes
+    }
+
+    /// The mesh as it is now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::new(self.view.clone())
+    }
+
+    pub fn objects(&self) -> &BTreeMap<ObjectKey, Object> {
+        &self.objects
+    }
+}
+
+/// `Mesh` has no `Hash`: its text form stands for all of it.
+fn share_mesh(mesh: Mesh) -> Shared<Mesh> {
+    let hash = xxhash_rust::xxh3::xxh3_128(format!("{mesh:?}").as_bytes());
+    Shared::with_hash(mesh, hash)
+}

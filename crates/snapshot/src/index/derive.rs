@@ -1,0 +1,348 @@
+//! Deriving what a batch has marked: services, their endpoints, and what is at an address.
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use api::{Spec, istio::mesh_config::MeshConfig};
+use model::{
+    Endpoint, EndpointAddress, Kind, Namespace, ObjectKey, Registry, Service, ServiceKey, Shared,
+    Visibility,
+};
+use rpds::RedBlackTreeSetSync;
+
+use super::{
+    Index, Marks,
+    addresses::{allocate, wants_address},
+    endpoints::{
+        convert_endpoints, convert_entry_endpoint, convert_inline, convert_selected_pod,
+        convert_slice,
+    },
+    services::merge_definitions,
+    share_mesh,
+};
+use crate::{Mesh, ReadKey, view::{AddressRecord, ServiceOrder}};
+
+impl Index {
+    pub(super) fn derive(&mut self, marks: &mut Marks) {
+        if marks.mesh {
+            self.derive_mesh(marks);
+        }
+        self.derive_services(marks);
+        self.derive_endpoints(marks);
+        self.derive_addresses(marks);
+        self.derive_virtual_services(marks);
+        self.derive_destination_rules(marks);
+        self.derive_sidecars(marks);
+        self.derive_gateways(marks);
+    }
+
+    /// Mesh settings decide defaults of every object, so all are filed again.
+    fn derive_mesh(&mut self, marks: &mut Marks) {
+        let config = self.objects.values().find_map(|object| match &object.spec {
+            Spec::MeshConfig(config) => Some(config.clone()),
+            _ => None,
+        });
+        let config: Arc<MeshConfig> = config.unwrap_or_else(|| self.base_mesh.clone());
+        let mesh = share_mesh(Mesh::new(config, self.features.clone(), &self.domain));
+        if mesh == self.view.mesh {
+            return;
+        }
+        self.view.mesh = mesh;
+        marks.changes.keys.insert(ReadKey::Mesh);
+        let keys: Vec<ObjectKey> = self.objects.keys().cloned().collect();
+        for key in keys {
+            match key.kind {
+                Kind::Service | Kind::ServiceEntry => {
+                    let object = self.objects.get(&key).cloned();
+                    self.define(&key, object.as_ref(), marks);
+                }
+                Kind::VirtualService => {
+                    marks.virtual_services.insert(key);
+                }
+                Kind::DestinationRule => {
+                    marks.destination_rules.insert(key);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn derive_services(&mut self, marks: &mut Marks) {
+        let mut marked: BTreeSet<ServiceKey> = marks.services.drain().collect();
+        if marked.iter().any(|key| self.wants_address_now_or_before(key)) {
+            marked.extend(self.reallocate());
+        }
+        let allocated = self.allocation(&marked);
+        for (key, addresses) in marked.into_iter().zip(allocated) {
+            let definitions = self.definitions.get(&key);
+            let merged = definitions
+                .and_then(|all| merge_definitions(all.values().map(Arc::as_ref)))
+                .map(|service| Service { allocated: addresses, ..service })
+                .map(Shared::new);
+            let old = self.view.services.get(&key).cloned();
+            marks.endpoints.insert(key.clone());
+            if old == merged {
+                continue;
+            }
+            let selector = merged
+                .as_ref()
+                .map(|it| (it.namespace().clone(), it.selector.clone()));
+            self.selectors.set_selector(&key, selector);
+            self.replace_service(&key, old, merged, marks);
+        }
+    }
+
+    fn wants_address_now_or_before(&self, key: &ServiceKey) -> bool {
+        let now = self.definitions.get(key).into_iter().flat_map(|all| all.values());
+        now.map(Arc::as_ref).any(wants_address)
+            || self.view.services.get(key).is_some_and(|service| wants_address(service))
+    }
+
+    /// The services whose allocated address is not what it was.
+    fn reallocate(&self) -> Vec<ServiceKey> {
+        let mut wanting: Vec<&ServiceKey> = self.wanting().collect();
+        wanting.sort_unstable();
+        let allocated = allocate(wanting.into_iter());
+        let differs = |(key, addresses): (&&ServiceKey, &[IpAddr; 2])| {
+            let old = self.view.services.get(*key);
+            old.is_some_and(|service| *service.allocated != addresses[..]).then(|| (*key).clone())
+        };
+        allocated.iter().filter_map(differs).collect()
+    }
+
+    fn wanting(&self) -> impl Iterator<Item = &ServiceKey> {
+        let all = self.definitions.iter();
+        all.flat_map(|(key, all)| all.values().filter(|it| wants_address(it)).map(move |_| key))
+    }
+
+    fn allocation(&self, marked: &BTreeSet<ServiceKey>) -> Vec<Arc<[IpAddr]>> {
+        let wants = |key: &ServiceKey| {
+            self.definitions.get(key).is_some_and(|all| all.values().any(|it| wants_address(it)))
+        };
+        if !marked.iter().any(wants) {
+            return vec![Arc::from([]); marked.len()];
+        }
+        let mut wanting: Vec<&ServiceKey> = self.wanting().collect();
+        wanting.sort_unstable();
+        let allocated = allocate(wanting.into_iter());
+        marked
+            .iter()
+            .map(|key| allocated.get(key).map_or_else(|| Arc::from([]), |it| Arc::from(&it[..])))
+            .collect()
+    }
+
+    fn replace_service(
+        &mut self,
+        key: &ServiceKey,
+        old: Option<Shared<Service>>,
+        new: Option<Shared<Service>>,
+        marks: &mut Marks,
+    ) {
+        let keys = &mut marks.changes.keys;
+        keys.insert(ReadKey::Service(key.clone()));
+        if old.is_none() || new.is_none() {
+            keys.insert(ReadKey::Hostname(key.hostname.clone()));
+        }
+        if let Some(old) = &old {
+            self.set_visible(old, false);
+            keys.extend(visibility_keys(old));
+        }
+        match new {
+            Some(new) => {
+                self.set_visible(&new, true);
+                keys.extend(visibility_keys(&new));
+                self.view.services.insert_mut(key.clone(), new);
+            }
+            None => {
+                self.view.services.remove_mut(key);
+            }
+        }
+        let named = self.view.hostnames.get(&key.hostname);
+        let mut named: BTreeSet<ServiceKey> =
+            named.into_iter().flat_map(|keys| keys.iter().cloned()).collect();
+        match self.view.services.contains_key(key) {
+            true => named.insert(key.clone()),
+            false => named.remove(key),
+        };
+        match named.is_empty() {
+            true => self.view.hostnames.remove_mut(&key.hostname),
+            false => {
+                self.view.hostnames.insert_mut(key.hostname.clone(), named.into_iter().collect());
+                true
+            }
+        };
+    }
+
+    fn set_visible(&mut self, service: &Service, present: bool) {
+        let order = ServiceOrder {
+            created: service.created,
+            name: service.name.clone(),
+            key: service.key.clone(),
+        };
+        match &service.visibility {
+            Visibility::Public => toggle(&mut self.view.public_services, order, present),
+            Visibility::Namespaces(namespaces) => {
+                for namespace in namespaces.iter() {
+                    let set = self.view.services_for.get(namespace);
+                    let mut set = set.cloned().unwrap_or_else(RedBlackTreeSetSync::new_sync);
+                    toggle(&mut set, order.clone(), present);
+                    self.view.services_for.insert_mut(namespace.clone(), set);
+                }
+            }
+        }
+    }
+
+    fn derive_endpoints(&mut self, marks: &mut Marks) {
+        let marked: BTreeSet<ServiceKey> = marks.endpoints.drain().collect();
+        for key in marked {
+            let mut found = self.find_endpoints(&key);
+            found.sort_unstable();
+            found.dedup();
+            let new = (!found.is_empty()).then(|| Shared::new(found));
+            let old = self.view.endpoints.get(&key).cloned();
+            if old == new {
+                continue;
+            }
+            marks.changes.keys.insert(ReadKey::Endpoints(key.clone()));
+            self.move_addresses(&key, old.as_deref(), new.as_deref(), marks);
+            match new {
+                Some(new) => self.view.endpoints.insert_mut(key, new),
+                None => {
+                    self.view.endpoints.remove_mut(&key);
+                }
+            }
+        }
+    }
+
+    fn find_endpoints(&self, key: &ServiceKey) -> Vec<Endpoint> {
+        let Some(service) = self.view.services.get(key) else { return Vec::new() };
+        let mut found = Vec::new();
+        if service.registry == Registry::Kubernetes {
+            self.find_listed(service, &mut found);
+        } else {
+            let definitions = self.definitions.get(key).into_iter().flat_map(|it| it.values());
+            for definition in definitions {
+                if let Some(Spec::ServiceEntry(entry)) =
+                    self.objects.get(&definition.origin).map(|object| &object.spec)
+                    && entry.workload_selector.is_none()
+                {
+                    found.extend(convert_inline(definition, &definition.origin, &entry.endpoints));
+                }
+            }
+        }
+        for workload in self.selectors.selected(key) {
+            self.find_selected(service, &workload, &mut found);
+        }
+        found
+    }
+
+    fn find_listed(&self, service: &Service, found: &mut Vec<Endpoint>) {
+        let place = (service.namespace().as_str().into(), service.name.as_str().into());
+        let listings = self.listings.get(&place).into_iter().flatten();
+        let workload = |ip: IpAddr| self.workload_at(ip).map(|shared| &**shared);
+        let (mut slices, mut objects) = (Vec::new(), Vec::new());
+        for object in listings.filter_map(|key| self.objects.get(key)) {
+            match &object.spec {
+                Spec::EndpointSlice(slice) => slices.push(slice),
+                Spec::Endpoints(endpoints) => objects.push(endpoints),
+                _ => {}
+            }
+        }
+        // Kubernetes mirrors Endpoints into slices; both would say everything twice.
+        if slices.is_empty() {
+            found.extend(objects.iter().flat_map(|it| convert_endpoints(service, it, workload)));
+        }
+        found.extend(slices.iter().flat_map(|slice| convert_slice(service, slice, workload)));
+    }
+
+    fn find_selected(&self, service: &Service, key: &ObjectKey, found: &mut Vec<Endpoint>) {
+        match self.objects.get(key).map(|object| (&object.meta, &object.spec)) {
+            Some((meta, Spec::WorkloadEntry(entry))) => {
+                let labels: std::collections::BTreeMap<_, _> =
+                    meta.labels.iter().chain(&entry.labels).collect();
+                let labels = labels.into_iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+                let name = key.name.as_str();
+                found.extend(convert_entry_endpoint(service, entry, name, &key.namespace, labels));
+            }
+            // Kubernetes itself lists the pods of its Services.
+            Some((_, Spec::Pod(_))) if service.registry == Registry::External => {
+                if let Some(workload) = self.workloads.get(key) {
+                    found.extend(convert_selected_pod(service, workload));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn move_addresses(
+        &mut self,
+        key: &ServiceKey,
+        old: Option<&Vec<Endpoint>>,
+        new: Option<&Vec<Endpoint>>,
+        marks: &mut Marks,
+    ) {
+        let old: BTreeSet<IpAddr> = ips(old);
+        let new: BTreeSet<IpAddr> = ips(new);
+        for gone in old.difference(&new) {
+            if let Some(keys) = self.services_at.get_mut(gone) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.services_at.remove(gone);
+                }
+            }
+            marks.addresses.insert(*gone);
+        }
+        for come in new.difference(&old) {
+            self.services_at.entry(*come).or_default().insert(key.clone());
+            marks.addresses.insert(*come);
+        }
+    }
+
+    fn derive_addresses(&mut self, marks: &mut Marks) {
+        for address in marks.addresses.drain() {
+            let services = self.services_at.get(&address);
+            let record = AddressRecord {
+                services: services.into_iter().flatten().cloned().collect(),
+                workload: self.workload_at(address).cloned(),
+            };
+            let old = self.view.addresses.get(&address);
+            if old.map_or(record == AddressRecord::default(), |old| **old == record) {
+                continue;
+            }
+            marks.changes.keys.insert(ReadKey::Address(address));
+            match record == AddressRecord::default() {
+                true => {
+                    self.view.addresses.remove_mut(&address);
+                }
+                false => self.view.addresses.insert_mut(address, Arc::new(record)),
+            }
+        }
+    }
+}
+
+fn ips(endpoints: Option<&Vec<Endpoint>>) -> BTreeSet<IpAddr> {
+    let endpoints = endpoints.into_iter().flatten();
+    endpoints
+        .filter_map(|endpoint| match &endpoint.address {
+            EndpointAddress::Ip(ip) => Some(*ip),
+            EndpointAddress::Dns(_) | EndpointAddress::Unix(_) => None,
+        })
+        .collect()
+}
+
+fn visibility_keys(service: &Service) -> Vec<ReadKey> {
+    match &service.visibility {
+        Visibility::Public => vec![ReadKey::PublicServices],
+        Visibility::Namespaces(namespaces) => {
+            namespaces.iter().map(|it: &Namespace| ReadKey::ServicesFor(it.clone())).collect()
+        }
+    }
+}
+
+pub(super) fn toggle<T: Ord>(set: &mut RedBlackTreeSetSync<T>, item: T, present: bool) {
+    match present {
+        true => set.insert_mut(item),
+        false => {
+            set.remove_mut(&item);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Kubernetes Services and ServiceEntries → services of the mesh.
+
+use std::sync::Arc;
+
+use api::{
+    IntOrString,
+    istio::service_entry::{Location, Resolution as EntryResolution, ServiceEntry},
+    k8s::service::{Service as KubernetesService, ServicePort as KubernetesPort},
+    meta::ObjectMeta,
+};
+use model::{
+    Hostname, Namespace, ObjectKey, Protocol, Registry, Resolution, Service, ServiceKey,
+    ServicePort, TargetPort, TrafficDistribution, Visibility,
+};
+
+use crate::{Mesh, hosts::resolve_short_name};
+
+/// Seconds since the epoch; 0 when the object does not say.
+pub(super) fn created(meta: &ObjectMeta) -> i64 {
+    meta.creation_timestamp.map_or(0, |time| time.0)
+}
+
+/// Converts a Kubernetes Service.
+pub(super) fn convert_kubernetes_service(
+    key: &ObjectKey,
+    meta: &ObjectMeta,
+    service: &KubernetesService,
+    mesh: &Mesh,
+) -> Service {
+    let spec = &service.spec;
+    let namespace = &key.namespace;
+    let hostname = resolve_short_name(key.name.as_str(), namespace, &mesh.domain);
+    let external = spec.type_ == "ExternalName" && !spec.external_name.is_empty();
+    let cluster_ips: Vec<&String> = match spec.cluster_ips.is_empty() {
+        true => std::iter::once(&spec.cluster_ip).collect(),
+        false => spec.cluster_ips.iter().collect(),
+    };
+    let addresses: Vec<Arc<str>> = cluster_ips
+        .into_iter()
+        .filter(|ip| !ip.is_empty() && *ip != "None")
+        .map(|ip| ip.as_str().into())
+        .collect();
+    let resolution = match (external, addresses.is_empty()) {
+        (true, _) => Resolution::Alias,
+        (false, true) => Resolution::Passthrough,
+        (false, false) => Resolution::ClientSide,
+    };
+    Service {
+        key: ServiceKey { hostname, namespace: namespace.clone() },
+        registry: Registry::Kubernetes,
+        origin: key.clone(),
+        name: key.name.clone(),
+        created: created(meta),
+        ports: spec.ports.iter().filter_map(convert_kubernetes_port).collect(),
+        resolution,
+        mesh_external: external,
+        addresses: addresses.into(),
+        allocated: Arc::from([]),
+        visibility: annotation_visibility(meta, namespace, mesh),
+        selector: spec.selector.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
+        labels: meta.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
+        subject_alt_names: Arc::from([]),
+        node_local: spec.internal_traffic_policy == "Local",
+        traffic_distribution: traffic_distribution(meta, &spec.traffic_distribution),
+        alias_of: external.then(|| Hostname::new(&spec.external_name)),
+        publish_not_ready: spec.publish_not_ready_addresses,
+    }
+}
+
+fn annotation_visibility(meta: &ObjectMeta, namespace: &Namespace, mesh: &Mesh) -> Visibility {
+    let written: Vec<String> = meta
+        .annotations
+        .get("networking.istio.io/exportTo")
+        .map(|text| text.split(',').map(|part| part.trim().to_owned()).collect())
+        .unwrap_or_default();
+    mesh.visibility(&written, &mesh.default_service_visibility, namespace)
+}
+
+fn traffic_distribution(meta: &ObjectMeta, field: &str) -> TrafficDistribution {
+    let annotation = meta.annotations.get("networking.istio.io/traffic-distribution");
+    match annotation.map_or(field, String::as_str) {
+        "PreferClose" => TrafficDistribution::PreferClose,
+        "PreferSameZone" => TrafficDistribution::PreferSameZone,
+        "PreferSameNode" => TrafficDistribution::PreferSameNode,
+        _ => TrafficDistribution::Any,
+    }
+}
+
+fn convert_kubernetes_port(port: &KubernetesPort) -> Option<ServicePort> {
+    let number = u16::try_from(port.port).ok().filter(|number| *number > 0)?;
+    let target = match &port.target_port {
+        Some(IntOrString::String(name)) => match name.parse() {
+            Ok(number) => TargetPort::Number(number),
+            Err(_) => TargetPort::Named(name.as_str().into()),
+        },
+        Some(IntOrString::Int(target)) if *target != 0 => {
+            TargetPort::Number(u16::try_from(*target).ok()?)
+        }
+        Some(IntOrString::Int(_)) | None => TargetPort::Number(number),
+    };
+    Some(ServicePort {
+        name: port.name.as_str().into(),
+        number,
+        protocol: kubernetes_protocol(number, port),
+        target,
+    })
+}
+
+/// `appProtocol` first, then the port's name, then well-known numbers.
+fn kubernetes_protocol(number: u16, port: &KubernetesPort) -> Protocol {
+    if port.protocol.eq_ignore_ascii_case("udp") {
+        return Protocol::Udp;
+    }
+    if !port.app_protocol.is_empty() {
+        match port.app_protocol.as_str() {
+            "kubernetes.io/h2c" => return Protocol::Http2,
+            "kubernetes.io/ws" => return Protocol::Http,
+            "kubernetes.io/wss" => return Protocol::Https,
+            other => match Protocol::parse_port_name(other) {
+                Protocol::Unsupported => {}
+                known => return known,
+            },
+        }
+    }
+    match (Protocol::parse_port_name(&port.name), number) {
+        (Protocol::Unsupported, 25 | 53 | 3306 | 27017) if port.name.is_empty() => Protocol::Tcp,
+        (protocol, _) => protocol,
+    }
+}
+
+/// Converts a ServiceEntry: one service per host.
+pub(super) fn convert_service_entry(
+    key: &ObjectKey,
+    meta: &ObjectMeta,
+    entry: &ServiceEntry,
+    mesh: &Mesh,
+) -> Vec<Service> {
+    let resolution = match entry.resolution {
+        EntryResolution::None => Resolution::Passthrough,
+        EntryResolution::Static => Resolution::ClientSide,
+        EntryResolution::Dns => Resolution::Dns,
+        EntryResolution::DnsRoundRobin => Resolution::DnsRoundRobin,
+        EntryResolution::DynamicDns => Resolution::DynamicDns,
+    };
+    let ports: Arc<[ServicePort]> = entry.ports.iter().filter_map(convert_entry_port).collect();
+    let addresses: Arc<[Arc<str>]> = entry
+        .addresses
+        .iter()
+        .map(|address| address.strip_suffix("/32").unwrap_or(address).into())
+        .collect();
+    let selector = entry.workload_selector.as_ref();
+    entry
+        .hosts
+        .iter()
+        .map(|host| Service {
+            key: ServiceKey { hostname: Hostname::new(host), namespace: key.namespace.clone() },
+            registry: Registry::External,
+            origin: key.clone(),
+            name: host.as_str().into(),
+            created: created(meta),
+            ports: ports.clone(),
+            resolution,
+            mesh_external: entry.location == Location::MeshExternal,
+            addresses: addresses.clone(),
+            allocated: Arc::from([]),
+            visibility: mesh.visibility(
+                &entry.export_to,
+                &mesh.default_service_visibility,
+                &key.namespace,
+            ),
+            selector: selector
+                .map(|it| it.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect())
+                .unwrap_or_default(),
+            labels: meta.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
+            subject_alt_names: entry.subject_alt_names.iter().map(|san| san.as_str().into()).collect(),
+            node_local: false,
+            traffic_distribution: traffic_distribution(meta, ""),
+            alias_of: None,
+            publish_not_ready: false,
+        })
+        .collect()
+}
+
+fn convert_entry_port(port: &api::istio::service_entry::ServicePort) -> Option<ServicePort> {
+    let number = u16::try_from(port.number).ok().filter(|number| *number > 0)?;
+    let target = u16::try_from(port.target_port).ok().filter(|target| *target > 0);
+    let protocol = match port.protocol.as_str() {
+        "" => Protocol::parse_port_name(&port.name),
+        text => Protocol::parse(text),
+    };
+    Some(ServicePort {
+        name: port.name.as_str().into(),
+        number,
+        protocol,
+        target: TargetPort::Number(target.unwrap_or(number)),
+    })
+}
+
+/// One service out of several definitions of the same host in the same namespace: the first wins,
+/// and later ServiceEntries may only add ports.
+pub(super) fn merge_definitions<'a>(
+    definitions: impl Iterator<Item = &'a Service>,
+) -> Option<Service> {
+    let mut definitions: Vec<&Service> = definitions.collect();
+    definitions.sort_by_key(|service| (service.registry, service.created, service.origin.clone()));
+    let (first, rest) = definitions.split_first()?;
+    let mut merged = (*first).clone();
+    if merged.registry == Registry::External {
+        let mut ports = merged.ports.to_vec();
+        for port in rest.iter().flat_map(|service| service.ports.iter()) {
+            if !ports.iter().any(|known| known.number == port.number) {
+                ports.push(port.clone());
+            }
+        }
+        merged.ports = ports.into();
+    }
+    Some(merged)
+}

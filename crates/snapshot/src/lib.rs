@@ -1,0 +1,24 @@
+//! Objects as people wrote them → one immutable, indexed view of the mesh.
+//!
+//! - [`Index`] is the writer's side: it takes [`Change`]s, keeps what derives from them (services,
+//!   endpoints, resolved rules) and says which [`ReadKey`]s changed.
+//! - [`Snapshot`] is the readers' side: shared parts, never changed, cheap to hold. It is read
+//!   through a [`Reader`] only, which records each read, so that what depends on a key is known.
+//! - Pure: no clock, I/O or randomness; the same objects give the same snapshot in any order.
+//! - Not here: who writes and when (`store`), what Envoy is told (`compile`).
+
+mod change;
+mod hosts;
+mod index;
+mod mesh;
+mod reader;
+mod rules;
+mod view;
+
+pub use change::{Change, ChangeSet, ReadKey};
+pub use hosts::{is_short_name, resolve_short_name};
+pub use index::Index;
+pub use mesh::{Features, Mesh, OutboundPolicy, PathNormalization};
+pub use reader::{Reader, Reads};
+pub use rules::{DestinationRuleRecord, GatewayRecord, SidecarRecord, VirtualServiceRecord};
+pub use view::{EndpointSet, Snapshot};

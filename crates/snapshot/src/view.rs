@@ -1,0 +1,89 @@
+//! The immutable view. Its parts are private: a [`Reader`](crate::Reader) is the only way in.
+
+use std::{net::IpAddr, sync::Arc};
+
+use model::{
+    Endpoint, Hostname, Name, Namespace, ObjectKey, Service, ServiceKey, Shared, Workload,
+};
+use rpds::{HashTrieMapSync, RedBlackTreeMapSync, RedBlackTreeSetSync};
+
+use crate::{DestinationRuleRecord, GatewayRecord, Mesh, SidecarRecord, VirtualServiceRecord};
+
+/// All endpoints of a service, sorted.
+pub type EndpointSet = Shared<Vec<Endpoint>>;
+
+/// Older first, then by name: the order in which conflicts are decided.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ServiceOrder {
+    pub created: i64,
+    pub name: Name,
+    pub key: ServiceKey,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RuleOrder {
+    pub created: i64,
+    pub name: Name,
+    pub namespace: Namespace,
+    pub key: ObjectKey,
+}
+
+/// What is found at one address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AddressRecord {
+    pub services: Vec<ServiceKey>,
+    pub workload: Option<Shared<Workload>>,
+}
+
+/// One revision of the mesh.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub revision: u64,
+    pub(crate) mesh: Shared<Mesh>,
+    pub(crate) services: RedBlackTreeMapSync<ServiceKey, Shared<Service>>,
+    pub(crate) public_services: RedBlackTreeSetSync<ServiceOrder>,
+    pub(crate) services_for: HashTrieMapSync<Namespace, RedBlackTreeSetSync<ServiceOrder>>,
+    pub(crate) hostnames: RedBlackTreeMapSync<Hostname, Arc<[ServiceKey]>>,
+    pub(crate) endpoints: HashTrieMapSync<ServiceKey, EndpointSet>,
+    pub(crate) addresses: HashTrieMapSync<IpAddr, Arc<AddressRecord>>,
+    pub(crate) virtual_services: HashTrieMapSync<ObjectKey, Shared<VirtualServiceRecord>>,
+    pub(crate) public_virtual_services: RedBlackTreeSetSync<RuleOrder>,
+    pub(crate) virtual_services_for: HashTrieMapSync<Namespace, RedBlackTreeSetSync<RuleOrder>>,
+    pub(crate) destination_rules:
+        HashTrieMapSync<Hostname, Arc<[Shared<DestinationRuleRecord>]>>,
+    /// The wildcard hosts of `destination_rules`, most specific first.
+    pub(crate) wildcard_rules: Arc<[Hostname]>,
+    pub(crate) sidecars: HashTrieMapSync<Namespace, Arc<[Shared<SidecarRecord>]>>,
+    pub(crate) gateways: Arc<[Shared<GatewayRecord>]>,
+}
+
+impl Snapshot {
+    pub(crate) fn empty(mesh: Shared<Mesh>) -> Self {
+        Self {
+            revision: 0,
+            mesh,
+            services: RedBlackTreeMapSync::new_sync(),
+            public_services: RedBlackTreeSetSync::new_sync(),
+            services_for: HashTrieMapSync::new_sync(),
+            hostnames: RedBlackTreeMapSync::new_sync(),
+            endpoints: HashTrieMapSync::new_sync(),
+            addresses: HashTrieMapSync::new_sync(),
+            virtual_services: HashTrieMapSync::new_sync(),
+            public_virtual_services: RedBlackTreeSetSync::new_sync(),
+            virtual_services_for: HashTrieMapSync::new_sync(),
+            destination_rules: HashTrieMapSync::new_sync(),
+            wildcard_rules: Arc::from([]),
+            sidecars: HashTrieMapSync::new_sync(),
+            gateways: Arc::from([]),
+        }
+    }
+
+    /// Number of services, for status.
+    pub fn service_count(&self) -> usize {
+        self.services.size()
+    }
+
+    pub fn mesh(&self) -> &Shared<Mesh> {
+        &self.mesh
+    }
+}
