@@ -48,6 +48,8 @@ pub enum ReadKey {
     /// The Sidecars of a namespace.
     Sidecars(Namespace),
     Gateways,
+    /// The label keys that rules for chosen clients ask for.
+    RuleLabels,
 }
 
 /// The keys that one batch of changes touched, and the objects that caused it.

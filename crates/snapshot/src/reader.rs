@@ -1,6 +1,6 @@
 //! Reading a snapshot so that every read is known afterwards.
 
-use std::{cell::RefCell, collections::HashSet, net::IpAddr, sync::Arc};
+use std::{cell::RefCell, collections::BTreeSet, collections::HashSet, net::IpAddr, sync::Arc};
 
 use model::{Hostname, Labels, Namespace, ObjectKey, Service, ServiceKey, Shared, Workload};
 
@@ -94,8 +94,7 @@ impl<'a> Reader<'a> {
         self.note(ReadKey::VirtualServicesFor(namespace.clone()));
         let public = self.snapshot.public_virtual_services.iter();
         let own = self.snapshot.virtual_services_for.get(namespace);
-        let mut orders: Vec<_> =
-            public.chain(own.into_iter().flat_map(|set| set.iter())).collect();
+        let mut orders: Vec<_> = public.chain(own.into_iter().flat_map(|set| set.iter())).collect();
         orders.sort_unstable();
         let find = |key: &ObjectKey| self.snapshot.virtual_services.get(key);
         orders.into_iter().filter_map(|order| find(&order.key)).collect()
@@ -164,6 +163,12 @@ impl<'a> Reader<'a> {
     pub fn sidecars(&self, namespace: &Namespace) -> &'a [Shared<SidecarRecord>] {
         self.note(ReadKey::Sidecars(namespace.clone()));
         self.snapshot.sidecars.get(namespace).map(|records| &**records).unwrap_or_default()
+    }
+
+    /// The label keys by which rules choose the clients that they apply to.
+    pub fn rule_labels(&self) -> &'a BTreeSet<Arc<str>> {
+        self.note(ReadKey::RuleLabels);
+        &self.snapshot.rule_labels
     }
 
     /// All Gateways, oldest first.

@@ -1,6 +1,6 @@
 //! The immutable view. Its parts are private: a [`Reader`](crate::Reader) is the only way in.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use model::{
     Endpoint, Hostname, Name, Namespace, ObjectKey, Service, ServiceKey, Shared, Workload,
@@ -49,12 +49,13 @@ pub struct Snapshot {
     pub(crate) virtual_services: HashTrieMapSync<ObjectKey, Shared<VirtualServiceRecord>>,
     pub(crate) public_virtual_services: RedBlackTreeSetSync<RuleOrder>,
     pub(crate) virtual_services_for: HashTrieMapSync<Namespace, RedBlackTreeSetSync<RuleOrder>>,
-    pub(crate) destination_rules:
-        HashTrieMapSync<Hostname, Arc<[Shared<DestinationRuleRecord>]>>,
+    pub(crate) destination_rules: HashTrieMapSync<Hostname, Arc<[Shared<DestinationRuleRecord>]>>,
     /// The wildcard hosts of `destination_rules`, most specific first.
     pub(crate) wildcard_rules: Arc<[Hostname]>,
     pub(crate) sidecars: HashTrieMapSync<Namespace, Arc<[Shared<SidecarRecord>]>>,
     pub(crate) gateways: Arc<[Shared<GatewayRecord>]>,
+    /// Keys of labels by which rules choose clients.
+    pub(crate) rule_labels: Arc<BTreeSet<Arc<str>>>,
 }
 
 impl Snapshot {
@@ -75,6 +76,7 @@ impl Snapshot {
             wildcard_rules: Arc::from([]),
             sidecars: HashTrieMapSync::new_sync(),
             gateways: Arc::from([]),
+            rule_labels: Arc::default(),
         }
     }
 

@@ -62,7 +62,7 @@ fn hosts(check: &mut Check<'_>, path: &Path<'_>, service: &VirtualService, on_ga
         }
         if !check.wildcard_host(&at, host) {
             valid = false;
-        } else if host == "*" && service.gateways.is_empty() {
+        } else if host == "*" && !on_gateways {
             let message = "the host `*` is only possible with a gateway";
             check.report(&codes::VS_WILDCARD, &at, message, "name the hosts, or set `gateways`");
             valid = false;

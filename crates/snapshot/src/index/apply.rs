@@ -35,7 +35,13 @@ impl Index {
         self.mark(&key, old.as_ref(), new.as_ref(), marks);
     }
 
-    fn mark(&mut self, key: &ObjectKey, old: Option<&Object>, new: Option<&Object>, marks: &mut Marks) {
+    fn mark(
+        &mut self,
+        key: &ObjectKey,
+        old: Option<&Object>,
+        new: Option<&Object>,
+        marks: &mut Marks,
+    ) {
         match key.kind {
             Kind::Service | Kind::ServiceEntry => self.define(key, new, marks),
             Kind::EndpointSlice | Kind::Endpoints => self.list(key, old, new, marks),
@@ -43,7 +49,9 @@ impl Index {
             Kind::Node => self.set_node(key, new, marks),
             Kind::VirtualService => {
                 marks.virtual_services.insert(key.clone());
-                marks.virtual_services.extend(self.delegated_by.get(key).into_iter().flatten().cloned());
+                marks
+                    .virtual_services
+                    .extend(self.delegated_by.get(key).into_iter().flatten().cloned());
             }
             Kind::DestinationRule => {
                 marks.destination_rules.insert(key.clone());
@@ -102,7 +110,13 @@ impl Index {
     }
 
     /// Notes which service an EndpointSlice or Endpoints object belongs to.
-    fn list(&mut self, key: &ObjectKey, old: Option<&Object>, new: Option<&Object>, marks: &mut Marks) {
+    fn list(
+        &mut self,
+        key: &ObjectKey,
+        old: Option<&Object>,
+        new: Option<&Object>,
+        marks: &mut Marks,
+    ) {
         let namespace: Arc<str> = key.namespace.as_str().into();
         for (object, put) in [(old, false), (new, true)] {
             let Some(name) = object.and_then(listed_service) else { continue };
@@ -120,7 +134,12 @@ impl Index {
         }
     }
 
-    pub(super) fn set_workload(&mut self, key: &ObjectKey, new: Option<&Object>, marks: &mut Marks) {
+    pub(super) fn set_workload(
+        &mut self,
+        key: &ObjectKey,
+        new: Option<&Object>,
+        marks: &mut Marks,
+    ) {
         marks.endpoints.extend(self.selectors.selecting(key));
         let workload = match new.map(|object| (&object.meta, &object.spec)) {
             Some((meta, Spec::Pod(pod))) => convert_pod(key, meta, pod, &self.nodes),

@@ -56,7 +56,10 @@ fn merge_conditions(
     (!merged.is_empty()).then_some(merged)
 }
 
-fn merge_condition(root: &HttpMatchRequest, delegate: &HttpMatchRequest) -> Option<HttpMatchRequest> {
+fn merge_condition(
+    root: &HttpMatchRequest,
+    delegate: &HttpMatchRequest,
+) -> Option<HttpMatchRequest> {
     let mut merged = delegate.clone();
     if !root.name.is_empty() {
         merged.name = match merged.name.as_str() {

@@ -19,7 +19,10 @@ use super::{
     services::merge_definitions,
     share_mesh,
 };
-use crate::{Mesh, ReadKey, view::{AddressRecord, ServiceOrder}};
+use crate::{
+    Mesh, ReadKey,
+    view::{AddressRecord, ServiceOrder},
+};
 
 impl Index {
     pub(super) fn derive(&mut self, marks: &mut Marks) {
@@ -33,6 +36,7 @@ impl Index {
         self.derive_destination_rules(marks);
         self.derive_sidecars(marks);
         self.derive_gateways(marks);
+        self.derive_rule_labels(marks);
     }
 
     /// Mesh settings decide defaults of every object, so all are filed again.
@@ -83,9 +87,7 @@ impl Index {
             if old == merged {
                 continue;
             }
-            let selector = merged
-                .as_ref()
-                .map(|it| (it.namespace().clone(), it.selector.clone()));
+            let selector = merged.as_ref().map(|it| (it.namespace().clone(), it.selector.clone()));
             self.selectors.set_selector(&key, selector);
             self.replace_service(&key, old, merged, marks);
         }

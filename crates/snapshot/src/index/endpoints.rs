@@ -33,9 +33,7 @@ pub(super) fn convert_slice<'a>(
         slice
             .ports
             .iter()
-            .filter_map(|port| {
-                Some((port.name.as_str().into(), u16::try_from(port.port?).ok()?))
-            })
+            .filter_map(|port| Some((port.name.as_str().into(), u16::try_from(port.port?).ok()?)))
             .collect(),
     );
     let mut endpoints = Vec::with_capacity(slice.endpoints.len());
@@ -116,7 +114,9 @@ pub(super) fn convert_endpoints<'a>(
             subset
                 .ports
                 .iter()
-                .filter_map(|port| Some((port.name.as_str().into(), u16::try_from(port.port).ok()?)))
+                .filter_map(|port| {
+                    Some((port.name.as_str().into(), u16::try_from(port.port).ok()?))
+                })
                 .collect(),
         );
         let unready = match service.publish_not_ready {

@@ -1,6 +1,6 @@
 //! Deriving what a batch has marked: VirtualServices, DestinationRules, Sidecars, Gateways.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use api::{Spec, istio::virtual_service::VirtualService};
 use model::{Hostname, Kind, ObjectKey, Shared, Visibility};
@@ -130,7 +130,12 @@ impl Index {
         named
     }
 
-    fn delegate_is_visible(&self, key: &ObjectKey, spec: &VirtualService, root: &ObjectKey) -> bool {
+    fn delegate_is_visible(
+        &self,
+        key: &ObjectKey,
+        spec: &VirtualService,
+        root: &ObjectKey,
+    ) -> bool {
         let mesh = &self.view.mesh;
         let default = &mesh.default_virtual_service_visibility;
         mesh.visibility(&spec.export_to, default, &key.namespace).includes(&root.namespace)
@@ -187,7 +192,9 @@ impl Index {
         let rules = self.view.destination_rules.get(&host).cloned();
         let mut rules: Vec<_> = rules.iter().flat_map(|rules| rules.iter()).cloned().collect();
         rules.push(record);
-        rules.sort_by(|a, b| (a.created, &a.key.name, &a.key).cmp(&(b.created, &b.key.name, &b.key)));
+        rules.sort_by(|a, b| {
+            (a.created, &a.key.name, &a.key).cmp(&(b.created, &b.key.name, &b.key))
+        });
         self.set_rules(host, rules);
     }
 
@@ -204,6 +211,28 @@ impl Index {
                 self.view.destination_rules.keys().filter(|it| it.is_wildcard()).cloned().collect();
             patterns.sort_by_key(|it| (std::cmp::Reverse(it.as_str().len()), it.clone()));
             self.view.wildcard_rules = patterns.into();
+        }
+    }
+
+    /// Counts the label keys of each rule, so that classes depend on no other labels.
+    pub(super) fn derive_rule_labels(&mut self, marks: &mut Marks) {
+        let touched = marks.changes.causes.iter().any(|key| {
+            matches!(key.kind, Kind::VirtualService | Kind::DestinationRule | Kind::MeshConfig)
+        });
+        if !touched {
+            return;
+        }
+        let mut keys: BTreeSet<Arc<str>> = BTreeSet::new();
+        for (_, record) in &self.view.virtual_services {
+            keys.extend(source_labels(&record.spec).map(|key| Arc::from(key.as_str())));
+        }
+        for rules in self.view.destination_rules.values() {
+            let selectors = rules.iter().filter_map(|rule| rule.selector.as_ref());
+            keys.extend(selectors.flat_map(|it| it.iter()).map(|(key, _)| Arc::from(key)));
+        }
+        if keys != *self.view.rule_labels {
+            self.view.rule_labels = Arc::new(keys);
+            marks.changes.keys.insert(ReadKey::RuleLabels);
         }
     }
 
@@ -255,6 +284,13 @@ impl Index {
         self.view.gateways = records.into();
         marks.changes.keys.insert(ReadKey::Gateways);
     }
+}
+
+fn source_labels(spec: &VirtualService) -> impl Iterator<Item = &String> {
+    let http = spec.http.iter().flat_map(|it| &it.match_).flat_map(|it| it.source_labels.keys());
+    let tls = spec.tls.iter().flat_map(|it| &it.match_).flat_map(|it| it.source_labels.keys());
+    let tcp = spec.tcp.iter().flat_map(|it| &it.match_).flat_map(|it| it.source_labels.keys());
+    http.chain(tls).chain(tcp)
 }
 
 fn rule_keys(visibility: &Visibility) -> Vec<ReadKey> {

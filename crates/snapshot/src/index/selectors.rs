@@ -75,9 +75,8 @@ impl<S: Clone + Ord + Hash, W: Clone + Ord + Hash> Selectors<S, W> {
     /// The selectors that select this workload.
     pub(super) fn selecting(&self, workload: &W) -> Vec<S> {
         let Some((namespace, labels)) = self.workloads.get(workload) else { return Vec::new() };
-        let candidates = pairs(namespace, labels)
-            .filter_map(|pair| self.selectors_by_pair.get(&pair))
-            .flatten();
+        let candidates =
+            pairs(namespace, labels).filter_map(|pair| self.selectors_by_pair.get(&pair)).flatten();
         let matches = |selector: &&S| {
             self.selectors.get(*selector).is_some_and(|(_, wanted)| wanted.selects(labels))
         };

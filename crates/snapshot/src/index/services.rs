@@ -172,7 +172,11 @@ pub(super) fn convert_service_entry(
                 .map(|it| it.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect())
                 .unwrap_or_default(),
             labels: meta.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
-            subject_alt_names: entry.subject_alt_names.iter().map(|san| san.as_str().into()).collect(),
+            subject_alt_names: entry
+                .subject_alt_names
+                .iter()
+                .map(|san| san.as_str().into())
+                .collect(),
             node_local: false,
             traffic_distribution: traffic_distribution(meta, ""),
             alias_of: None,

@@ -105,7 +105,10 @@ pub(super) fn node_locality(meta: &ObjectMeta, _node: &Node) -> Locality {
         names.iter().find_map(|name| meta.labels.get(*name)).map_or("", String::as_str).into()
     };
     Locality {
-        region: label(["topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region"]),
+        region: label([
+            "topology.kubernetes.io/region",
+            "failure-domain.beta.kubernetes.io/region",
+        ]),
         zone: label(["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"]),
         subzone: label(["topology.istio.io/subzone", "topology.istio.io/subzone"]),
     }

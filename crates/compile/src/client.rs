@@ -1,0 +1,89 @@
+//! What a proxy's configuration can depend on: the reduction of a proxy to its class.
+//!
+//! Two proxies with equal values here get the same resources, by construction: selectors and
+//! compile functions are given a [`Client`] and never a `Proxy`.
+
+use std::{net::IpAddr, sync::Arc};
+
+use model::{Interception, Labels, Namespace, ObjectKey, Proxy, ProxyKind};
+use snapshot::Reader;
+
+/// The outbound side of a proxy (and all of a gateway).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Client {
+    pub kind: ProxyKind,
+    pub namespace: Namespace,
+    /// `shop.svc.cluster.local`: decides which short names stand for which hosts.
+    pub dns_domain: Arc<str>,
+    /// Only those labels that some rule may ask for.
+    pub labels: Labels,
+    /// The Sidecar in force.
+    pub sidecar: Option<ObjectKey>,
+    pub interception: Interception,
+    pub ipv4: bool,
+    pub ipv6: bool,
+    /// The proxy's DNS answers with allocated addresses (`DNS_CAPTURE` and `DNS_AUTO_ALLOCATE`).
+    pub dns_capture: bool,
+    pub http10: bool,
+    pub idle_timeout: Arc<str>,
+    pub http_proxy_port: Option<u16>,
+    pub unprivileged: bool,
+    pub cluster_id: Arc<str>,
+    pub network: Arc<str>,
+}
+
+impl Client {
+    /// Reduces a proxy. What is read is what the reduction depends on.
+    pub fn reduce(proxy: &Proxy, reader: &Reader<'_>) -> Self {
+        let relevant = reader.rule_labels();
+        let labels = proxy.labels.iter().filter(|(key, _)| match proxy.kind {
+            ProxyKind::Sidecar => relevant.contains(*key),
+            ProxyKind::Router => true,
+        });
+        let flag = |key: &str| proxy.metadata.get(key).is_some_and(|value| value == "true");
+        Self {
+            kind: proxy.kind,
+            namespace: proxy.namespace.clone(),
+            dns_domain: proxy.dns_domain.clone(),
+            labels: labels.collect(),
+            sidecar: select_sidecar(proxy, reader),
+            interception: proxy.interception,
+            ipv4: proxy.addresses.iter().any(IpAddr::is_ipv4),
+            ipv6: proxy.addresses.iter().any(IpAddr::is_ipv6),
+            dns_capture: flag("DNS_CAPTURE") && flag("DNS_AUTO_ALLOCATE"),
+            http10: proxy.http10,
+            idle_timeout: proxy.idle_timeout.clone(),
+            http_proxy_port: proxy.http_proxy_port,
+            unprivileged: proxy.unprivileged,
+            cluster_id: proxy.cluster_id.clone(),
+            network: proxy.network.clone(),
+        }
+    }
+
+    /// The address that stands for "any" on this proxy.
+    pub fn wildcard(&self) -> &'static str {
+        if self.ipv4 || !self.ipv6 { "0.0.0.0" } else { "::" }
+    }
+
+    /// The loopback address of this proxy.
+    pub fn loopback(&self) -> &'static str {
+        if self.ipv4 || !self.ipv6 { "127.0.0.1" } else { "::1" }
+    }
+}
+
+/// The Sidecar in force: one that selects the proxy, else its namespace's, else the mesh's.
+fn select_sidecar(proxy: &Proxy, reader: &Reader<'_>) -> Option<ObjectKey> {
+    if proxy.kind == ProxyKind::Router {
+        return None;
+    }
+    let own = reader.sidecars(&proxy.namespace);
+    let selecting = own
+        .iter()
+        .find(|record| record.selector.as_ref().is_some_and(|it| it.selects(&proxy.labels)));
+    let general = || own.iter().find(|record| record.selector.is_none());
+    let root = || {
+        let records = reader.sidecars(&reader.mesh().root_namespace);
+        records.iter().find(|record| record.selector.is_none())
+    };
+    selecting.or_else(general).or_else(root).map(|record| record.key.clone())
+}

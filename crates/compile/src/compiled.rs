@@ -1,0 +1,32 @@
+//! What a compile function gives back.
+
+use std::sync::Arc;
+
+use envoy::Resource;
+use model::{Diagnostics, ObjectKey};
+
+/// One Envoy resource, and what must be known about it without decoding it again.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    pub resource: Resource,
+    /// Clusters that it sends traffic to: they must be there first, and go last.
+    pub clusters: Vec<Arc<str>>,
+    /// Route configurations that it asks for by name.
+    pub routes: Vec<Arc<str>>,
+    /// The objects that it was made from.
+    pub origins: Vec<ObjectKey>,
+    pub diagnostics: Diagnostics,
+}
+
+impl Compiled {
+    /// A resource that refers to nothing.
+    pub fn new(resource: Resource) -> Self {
+        Self {
+            resource,
+            clusters: Vec::new(),
+            routes: Vec::new(),
+            origins: Vec::new(),
+            diagnostics: Diagnostics::default(),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! A snapshot and a class of proxies → Envoy resources.
+//!
+//! - `select` functions read the snapshot through a `Reader` and pick shared parts; `compile_…`
+//!   functions are pure and take exactly one input value, which is the cache key.
+//! - Never fails as a whole: what cannot be compiled has a safe meaning and a diagnostic.
+//! - Not here: streams, caches, who is sent what (`push`).
+
+mod client;
+mod compiled;
+pub mod names;
+mod scope;
+
+pub use client::Client;
+pub use compiled::Compiled;
+pub use scope::{EgressListener, EgressPort, RuleRef, Scope};

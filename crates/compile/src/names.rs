@@ -1,0 +1,39 @@
+//! Names of resources, as Istio has them: tools and dashboards split them.
+
+use model::Hostname;
+
+pub const BLACK_HOLE_CLUSTER: &str = "BlackHoleCluster";
+pub const PASSTHROUGH_CLUSTER: &str = "PassthroughCluster";
+pub const INBOUND_PASSTHROUGH_CLUSTER: &str = "InboundPassthroughCluster";
+/// Resolves the Host header per request (`ALLOW_ANY_DYNAMIC_DNS`).
+pub const DYNAMIC_DNS_CLUSTER: &str = "AllowAnyDynamicDNSCluster";
+pub const VIRTUAL_OUTBOUND: &str = "virtualOutbound";
+pub const VIRTUAL_INBOUND: &str = "virtualInbound";
+pub const OUTBOUND_PORT: u16 = 15001;
+pub const INBOUND_PORT: u16 = 15006;
+
+/// `outbound|80|v1|cart.shop.svc.cluster.local`; an empty subset is the whole service.
+pub fn outbound_cluster(port: u16, subset: &str, hostname: &Hostname) -> String {
+    format!("outbound|{port}|{subset}|{hostname}")
+}
+
+/// `inbound|8080||`.
+pub fn inbound_cluster(port: u16) -> String {
+    format!("inbound|{port}||")
+}
+
+/// The server name that stands for a cluster across networks:
+/// `outbound_.80_.v1_.cart.shop.svc.cluster.local`.
+pub fn sni_cluster(port: u16, subset: &str, hostname: &Hostname) -> String {
+    format!("outbound_.{port}_.{subset}_.{hostname}")
+}
+
+/// `cart.shop.svc.cluster.local:80`.
+pub fn virtual_host(hostname: &Hostname, port: u16) -> String {
+    format!("{hostname}:{port}")
+}
+
+/// `0.0.0.0_80`.
+pub fn listener(bind: &str, port: u16) -> String {
+    format!("{bind}_{port}")
+}

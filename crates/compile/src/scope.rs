@@ -1,0 +1,270 @@
+//! What a class of proxies may know of the mesh: its egress listeners with their services and
+//! VirtualServices.
+//!
+//! A scope names rules and holds services. The content of a rule is read where it is used, so a
+//! rule that changes without moving leaves every scope as it is.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use api::istio::sidecar::{CaptureMode, IstioEgressListener, OutboundTrafficPolicyMode, Sidecar};
+use model::{Hostname, Namespace, ObjectKey, Protocol, Registry, Service, ServicePort, Shared};
+use snapshot::{OutboundPolicy, Reader, VirtualServiceRecord};
+
+use crate::Client;
+
+/// Everything outbound that a class sees.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scope {
+    /// In order: those with a port first (as written), the catch-all last.
+    pub listeners: Vec<EgressListener>,
+    /// Every service that any listener may lead to, oldest first, one per host.
+    pub services: Vec<Shared<Service>>,
+    pub outbound_policy: OutboundPolicy,
+    by_host: HashMap<Hostname, usize>,
+}
+
+/// One egress listener of a Sidecar, or the one that everybody has without a Sidecar.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EgressListener {
+    /// `None` is the catch-all.
+    pub port: Option<EgressPort>,
+    pub bind: Arc<str>,
+    pub capture_mode: CaptureMode,
+    /// Oldest first. With a port, each service has only that port.
+    pub services: Vec<Shared<Service>>,
+    pub rules: Vec<RuleRef>,
+}
+
+/// The port of an egress listener.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EgressPort {
+    /// 0 for a Unix domain socket.
+    pub number: u16,
+    pub protocol: Protocol,
+    pub name: Arc<str>,
+}
+
+/// A VirtualService bound to `mesh`: what decides whether it applies, without its content.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RuleRef {
+    pub key: ObjectKey,
+    pub hosts: Arc<[Hostname]>,
+}
+
+impl Scope {
+    /// The service with this host, if the class may see it.
+    pub fn service(&self, hostname: &Hostname) -> Option<&Shared<Service>> {
+        self.by_host.get(hostname).map(|index| &self.services[*index])
+    }
+
+    /// Selects the scope of a class.
+    pub fn select(client: &Client, reader: &Reader<'_>) -> Self {
+        let rules: Vec<&Shared<VirtualServiceRecord>> = reader
+            .visible_virtual_services(&client.namespace)
+            .into_iter()
+            .filter(|rule| rule.binds_to_mesh())
+            .collect();
+        let services = reader.visible_services(&client.namespace);
+        let sidecar = client.sidecar.as_ref().and_then(|key| {
+            reader.sidecars(&key.namespace).iter().find(|record| record.key == *key)
+        });
+        let policy = reader.mesh().outbound_policy;
+        let Some(record) = sidecar else {
+            return Self::open(&services, &rules, policy);
+        };
+        Self::restricted(&record.spec, client, &services, &rules, policy)
+    }
+
+    /// Everything that is exported to the namespace.
+    fn open(
+        services: &[&Shared<Service>],
+        rules: &[&Shared<VirtualServiceRecord>],
+        outbound_policy: OutboundPolicy,
+    ) -> Self {
+        let services = one_per_host(services.iter().copied().cloned().collect(), None);
+        let listener = EgressListener {
+            port: None,
+            bind: "".into(),
+            capture_mode: CaptureMode::Default,
+            services: services.clone(),
+            rules: rules.iter().map(|rule| rule_ref(rule)).collect(),
+        };
+        Self::new(vec![listener], services, outbound_policy)
+    }
+
+    /// What a Sidecar leaves.
+    fn restricted(
+        sidecar: &Sidecar,
+        client: &Client,
+        services: &[&Shared<Service>],
+        rules: &[&Shared<VirtualServiceRecord>],
+        policy: OutboundPolicy,
+    ) -> Self {
+        let policy = match sidecar.outbound_traffic_policy.as_ref().map(|it| it.mode) {
+            Some(OutboundTrafficPolicyMode::RegistryOnly) => OutboundPolicy::RegistryOnly,
+            Some(OutboundTrafficPolicyMode::AllowAny) => OutboundPolicy::AllowAny,
+            None => policy,
+        };
+        let everything =
+            IstioEgressListener { hosts: vec!["*/*".to_owned()], ..IstioEgressListener::default() };
+        let egress = match sidecar.egress.is_empty() {
+            true => std::slice::from_ref(&everything),
+            false => &sidecar.egress,
+        };
+        let listeners: Vec<EgressListener> =
+            egress.iter().map(|egress| egress_listener(egress, client, services, rules)).collect();
+        let services = imported_services(&listeners, client, services, rules);
+        Self::new(listeners, services, policy)
+    }
+
+    fn new(
+        listeners: Vec<EgressListener>,
+        services: Vec<Shared<Service>>,
+        outbound_policy: OutboundPolicy,
+    ) -> Self {
+        let by_host = services.iter().enumerate();
+        let by_host = by_host.map(|(index, it)| (it.hostname().clone(), index)).collect();
+        Self { listeners, services, outbound_policy, by_host }
+    }
+}
+
+fn rule_ref(rule: &VirtualServiceRecord) -> RuleRef {
+    RuleRef { key: rule.key.clone(), hosts: rule.hosts.clone() }
+}
+
+/// A host may be defined in several namespaces; a class knows one of them: its own namespace's if
+/// asked for, else Kubernetes' (nobody takes over a host by a ServiceEntry), else the oldest.
+fn one_per_host(services: Vec<Shared<Service>>, own: Option<&Namespace>) -> Vec<Shared<Service>> {
+    let rank = |service: &Service| {
+        (Some(service.namespace()) != own, service.registry != Registry::Kubernetes)
+    };
+    let mut best: HashMap<Hostname, usize> = HashMap::with_capacity(services.len());
+    for (index, service) in services.iter().enumerate() {
+        best.entry(service.hostname().clone())
+            .and_modify(|kept| {
+                if rank(service) < rank(&services[*kept]) {
+                    *kept = index;
+                }
+            })
+            .or_insert(index);
+    }
+    if best.len() == services.len() {
+        return services;
+    }
+    let keep: BTreeSet<usize> = best.into_values().collect();
+    let numbered = services.into_iter().enumerate();
+    numbered.filter(|(index, _)| keep.contains(index)).map(|(_, service)| service).collect()
+}
+
+/// One entry of `egress[].hosts`: `namespace/host`.
+struct Import {
+    /// `None` is any namespace.
+    namespace: Option<Namespace>,
+    host: Hostname,
+}
+
+impl Import {
+    fn parse(text: &str, own: &Namespace) -> Option<Self> {
+        let (namespace, host) = text.split_once('/')?;
+        let namespace = match namespace {
+            "*" => None,
+            "." => Some(own.clone()),
+            "~" => return None,
+            name => Some(name.into()),
+        };
+        Some(Self { namespace, host: Hostname::new(host) })
+    }
+
+    fn reaches(&self, namespace: &Namespace) -> bool {
+        self.namespace.as_ref().is_none_or(|it| it == namespace)
+    }
+}
+
+fn egress_listener(
+    egress: &IstioEgressListener,
+    client: &Client,
+    services: &[&Shared<Service>],
+    rules: &[&Shared<VirtualServiceRecord>],
+) -> EgressListener {
+    let imports: Vec<Import> =
+        egress.hosts.iter().filter_map(|text| Import::parse(text, &client.namespace)).collect();
+    let port = egress.port.as_ref().map(|port| EgressPort {
+        number: u16::try_from(port.number).unwrap_or_default(),
+        protocol: Protocol::parse(&port.protocol),
+        name: port.name.as_str().into(),
+    });
+    let imported = services.iter().copied().filter(|service| {
+        imports.iter().any(|import| {
+            import.reaches(service.namespace()) && import.host.covers(service.hostname())
+        })
+    });
+    let narrowed = imported.filter_map(|service| match &port {
+        Some(port) if port.number != 0 && port.protocol != Protocol::HttpProxy => {
+            with_ports(service, |own| own.number == port.number)
+        }
+        _ => Some(service.clone()),
+    });
+    let rules = rules.iter().filter(|rule| {
+        imports.iter().any(|import| {
+            import.reaches(rule.namespace())
+                && rule.hosts.iter().any(|host| import.host.overlaps(host))
+        })
+    });
+    EgressListener {
+        bind: egress.bind.as_str().into(),
+        capture_mode: egress.capture_mode,
+        services: one_per_host(narrowed.collect(), Some(&client.namespace)),
+        rules: rules.map(|rule| rule_ref(rule)).collect(),
+        port,
+    }
+}
+
+/// The service with only those ports; `None` when none is left.
+fn with_ports(
+    service: &Shared<Service>,
+    keep: impl Fn(&ServicePort) -> bool,
+) -> Option<Shared<Service>> {
+    if service.ports.iter().all(&keep) {
+        return (!service.ports.is_empty()).then(|| service.clone());
+    }
+    let ports: Vec<ServicePort> = service.ports.iter().filter(|port| keep(port)).cloned().collect();
+    (!ports.is_empty()).then(|| Shared::new(Service { ports: ports.into(), ..(**service).clone() }))
+}
+
+/// The services of the listeners, and those that imported VirtualServices lead to.
+fn imported_services(
+    listeners: &[EgressListener],
+    client: &Client,
+    services: &[&Shared<Service>],
+    rules: &[&Shared<VirtualServiceRecord>],
+) -> Vec<Shared<Service>> {
+    let mut found: BTreeMap<Hostname, Vec<Shared<Service>>> = BTreeMap::new();
+    for service in listeners.iter().flat_map(|listener| &listener.services) {
+        found.entry(service.hostname().clone()).or_default().push(service.clone());
+    }
+    let used: BTreeSet<&ObjectKey> =
+        listeners.iter().flat_map(|listener| &listener.rules).map(|rule| &rule.key).collect();
+    let wanted: BTreeSet<&str> = rules
+        .iter()
+        .filter(|rule| used.contains(&rule.key))
+        .flat_map(|rule| rule.imports())
+        .filter(|host| !found.contains_key(*host))
+        .collect();
+    let destinations =
+        services.iter().copied().filter(|it| wanted.contains(it.hostname().as_str()));
+    let destinations = one_per_host(destinations.cloned().collect(), Some(&client.namespace));
+    // One service may come through several listeners, each with one of its ports.
+    let originals: HashMap<_, _> = services.iter().map(|it| (&it.key, *it)).collect();
+    let merged = found.into_values().filter_map(|parts| {
+        let ports: BTreeSet<u16> =
+            parts.iter().flat_map(|it| it.ports.iter().map(|port| port.number)).collect();
+        let original = originals.get(&parts.first()?.key)?;
+        with_ports(original, |port| ports.contains(&port.number))
+    });
+    let mut all: Vec<Shared<Service>> = merged.chain(destinations).collect();
+    all.sort_by(|a, b| (a.created, &a.name, &a.key).cmp(&(b.created, &b.name, &b.key)));
+    all
+}

@@ -1,0 +1,26 @@
+//! HTTP, gRPC and TCP servers that say who answered, and a client and a loader to ask them.
+//!
+//! - Every answer names its backend in the header `x-backend`, so a test can tell where a request
+//!   went without reading the body.
+//! - Not here: the choice of what to send through a proxy. The address of a request and its host
+//!   are given apart.
+
+mod backend;
+mod client;
+mod grpc;
+mod load;
+mod server;
+mod tcp;
+mod tls;
+
+pub use self::{
+    backend::{Backend, BackendSettings, Behaviour, Echo, Fault},
+    client::{Client, Protocol, Request, Response},
+    grpc::GrpcBackend,
+    load::{Load, LoadFailure, LoadReport, LoadSettings},
+    tcp::{TcpBackend, tcp_exchange},
+    tls::TlsSettings,
+};
+
+/// The response header with the name of the backend.
+pub const BACKEND_HEADER: &str = "x-backend";

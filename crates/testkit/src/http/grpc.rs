@@ -1,0 +1,93 @@
+//! A gRPC server for any unary method: the answer is the message that was sent.
+//!
+//! It knows no service definition, and reads no message.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use anyhow::Result;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+
+use crate::http::{BACKEND_HEADER, server::Server};
+
+/// A running gRPC backend. It and its connections end when this is dropped.
+#[derive(Debug)]
+pub struct GrpcBackend {
+    server: Server,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    name: String,
+    status: AtomicU32,
+    requests: AtomicU64,
+}
+
+impl GrpcBackend {
+    /// Listens on `address`; port 0 lets the kernel choose.
+    pub async fn start(name: &str, address: SocketAddr) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            name: name.to_owned(),
+            status: AtomicU32::new(0),
+            requests: AtomicU64::new(0),
+        });
+        let for_server = Arc::clone(&shared);
+        let server = Server::start(address, move |stream| serve(stream, Arc::clone(&for_server)));
+        Ok(Self { server: server.await?, shared })
+    }
+
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// How many calls have come.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    /// The `grpc-status` of the answers from now on; 0 is success.
+    pub fn set_status(&self, status: u32) {
+        self.shared.status.store(status, Ordering::Relaxed);
+    }
+}
+
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    let service = service_fn(move |request| answer(Arc::clone(&shared), request));
+    let builder = http2::Builder::new(TokioExecutor::new());
+    // An error is a client that went away.
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    request: hyper::Request<Incoming>,
+) -> Result<hyper::Response<impl http_body::Body<Data = Bytes, Error = Infallible>>> {
+    shared.requests.fetch_add(1, Ordering::Relaxed);
+    let message = request.into_body().collect().await?.to_bytes();
+    let status = shared.status.load(Ordering::Relaxed);
+    // gRPC sends no message with an error.
+    let message = if status == 0 { message } else { Bytes::new() };
+    let trailers = HeaderMap::from_iter([(
+        http::HeaderName::from_static("grpc-status"),
+        HeaderValue::from(status),
+    )]);
+    let body = Full::new(message).with_trailers(std::future::ready(Some(Ok(trailers))));
+    Ok(hyper::Response::builder()
+        .header(header::CONTENT_TYPE, "application/grpc")
+        .header(BACKEND_HEADER, &shared.name)
+        .body(body)?)
+}

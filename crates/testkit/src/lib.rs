@@ -1,0 +1,14 @@
+//! What the tests of all crates share: a real Envoy, backends, clients, ports, certificates.
+//!
+//! - For tests alone: no shipped crate depends on it, but as a dev-dependency.
+//! - Everything listens on loopback, and ends when its value is dropped.
+//! - What a test cannot have is said on standard error, never passed over in silence.
+
+pub mod certs;
+pub mod corpus;
+pub mod envoy_process;
+pub mod http;
+pub mod ports;
+pub mod tools;
+
+pub use crate::envoy_process::EnvoyProcess;

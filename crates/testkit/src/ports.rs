@@ -1,0 +1,105 @@
+//! Gives out ports and loopback addresses that no other test uses.
+//!
+//! - Within a process nothing is given out twice.
+//! - Between processes a claim is a bound UDP socket: the kernel lets only one process hold it and
+//!   frees it however the process ends.
+//! - Linux only: all of `127.0.0.0/8` must be local.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    process,
+    sync::{Mutex, PoisonError},
+};
+
+/// Below the ports that Linux gives to outgoing connections (32768 and up).
+const PORTS: std::ops::Range<u16> = 18_000..32_000;
+/// The port whose UDP socket marks a claimed block of addresses.
+const BLOCK_CLAIM_PORT: u16 = 17_999;
+/// The address on which a UDP socket marks a claimed port.
+const PORT_CLAIM_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 1);
+
+/// What this process has claimed. Global because the claims are the process's, not a test's.
+static CLAIMS: Mutex<Claims> =
+    Mutex::new(Claims { sockets: Vec::new(), next_port: None, block: None });
+
+struct Claims {
+    /// Held open for as long as the process lives.
+    sockets: Vec<UdpSocket>,
+    next_port: Option<u16>,
+    block: Option<Block>,
+}
+
+/// The addresses `127.a.b.1` to `127.a.b.250`.
+struct Block {
+    a: u8,
+    b: u8,
+    next: u8,
+}
+
+/// A port that is free on every local address, and that no other test is given.
+///
+/// # Panics
+///
+/// If all ports are taken.
+#[must_use]
+pub fn free_port() -> u16 {
+    let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = PORTS.end - PORTS.start;
+    let mut port = claims.next_port.unwrap_or_else(|| PORTS.start + process_number(count));
+    for _ in 0..count {
+        let candidate = port;
+        port = if port + 1 == PORTS.end { PORTS.start } else { port + 1 };
+        let Ok(claim) = UdpSocket::bind((PORT_CLAIM_ADDRESS, candidate)) else { continue };
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, candidate)).is_ok() {
+            claims.sockets.push(claim);
+            claims.next_port = Some(port);
+            return candidate;
+        }
+    }
+    panic!("no port is free between {} and {}", PORTS.start, PORTS.end);
+}
+
+/// A loopback address that no other test is given: every port on it is free.
+///
+/// # Panics
+///
+/// If all addresses are taken.
+#[must_use]
+pub fn loopback_address() -> IpAddr {
+    let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
+    if claims.block.as_ref().is_none_or(|block| block.next > 250) {
+        let (block, claim) = claim_block();
+        claims.block = Some(block);
+        claims.sockets.push(claim);
+    }
+    let block = claims.block.as_mut().expect("a block was claimed above");
+    let address = Ipv4Addr::new(127, block.a, block.b, block.next);
+    block.next += 1;
+    address.into()
+}
+
+/// `port` on a loopback address that no other test is given.
+#[must_use]
+pub fn loopback_socket(port: u16) -> SocketAddr {
+    SocketAddr::new(loopback_address(), port)
+}
+
+fn claim_block() -> (Block, UdpSocket) {
+    // 127.0.x.x is where people and other programs are; 127.255.x.x holds the claims of ports.
+    let (first, count) = (256_u16, u16::MAX - 512);
+    let start = process_number(count);
+    for offset in 0..count {
+        let index = (u32::from(start) + u32::from(offset)) % u32::from(count);
+        let [_, _, a, b] = (u32::from(first) + index).to_be_bytes();
+        if let Ok(claim) = UdpSocket::bind((Ipv4Addr::new(127, a, b, 254), BLOCK_CLAIM_PORT)) {
+            return (Block { a, b, next: 1 }, claim);
+        }
+    }
+    panic!("no block of loopback addresses is free");
+}
+
+/// A number below `limit` that differs between processes that run at once, most of the time.
+fn process_number(limit: u16) -> u16 {
+    let spread = u64::from(process::id()).wrapping_mul(2_654_435_761) % u64::from(limit);
+    u16::try_from(spread).unwrap_or_default()
+}

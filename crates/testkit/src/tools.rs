@@ -1,0 +1,67 @@
+//! Finds the programs that `cargo xtask setup` makes for the tests.
+#![expect(clippy::disallowed_methods, reason = "a test has no binary that reads its settings")]
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+/// The version that `cargo xtask setup` fetches; a tidy test compares the two.
+const ENVOY_VERSION: &str = "1.40.0";
+
+/// The root of the workspace.
+#[must_use]
+pub fn workspace_root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own).to_owned()
+}
+
+/// The Envoy to run: `ENVOY_BIN`, else the pinned one in `target/tools`, else `envoy` on `PATH`.
+///
+/// # Panics
+///
+/// If there is none: a test of the real Envoy that did not run must not look like one that passed.
+#[must_use]
+pub fn envoy_bin() -> PathBuf {
+    if let Some(path) = variable("ENVOY_BIN") {
+        return path.into();
+    }
+    let pinned = tools().join(format!("envoy-{ENVOY_VERSION}")).join("envoy");
+    if pinned.is_file() {
+        return pinned;
+    }
+    let path = variable("PATH").unwrap_or_default();
+    let on_path = env::split_paths(&path).map(|folder| folder.join("envoy"));
+    on_path.into_iter().find(|path| path.is_file()).unwrap_or_else(|| {
+        panic!("no Envoy: run `cargo xtask setup`, or set ENVOY_BIN to one of {ENVOY_VERSION}")
+    })
+}
+
+/// A Python that can import `grpc`: `MELTEMI_PYTHON`, else the one in `target/tools`.
+///
+/// # Panics
+///
+/// If there is none.
+#[must_use]
+pub fn python() -> PathBuf {
+    let made = tools().join("python").join("bin").join("python");
+    let python = variable("MELTEMI_PYTHON").map_or(made, PathBuf::from);
+    assert!(python.is_file(), "no Python with gRPC: run `cargo xtask setup`");
+    python
+}
+
+/// True in a pipeline (`CI=true`), where nothing may be skipped.
+#[must_use]
+pub fn is_ci() -> bool {
+    variable("CI").is_some_and(|value| value == "true")
+}
+
+/// An environment variable that is set to something.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn tools() -> PathBuf {
+    workspace_root().join("target").join("tools")
+}

@@ -1,0 +1,106 @@
+//! Envoy's matchers of strings, headers and query parameters.
+
+use envoy::{
+    config::route::v3::{
+        HeaderMatcher, QueryParameterMatcher, header_matcher::HeaderMatchSpecifier,
+        query_parameter_matcher::QueryParameterMatchSpecifier,
+    },
+    types::matcher::v3::{RegexMatcher, StringMatcher, string_matcher::MatchPattern},
+};
+use regex::Regex;
+
+use super::regex_problem;
+
+/// Whether the pattern matches the whole text, as RE2 is used by Envoy.
+pub(super) fn full_match(pattern: &RegexMatcher, text: &str) -> Result<bool, String> {
+    let anchored = format!(r"\A(?:{})\z", pattern.regex);
+    match Regex::new(&anchored) {
+        Ok(regex) => Ok(regex.is_match(text)),
+        Err(error) => Err(format!("bad regex `{}`: {}", pattern.regex, regex_problem(&error))),
+    }
+}
+
+fn string_matches(matcher: &StringMatcher, text: &str) -> bool {
+    let fold = |text: &str| match matcher.ignore_case {
+        true => text.to_ascii_lowercase(),
+        false => text.to_owned(),
+    };
+    let own = fold(text);
+    match &matcher.match_pattern {
+        Some(MatchPattern::Exact(wanted)) => own == fold(wanted),
+        Some(MatchPattern::Prefix(wanted)) => own.starts_with(&fold(wanted)),
+        Some(MatchPattern::Suffix(wanted)) => own.ends_with(&fold(wanted)),
+        Some(MatchPattern::Contains(wanted)) => own.contains(&fold(wanted)),
+        Some(MatchPattern::SafeRegex(pattern)) => full_match(pattern, text).unwrap_or(false),
+        // What an extension says cannot be known here.
+        Some(MatchPattern::Custom(_)) | None => false,
+    }
+}
+
+/// Whether a header with `value` (`None`: no such header) meets the condition.
+pub(super) fn header_matches(matcher: &HeaderMatcher, value: Option<&str>) -> bool {
+    let invert = matcher.invert_match;
+    let specifier = match &matcher.header_match_specifier {
+        Some(HeaderMatchSpecifier::PresentMatch(wanted)) => {
+            return (value.is_some() == *wanted) != invert;
+        }
+        None => return value.is_some() != invert,
+        Some(specifier) => specifier,
+    };
+    match value {
+        Some(value) => value_matches(specifier, value) != invert,
+        None if matcher.treat_missing_header_as_empty => value_matches(specifier, "") != invert,
+        // Envoy does not invert what it could not compare.
+        None => false,
+    }
+}
+
+#[allow(deprecated, reason = "configurations still hold the old forms, and Envoy reads them")]
+fn value_matches(specifier: &HeaderMatchSpecifier, value: &str) -> bool {
+    match specifier {
+        HeaderMatchSpecifier::ExactMatch(wanted) => value == wanted,
+        HeaderMatchSpecifier::PrefixMatch(wanted) => value.starts_with(wanted.as_str()),
+        HeaderMatchSpecifier::SuffixMatch(wanted) => value.ends_with(wanted.as_str()),
+        HeaderMatchSpecifier::ContainsMatch(wanted) => value.contains(wanted.as_str()),
+        HeaderMatchSpecifier::SafeRegexMatch(pattern) => {
+            full_match(pattern, value).unwrap_or(false)
+        }
+        HeaderMatchSpecifier::RangeMatch(range) => {
+            value.parse::<i64>().is_ok_and(|number| (range.start..range.end).contains(&number))
+        }
+        HeaderMatchSpecifier::StringMatch(matcher) => string_matches(matcher, value),
+        HeaderMatchSpecifier::PresentMatch(present) => *present,
+    }
+}
+
+/// Why a header does not meet the condition, for a person.
+pub(super) fn describe_header(matcher: &HeaderMatcher, value: Option<&str>) -> String {
+    let name = &matcher.name;
+    match value {
+        Some(value) => format!("header `{name}` is `{value}`, which does not match"),
+        None => format!("header `{name}` is missing"),
+    }
+}
+
+/// The query parameters of a path, in order, undecoded as Envoy compares them.
+pub(super) fn query_parameters(path: &str) -> Vec<(&str, &str)> {
+    let path = path.split('#').next().unwrap_or_default();
+    let Some((_, query)) = path.split_once('?') else { return Vec::new() };
+    query
+        .split('&')
+        .filter(|part| !part.is_empty())
+        .map(|part| part.split_once('=').unwrap_or((part, "")))
+        .collect()
+}
+
+/// Whether the first parameter of the name meets the condition.
+pub(super) fn parameter_matches(matcher: &QueryParameterMatcher, query: &[(&str, &str)]) -> bool {
+    let value = query.iter().find(|(name, _)| *name == matcher.name).map(|(_, value)| *value);
+    match &matcher.query_parameter_match_specifier {
+        Some(QueryParameterMatchSpecifier::StringMatch(wanted)) => {
+            value.is_some_and(|value| string_matches(wanted, value))
+        }
+        Some(QueryParameterMatchSpecifier::PresentMatch(present)) => value.is_some() == *present,
+        None => value.is_some(),
+    }
+}

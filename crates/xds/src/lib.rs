@@ -1,0 +1,30 @@
+//! The xDS transport: what goes over the wire between Envoy and whoever knows the configuration.
+//!
+//! - [`Server`] accepts connections, plaintext and TLS on one port, and gives each ADS stream to
+//!   an [`AdsService`] as decoded [`Request`]s on one side and [`Response`]s on the other.
+//! - Bytes are made once: a response is a small header and shared chunks, which are never copied
+//!   when they are large and never retained when they are sent.
+//! - Bounded: a client that does not read holds up its own [`ResponseSender`] and nothing else.
+//! - [`client`] is the other end, for tests, load and checks.
+//! - Not here: subscriptions, versions and what a resource means (`push`).
+#![warn(missing_docs)]
+
+pub mod client;
+mod frame;
+mod metrics;
+mod pipe;
+mod request;
+mod response;
+mod server;
+mod status;
+mod stream;
+pub mod tls;
+
+pub use frame::{FrameError, Frames};
+pub use metrics::Metrics;
+pub use pipe::{Closed, Permit, ResponseSender};
+pub use request::{DecodeError, Protocol, Request, decode_request};
+pub use response::Response;
+pub use server::{Server, Settings};
+pub use status::{Code, Status};
+pub use stream::{AdsService, AdsStream, PeerInfo, RequestReceiver, StreamError};

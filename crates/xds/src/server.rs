@@ -1,0 +1,140 @@
+//! Accepts connections and gives their ADS streams to an [`AdsService`].
+//!
+//! - Plaintext HTTP/2 (prior knowledge) and TLS share one port: the first byte tells.
+//! - Shutdown: no new connections, GOAWAY on the old ones, then streams end one after the other
+//!   over the grace period, so that clients do not all reconnect at once.
+
+mod connection;
+mod route;
+
+use std::{
+    io,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use rustls::ServerConfig;
+use tokio::{net::TcpListener, sync::Semaphore, time};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::connection::accept;
+use crate::{AdsService, Metrics, pipe::Room};
+
+/// How long a failed `accept` (usually: out of file descriptors) is waited out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What connections are given after the grace period to write out statuses and close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Settings of a [`Server`].
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Serves TLS beside plaintext.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Longest accepted request, in bytes.
+    pub max_request_len: usize,
+    /// ADS streams over all connections; further ones end with `RESOURCE_EXHAUSTED`.
+    pub max_streams: usize,
+    /// Responses of a stream in flight; see [`crate::ResponseSender`].
+    pub max_responses_in_flight: usize,
+    /// Bytes of a stream in flight above which there is no room for a response.
+    pub max_bytes_in_flight: usize,
+    /// How often an HTTP/2 ping asks whether a client is still there.
+    pub keepalive_interval: Duration,
+    /// How long the answer to a ping may take.
+    pub keepalive_timeout: Duration,
+    /// How long a connection may take to open its first stream, TLS included.
+    pub handshake_timeout: Duration,
+    /// How long streams may go on once shutdown has begun.
+    pub grace: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            max_request_len: 64 << 20,
+            max_streams: 100_000,
+            max_responses_in_flight: 4,
+            max_bytes_in_flight: 64 << 10,
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(15),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// An xDS server. It holds no connection until [`Server::run`].
+#[derive(Debug)]
+pub struct Server {
+    settings: Settings,
+    metrics: Metrics,
+}
+
+/// What all connections of a server share.
+pub(crate) struct Shared<S> {
+    pub(crate) service: S,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Metrics,
+    pub(crate) next_stream: AtomicU64,
+    pub(crate) stream_slots: Arc<Semaphore>,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl<S> Shared<S> {
+    pub(crate) fn room(&self) -> Room {
+        let Settings { max_responses_in_flight, max_bytes_in_flight, .. } = self.settings;
+        Room { responses: max_responses_in_flight, bytes: max_bytes_in_flight }
+    }
+}
+
+impl Server {
+    /// A server that counts into `metrics`.
+    pub fn new(settings: Settings, metrics: Metrics) -> Self {
+        Self { settings, metrics }
+    }
+
+    /// Serves until `shutdown`, then for at most the grace period. Failing to accept one
+    /// connection does not end it.
+    pub async fn run<S: AdsService>(
+        self,
+        listener: TcpListener,
+        service: S,
+        shutdown: CancellationToken,
+    ) {
+        let Self { settings, metrics } = self;
+        let max_streams = settings.max_streams.min(Semaphore::MAX_PERMITS);
+        let shared = Arc::new(Shared {
+            service,
+            settings,
+            metrics,
+            next_stream: AtomicU64::new(1),
+            stream_slots: Arc::new(Semaphore::new(max_streams)),
+            shutdown,
+            tasks: TaskTracker::new(),
+        });
+        loop {
+            tokio::select! {
+                () = shared.shutdown.cancelled() => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((socket, address)) => {
+                        shared.tasks.spawn(accept(socket, address, shared.clone()));
+                    }
+                    Err(error) => wait_out(&error).await,
+                },
+            }
+        }
+        drop(listener);
+        shared.tasks.close();
+        let limit = shared.settings.grace + 2 * CLOSE_TIMEOUT;
+        if time::timeout(limit, shared.tasks.wait()).await.is_err() {
+            tracing::warn!(left = shared.tasks.len(), "Connections did not close in time");
+        }
+    }
+}
+
+async fn wait_out(error: &io::Error) {
+    tracing::warn!(%error, "Failed to accept a connection");
+    time::sleep(ACCEPT_PAUSE).await;
+}

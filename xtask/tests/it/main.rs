@@ -1,0 +1,8 @@
+//! What holds for the whole workspace and no compiler checks.
+
+mod crates;
+mod docs;
+mod files;
+mod floors;
+mod modules;
+mod workspace;
