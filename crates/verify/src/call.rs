@@ -85,6 +85,12 @@ impl Call {
         self.address().parse().ok()
     }
 
+    /// `Host` or `:authority`, from wherever it was given.
+    pub fn host(&self) -> &str {
+        let named = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+        or(&self.host_header, named.map_or("", |(_, value)| value))
+    }
+
     /// Path with query.
     pub fn path(&self) -> &str {
         or(&self.path, "/")
@@ -104,7 +110,7 @@ impl Call {
     pub fn sni(&self) -> &str {
         match (&self.sni, self.tls) {
             (Some(sni), _) if !sni.is_empty() => sni,
-            (_, Tls::Tls) => &self.host_header,
+            (_, Tls::Tls) => self.host(),
             (_, Tls::Mtls | Tls::Plaintext) => "",
         }
     }

@@ -139,10 +139,8 @@ fn protocol_and_tls(
             check.report(&codes::GW_TLS, &at, message, "");
         }
         Some(tls) if !is_tls => {
-            let passes = matches!(
-                tls.mode,
-                ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough
-            );
+            let passes =
+                matches!(tls.mode, ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough);
             let files = [&tls.ca_certificates, &tls.private_key, &tls.server_certificate];
             if !is_http(protocol) {
                 let message = format!("the protocol {} cannot have `tls`", port.protocol);
@@ -168,7 +166,8 @@ pub(super) fn tls(check: &mut Check<'_>, path: &Path<'_>, tls: &ServerTlsSetting
     check.unsupported(tls.insecure_skip_verify == Some(true), path, "insecureSkipVerify");
     let has_credential = !tls.credential_name.is_empty() || !tls.credential_names.is_empty();
     let has_files = has_credential || !tls.tls_certificates.is_empty();
-    let credential = if tls.credential_names.is_empty() { "credentialName" } else { "credentialNames" };
+    let credential =
+        if tls.credential_names.is_empty() { "credentialName" } else { "credentialNames" };
     let fields = [
         ("serverCertificate", !tls.server_certificate.is_empty()),
         ("privateKey", !tls.private_key.is_empty()),

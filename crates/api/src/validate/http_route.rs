@@ -148,8 +148,7 @@ fn no_regex(check: &mut Check<'_>, path: &Path<'_>, text: Option<&StringMatch>, 
 }
 
 fn claims(check: &mut Check<'_>, path: &Path<'_>, request: &HttpMatchRequest) {
-    for (name, map) in
-        [("headers", &request.headers), ("withoutHeaders", &request.without_headers)]
+    for (name, map) in [("headers", &request.headers), ("withoutHeaders", &request.without_headers)]
     {
         for key in map.keys().filter(|key| names::is_claim(key)) {
             let message = format!("routing by the claim `{key}` is only possible on gateways");

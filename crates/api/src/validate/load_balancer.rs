@@ -117,8 +117,9 @@ pub(super) fn locality(
         return check.report(&codes::DR_LOCALITY, path, message, "");
     }
     let topology = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"];
-    let is_topology =
-        |label: &&String| topology.contains(&label.as_str()) || *label == "topology.istio.io/subzone";
+    let is_topology = |label: &&String| {
+        topology.contains(&label.as_str()) || *label == "topology.istio.io/subzone"
+    };
     if let Some(label) = failover_priority.iter().find(is_topology)
         && !failover.is_empty()
     {
@@ -133,7 +134,8 @@ pub(super) fn locality(
         localities(check, &at.field("to"), to.keys().map(String::as_str));
     }
     localities(check, &list, distribute.iter().map(|rule| rule.from.as_str()));
-    if !has_outlier && !(failover.is_empty() && failover_priority.is_empty()) {
+    let has_failover = !failover.is_empty() || !failover_priority.is_empty();
+    if has_failover && !has_outlier {
         let message = "failover has no effect without `outlierDetection`";
         check.report(&codes::NO_EFFECT, path, message, "set `outlierDetection` beside it");
     }

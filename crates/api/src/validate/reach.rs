@@ -42,7 +42,8 @@ fn rules(check: &mut Check<'_>, path: &Path<'_>, rules: &[Vec<String>]) {
     for (index, matches) in rules.iter().enumerate() {
         let at = path.index(index);
         if let Some(first) = catch_all {
-            let message = format!("the rule is never used, because rule {first} matches everything");
+            let message =
+                format!("the rule is never used, because rule {first} matches everything");
             let hint = "put the rule without `match` last";
             check.report(&codes::VS_UNREACHABLE, &at, message, hint);
             continue;

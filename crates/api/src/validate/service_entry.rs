@@ -28,13 +28,14 @@ pub(super) fn check(check: &mut Check<'_>, path: &Path<'_>, entry: &ServiceEntry
         let protocol = Protocol::parse(protocol);
         !is_http(protocol) && !matches!(protocol, Protocol::Https | Protocol::Tls)
     };
-    if entry.resolution != Resolution::None && entry.hosts.len() > 1 {
-        if let Some(index) = entry.ports.iter().position(|port| is_opaque(&port.protocol)) {
-            let message = "several hosts cannot be told apart on a port without HTTP or TLS";
-            let hint = "use one ServiceEntry per host";
-            let path = path.field("ports");
-            check.report(&codes::SE_TCP_HOSTS, &path.index(index), message, hint);
-        }
+    if entry.resolution != Resolution::None
+        && entry.hosts.len() > 1
+        && let Some(index) = entry.ports.iter().position(|port| is_opaque(&port.protocol))
+    {
+        let message = "several hosts cannot be told apart on a port without HTTP or TLS";
+        let hint = "use one ServiceEntry per host";
+        let path = path.field("ports");
+        check.report(&codes::SE_TCP_HOSTS, &path.index(index), message, hint);
     }
     check.export_to(&path.field("exportTo"), &entry.export_to, true);
 }
@@ -42,11 +43,7 @@ pub(super) fn check(check: &mut Check<'_>, path: &Path<'_>, entry: &ServiceEntry
 pub(super) fn is_http(protocol: Protocol) -> bool {
     matches!(
         protocol,
-        Protocol::Http
-            | Protocol::Http2
-            | Protocol::HttpProxy
-            | Protocol::Grpc
-            | Protocol::GrpcWeb
+        Protocol::Http | Protocol::Http2 | Protocol::HttpProxy | Protocol::Grpc | Protocol::GrpcWeb
     )
 }
 

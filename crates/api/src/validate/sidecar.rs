@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::Protocol;
 
-use super::{Check, Path, destination_rule, gateway, names, service_entry::is_http, virtual_service};
+use super::{
+    Check, Path, destination_rule, gateway, names, service_entry::is_http, virtual_service,
+};
 use crate::{
     codes,
     istio::{
@@ -112,7 +114,8 @@ fn default_endpoint(check: &mut Check<'_>, path: &Path<'_>, endpoint: &str) {
     let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
     if !is_local || !is_port {
         let message = format!("`{endpoint}` is not an endpoint of the workload");
-        let hint = "use `127.0.0.1:PORT`, `0.0.0.0:PORT`, `[::1]:PORT`, `[::]:PORT` or `unix://PATH`";
+        let hint =
+            "use `127.0.0.1:PORT`, `0.0.0.0:PORT`, `[::1]:PORT`, `[::]:PORT` or `unix://PATH`";
         check.report(&codes::SC_ENDPOINT, path, message, hint);
     }
 }
@@ -122,10 +125,7 @@ fn tls(check: &mut Check<'_>, path: &Path<'_>, tls: &ServerTlsSettings) {
         ("subjectAltNames", !tls.subject_alt_names.is_empty()),
         ("httpsRedirect", tls.https_redirect),
         ("credentialName", !tls.credential_name.is_empty()),
-        (
-            "mode",
-            matches!(tls.mode, ServerTlsMode::IstioMutual | ServerTlsMode::AutoPassthrough),
-        ),
+        ("mode", matches!(tls.mode, ServerTlsMode::IstioMutual | ServerTlsMode::AutoPassthrough)),
     ];
     for (name, _) in refused.into_iter().filter(|(_, is_set)| *is_set) {
         let message = format!("this value of `{name}` is not possible in a Sidecar");

@@ -41,9 +41,7 @@ pub(super) fn check(
             let message = "a socket serves exactly one port of the service";
             check.report(&codes::WE_SOCKET, &at, message, "");
         }
-    } else if !names::is_ip(address)
-        && (service.is_some() || names::check_fqdn(address).is_err())
-    {
+    } else if !names::is_ip(address) && (service.is_some() || names::check_fqdn(address).is_err()) {
         let expected = if service.is_some() { "" } else { " or a host" };
         let message = format!("`{address}` is not an IP address{expected}");
         let hint = if service.is_some() { "use `resolution: DNS` for hosts" } else { "" };

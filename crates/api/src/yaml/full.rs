@@ -1,6 +1,6 @@
 //! All of YAML, by way of `granit-parser`, and JSON that is not YAML.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, net::Ipv6Addr};
 
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
@@ -73,6 +73,7 @@ impl<'a> Builder<'a> {
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some(at) = self.open.pop() {
                     self.tree.close(at);
+                    self.mend_address(at);
                 }
             }
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
@@ -95,6 +96,22 @@ impl<'a> Builder<'a> {
         self.open.push(at);
         self.anchor(anchor, at);
         Ok(())
+    }
+
+    /// `[fd00::]` is a list of an object with the key `fd00:` to YAML 1.2, but an address to
+    /// everybody who writes it, and to `kubectl`.
+    fn mend_address(&mut self, at: usize) {
+        let [map, key, value] = &self.tree.nodes[at..] else { return };
+        let (Content::Plain(key), Content::Plain(empty)) = (&key.content, &value.content) else {
+            return;
+        };
+        let address = format!("{key}:");
+        let is_empty = super::is_null(empty);
+        if map.content == Content::Map && is_empty && address.parse::<Ipv6Addr>().is_ok() {
+            let line = map.line;
+            self.tree.nodes.truncate(at);
+            self.tree.push(line, Content::Plain(address.into()));
+        }
     }
 
     fn anchor(&mut self, anchor: usize, at: usize) {

@@ -45,7 +45,17 @@ fn names_that_lead_nowhere_dangle() {
         "routes": [routes], "clusters": [eds],
         "assignments": [{"cluster_name": "other"}],
     });
-    check(&config, expect![[r#""#]]);
+    check(
+        &config,
+        expect![[r#"
+            Dangling: cluster `here`: there are no endpoints `svc` (MissingAssignment)
+            Dangling: listener `a` at filter_chains[0].filters[0].typed_config.rds: there is no route configuration `81` (MissingRoute)
+            Dangling: listener `b` at filter_chains[0].filters[0].typed_config.cluster: there is no cluster `nowhere` (MissingCluster)
+            Dangling: route configuration `80` at virtual_hosts[0].routes[0].route.cluster: there is no cluster `gone` (MissingCluster)
+            Dangling: route configuration `80` at virtual_hosts[0].routes[0].route.request_mirror_policies[0].cluster: there is no cluster `mirror` (MissingCluster)
+            Dangling: route configuration `80` at virtual_hosts[0].routes[1].route.weighted_clusters.clusters[1].name: there is no cluster `there` (MissingCluster)
+        "#]],
+    );
     let settings = CheckSettings { dangling: Dangling::Allowed, ..CheckSettings::default() };
     assert_eq!(check_references_with(&resources(&config), &settings), []);
 }
@@ -60,8 +70,18 @@ fn inline_routes_need_their_clusters_unless_they_say_otherwise() {
         ]}}));
         json!({"listeners": [listener("a", 80, &[chain(&json!({}), &manager)], &[])]})
     };
-    check(&routes(Value::Null), expect![[r#""#]]);
-    check(&routes(json!(false)), expect![[r#""#]]);
+    check(
+        &routes(Value::Null),
+        expect![[r#"
+            Refused: listener `a` at filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].route.cluster: there is no cluster `gone` (MissingCluster)
+        "#]],
+    );
+    check(
+        &routes(json!(false)),
+        expect![[r#"
+            Dangling: listener `a` at filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].route.cluster: there is no cluster `gone` (MissingCluster)
+        "#]],
+    );
 }
 
 #[test]
@@ -69,7 +89,10 @@ fn listeners_share_neither_name_nor_address() {
     let one = |name: &str| listener(name, 80, &[chain(&json!({}), &tcp_proxy("x"))], &[]);
     check(
         &json!({"listeners": [one("a"), one("a"), one("b")], "clusters": [cluster("x")]}),
-        expect![[r#""#]],
+        expect![[r#"
+            Refused: listener `a`: a second resource of the name (DuplicateName)
+            Refused: listener `b` at address: `a` is at 0.0.0.0:80 too (DuplicateAddress)
+        "#]],
     );
 }
 
@@ -84,9 +107,20 @@ fn chains(chains: &[(Value, Value)], filters: &[Value]) -> Value {
 fn chains_overlap_where_one_combination_is_the_same() {
     let names = |names: &[&str]| (json!({"server_names": names}), tcp_proxy("x"));
     let inspectors = [tls_inspector()];
-    check(&chains(&[names(&["a", "b"]), names(&["c", "B"])], &inspectors), expect![[r#""#]]);
-    check(&chains(&[names(&["a"]), names(&["*.a"])], &inspectors), expect![[r#""#]]);
-    check(&chains(&[names(&["a*"]), names(&["*"])], &inspectors), expect![[r#""#]]);
+    check(
+        &chains(&[names(&["a", "b"]), names(&["c", "B"])], &inspectors),
+        expect![[r#"
+            Refused: listener `l` at filter_chains[1]: `` matches what filter_chains[0] `` matches (DuplicateFilterChain)
+        "#]],
+    );
+    check(&chains(&[names(&["a"]), names(&["*.a"])], &inspectors), expect![""]);
+    check(
+        &chains(&[names(&["a*"]), names(&["*"])], &inspectors),
+        expect![[r#"
+            Refused: listener `l` at filter_chains[0]: `a*` is neither a name nor `*.` and a name (ServerName)
+            Refused: listener `l` at filter_chains[1]: `*` is neither a name nor `*.` and a name (ServerName)
+        "#]],
+    );
 }
 
 #[test]
@@ -100,8 +134,16 @@ fn matches_need_inspectors() {
             tcp_proxy("x"),
         ),
     ];
-    check(&chains(&all, &[]), expect![[r#""#]]);
-    check(&chains(&all, &[tls_inspector(), http_inspector()]), expect![[r#""#]]);
+    check(
+        &chains(&all, &[]),
+        expect![[r#"
+            Refused: listener `l` at filter_chains[0]: it matches the transport protocol `tls`, and there is no TLS inspector (MissingInspector)
+            Refused: listener `l` at filter_chains[1]: it matches server names, and there is no TLS inspector (MissingInspector)
+            Refused: listener `l` at filter_chains[2]: it matches application protocols, and there is no TLS inspector (MissingInspector)
+            Refused: listener `l` at filter_chains[3]: it matches protocols of plaintext, and there is no HTTP inspector (MissingInspector)
+        "#]],
+    );
+    check(&chains(&all, &[tls_inspector(), http_inspector()]), expect![""]);
 }
 
 #[test]
@@ -111,7 +153,12 @@ fn transport_protocol_is_set_on_all_chains_of_a_port_or_on_none() {
         (wanted, tcp_proxy("x"))
     };
     let filters = [tls_inspector()];
-    check(&chains(&[on(80, "tls"), on(80, ""), on(81, "")], &filters), expect![[r#""#]]);
+    check(
+        &chains(&[on(80, "tls"), on(80, ""), on(81, "")], &filters),
+        expect![[r#"
+            Refused: listener `l` at filter_chains[1]: other chains of port 80 set the transport protocol (MixedTransportProtocol)
+        "#]],
+    );
 }
 
 #[test]
@@ -121,12 +168,25 @@ fn http_manager_needs_tls_to_be_ended_and_filters_to_end_in_the_router() {
     filters.push(json!({"name": "cors", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors"}}));
     let config = chains(&[(json!({"transport_protocol": "tls"}), manager)], &[tls_inspector()]);
-    check(&config, expect![[r#""#]]);
+    check(
+        &config,
+        expect![[r#"
+            Refused: listener `l` at filter_chains[0].filters[0].typed_config: an HTTP manager on TLS that the chain does not end (UnterminatedTls)
+            Refused: listener `l` at filter_chains[0].filters[0].typed_config.http_filters[0]: the router `router` is not the last filter (TerminalFilter)
+            Refused: listener `l` at filter_chains[0].filters[0].typed_config.http_filters[1]: the last filter `cors` is no router (TerminalFilter)
+        "#]],
+    );
 }
 
 #[test]
 fn domain_stands_in_one_virtual_host() {
     let host = |name: &str, domains: &[&str]| json!({"name": name, "domains": domains});
     let hosts = [host("a", &["x", "*"]), host("b", &["X", "y"]), host("c", &["*"])];
-    check(&json!({"routes": [{"name": "80", "virtual_hosts": hosts}]}), expect![[r#""#]]);
+    check(
+        &json!({"routes": [{"name": "80", "virtual_hosts": hosts}]}),
+        expect![[r#"
+            Refused: route configuration `80` at virtual_hosts[1]: `a` has the domain `X` already (DuplicateDomain)
+            Refused: route configuration `80` at virtual_hosts[2]: `a` has the domain `*` already (DuplicateDomain)
+        "#]],
+    );
 }

@@ -6,11 +6,11 @@ use prost_reflect::{DynamicMessage, Value};
 
 use super::rules::{RuleBook, count, flag, list, set};
 
-/// HTTP header names as Envoy takes them: RFC 7230 tokens, with a colon before pseudo-headers.
-const HEADER_NAME: &str = r"^:?[0-9a-zA-Z!#$%&'*+\-.^_|~`]+$";
+/// Header names as Envoy takes them: RFC 7230 tokens and commas, a colon before pseudo-headers.
+const HEADER_NAME: &str = r"^:?[0-9a-zA-Z!#$%&'*+,\-.^_|~`]+$";
 const HEADER_VALUE: &str = r"^[^\x00-\x08\x0A-\x1F\x7F]*$";
-const LOOSE_NAME: &str = r"^[^\x00\x0A\x0D]+$";
-const LOOSE_VALUE: &str = r"^[^\x00\x0A\x0D]*$";
+/// For names and values; a name may be left out.
+const LOOSE: &str = r"^[^\x00\x0A\x0D]*$";
 
 /// A relation to another text, by the name of its rule.
 type Relation = (&'static str, fn(&str, &str) -> bool);
@@ -101,9 +101,9 @@ fn check_well_known(rule: &DynamicMessage, text: &str, book: &mut RuleBook) -> O
     let known = set(rule, "well_known_regex").and_then(|it| it.as_enum_number());
     let (pattern, kind) = match (known, strict) {
         (Some(1), true) => (HEADER_NAME, "header name"),
-        (Some(1), false) => (LOOSE_NAME, "header name"),
+        (Some(1), false) => (LOOSE, "header name"),
         (Some(2), true) => (HEADER_VALUE, "header value"),
-        (Some(2), false) => (LOOSE_VALUE, "header value"),
+        (Some(2), false) => (LOOSE, "header value"),
         (_, _) => return None,
     };
     let fits = book.pattern(pattern).is_none_or(|regex| regex.is_match(text));

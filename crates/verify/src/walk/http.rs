@@ -89,7 +89,7 @@ impl<'a> Walker<'a> {
 
     /// The host as domains are compared with it.
     fn host(&self, manager: &HttpConnectionManager, routes: &RouteConfiguration) -> String {
-        let mut host = Cow::Borrowed(self.call.host_header.as_str());
+        let mut host = Cow::Borrowed(self.call.host());
         if self.fidelity == Fidelity::Full {
             if !routes.vhost_header.is_empty() {
                 host = Cow::Owned(self.header(&routes.vhost_header).unwrap_or_default());

@@ -113,7 +113,7 @@ impl Walker<'_> {
             (_, Tls::Tls | Tls::Mtls) => "https",
         };
         let host = match redirect.host_redirect.as_str() {
-            "" => &self.call.host_header,
+            "" => self.call.host(),
             host => host,
         };
         let port = match redirect.port_redirect {
@@ -227,7 +227,7 @@ impl Walker<'_> {
         match name {
             ":path" => return Some(self.call.path().to_owned()),
             ":method" => return Some(self.call.method().to_owned()),
-            ":authority" | "host" | "Host" => return Some(self.call.host_header.clone()),
+            ":authority" | "host" | "Host" => return Some(self.call.host().to_owned()),
             ":scheme" => {
                 let scheme = if self.call.tls == Tls::Plaintext { "http" } else { "https" };
                 return Some(scheme.to_owned());

@@ -158,7 +158,9 @@ impl Session {
             Request::Delta(request) => {
                 let names = self.names.entry(request.type_url.clone()).or_default();
                 names.extend(request.resource_names_subscribe);
-                names.retain(|name| !request.resource_names_unsubscribe.contains(name));
+                let gone = &request.resource_names_unsubscribe;
+                names.retain(|name| !gone.contains(name));
+                self.sent.retain(|(url, name), _| *url != request.type_url || !gone.contains(name));
                 for (name, version) in request.initial_resource_versions {
                     self.sent.insert((request.type_url.clone(), name), version);
                 }

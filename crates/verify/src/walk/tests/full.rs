@@ -45,7 +45,27 @@ fn steps_tell_why_routes_were_passed_over_and_where_the_call_goes() {
             {"name": "v", "string_match": {"exact": "2"}}]}, "route": {"cluster": "x"}},
         {"name": "main", "match": {"path": "/cart"}, "route": {"cluster": "eds"}},
     ]);
-    check_steps(&routes, &http("SHOP", "/cart?v=1"), expect![[r#""#]]);
+    check_steps(
+        &routes,
+        &http("SHOP", "/cart?v=1"),
+        expect![[r#"
+        - listener: none is at exactly 1.3.3.7:80
+        + listener: `l` is at 0.0.0.0:80
+          inspector: no HTTP inspector on port 80: plaintext is not recognized
+          inspector: transport protocol `raw_buffer`, application protocol none
+        + filter chain: `c` is left
+          tls: the chain takes the bytes as they come
+        + http: the routes are `80`
+        + virtual host: `v` has the domain `shop` for `shop`
+        - route: `post`: header `:method` is `GET`, which does not match
+        - route: `canary`: header `x-canary` is missing
+        - route: `query`: query parameter `v` does not match
+        + route: `main` matches
+        + cluster: the route sends it to `eds`
+        + endpoint: `eds` has 2 endpoints: 1 UNHEALTHY, 1 UNKNOWN
+        Endpoints { cluster: "eds", endpoints: [EndpointView { address: "10.0.0.1:8080", health: "UNKNOWN", weight: 2, priority: 1, locality: "r/z" }, EndpointView { address: "10.0.0.2:8080", health: "UNHEALTHY", weight: 1, priority: 1, locality: "r/z" }] }
+    "#]],
+    );
 }
 
 #[test]
@@ -54,7 +74,28 @@ fn missing_clusters_and_assignments_end_the_walk_with_a_failed_step() {
         {"name": "gone", "weight": 1}, {"name": "cold", "weight": 1}, {"name": "pass", "weight": 1},
     ]});
     let routes = json!([{"match": {"prefix": "/"}, "route": {"weighted_clusters": weights}}]);
-    check_steps(&routes, &http("shop", "/"), expect![[r#""#]]);
+    check_steps(
+        &routes,
+        &http("shop", "/"),
+        expect![[r#"
+        - listener: none is at exactly 1.3.3.7:80
+        + listener: `l` is at 0.0.0.0:80
+          inspector: no HTTP inspector on port 80: plaintext is not recognized
+          inspector: transport protocol `raw_buffer`, application protocol none
+        + filter chain: `c` is left
+          tls: the chain takes the bytes as they come
+        + http: the routes are `80`
+        + virtual host: `v` has the domain `shop` for `shop`
+        + route: route 0 matches
+        + cluster: the route shares it out: `gone` 1, `cold` 1, `pass` 1
+        ! endpoint: there is no cluster `gone`
+        ! endpoint: `cold` waits for the endpoints `cold`
+        + endpoint: `pass` goes on to the original destination
+        Missing { cluster: "gone" }
+        NoAssignment { cluster: "cold", service_name: "cold" }
+        OriginalDestination { cluster: "pass" }
+    "#]],
+    );
 }
 
 #[test]
@@ -63,8 +104,41 @@ fn redirect_and_direct_response_are_answers() {
         {"match": {"path": "/old"}, "redirect": {"https_redirect": true, "path_redirect": "/new", "response_code": "FOUND"}},
         {"match": {"prefix": "/"}, "direct_response": {"status": 502}},
     ]);
-    check_steps(&routes, &http("shop", "/old"), expect![[r#""#]]);
-    check_steps(&routes, &http("shop", "/"), expect![[r#""#]]);
+    check_steps(
+        &routes,
+        &http("shop", "/old"),
+        expect![[r#"
+        - listener: none is at exactly 1.3.3.7:80
+        + listener: `l` is at 0.0.0.0:80
+          inspector: no HTTP inspector on port 80: plaintext is not recognized
+          inspector: transport protocol `raw_buffer`, application protocol none
+        + filter chain: `c` is left
+          tls: the chain takes the bytes as they come
+        + http: the routes are `80`
+        + virtual host: `v` has the domain `shop` for `shop`
+        + route: route 0 matches
+        + route: the proxy answers 302 to `https://shop/new`
+        Redirect { status: 302, location: "https://shop/new" }
+    "#]],
+    );
+    check_steps(
+        &routes,
+        &http("shop", "/"),
+        expect![[r#"
+        - listener: none is at exactly 1.3.3.7:80
+        + listener: `l` is at 0.0.0.0:80
+          inspector: no HTTP inspector on port 80: plaintext is not recognized
+          inspector: transport protocol `raw_buffer`, application protocol none
+        + filter chain: `c` is left
+          tls: the chain takes the bytes as they come
+        + http: the routes are `80`
+        + virtual host: `v` has the domain `shop` for `shop`
+        - route: route 0: `/` does not match path `/old`
+        + route: route 1 matches
+        + route: the proxy answers 502 itself
+        Direct { status: 502 }
+    "#]],
+    );
 }
 
 #[test]

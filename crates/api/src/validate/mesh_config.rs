@@ -1,0 +1,80 @@
+//! MeshConfig. Absent fields have defaults, so only what is written is judged.
+
+use super::{Check, Path, http_action, load_balancer, names};
+use crate::{
+    codes,
+    istio::mesh_config::{MeshConfig, MeshOutboundMode},
+};
+
+pub(super) fn check(check: &mut Check<'_>, mesh: &MeshConfig) {
+    let path = Path::root("");
+    check.duration(&path.field("connectTimeout"), mesh.connect_timeout);
+    check.duration(&path.field("dnsRefreshRate"), mesh.dns_refresh_rate);
+    if mesh.protocol_detection_timeout.is_some_and(|timeout| !timeout.is_zero()) {
+        check.duration(&path.field("protocolDetectionTimeout"), mesh.protocol_detection_timeout);
+    }
+    if let Some(settings) = &mesh.locality_lb_setting {
+        load_balancer::locality(check, &path.field("localityLbSetting"), settings, true);
+    }
+    if let Some(policy) = &mesh.default_http_retry_policy {
+        http_action::retries(check, &path.field("defaultHttpRetryPolicy"), policy);
+    }
+    trust_domain(check, &path.field("trustDomain"), &mesh.trust_domain);
+    let list = path.field("trustDomainAliases");
+    for (index, alias) in mesh.trust_domain_aliases.iter().enumerate() {
+        trust_domain(check, &list.index(index), alias);
+    }
+    let list = path.field("serviceSettings");
+    for (index, settings) in mesh.service_settings.iter().enumerate() {
+        let at = list.index(index);
+        let hosts = at.field("hosts");
+        for (index, host) in settings.hosts.iter().enumerate() {
+            check.wildcard_host(&hosts.index(index), host);
+        }
+    }
+    let list = path.field("extensionProviders");
+    for (index, provider) in mesh.extension_providers.iter().enumerate() {
+        let at = list.index(index);
+        check.required(!provider.name.is_empty(), &at.field("name"), "the name of the provider");
+        let before = &mesh.extension_providers[..index];
+        if before.iter().any(|other| other.name == provider.name) {
+            let message = format!("there is already a provider `{}`", provider.name);
+            check.report(&codes::DUPLICATE, &at.field("name"), message, "");
+        }
+    }
+    unsupported(check, &path, mesh);
+}
+
+/// An absent trust domain is the default one. A final dot is possible.
+fn trust_domain(check: &mut Check<'_>, path: &Path<'_>, domain: &str) {
+    let labels = domain.strip_suffix('.').unwrap_or(domain);
+    if !domain.is_empty() && !labels.split('.').all(names::is_label) {
+        let message = format!("`{domain}` is not a valid trust domain");
+        check.report(&codes::NAME, path, message, "");
+    }
+}
+
+fn unsupported(check: &mut Check<'_>, path: &Path<'_>, mesh: &MeshConfig) {
+    let fields = [
+        ("proxyListenPort", !matches!(mesh.proxy_listen_port, 0 | 15001)),
+        ("proxyInboundListenPort", !matches!(mesh.proxy_inbound_listen_port, 0 | 15006)),
+        ("proxyHttpPort", mesh.proxy_http_port != 0),
+        ("verifyCertificateAtClient", mesh.verify_certificate_at_client.is_some()),
+        ("ca", mesh.ca.is_some()),
+        ("thriftConfig", mesh.thrift_config.is_some()),
+        ("certificates", !mesh.certificates.is_empty()),
+        ("configSources", !mesh.config_sources.is_empty()),
+        ("defaultInboundHttpRetryPolicy", mesh.default_inbound_http_retry_policy.is_some()),
+        ("serviceScopeConfigs", !mesh.service_scope_configs.is_empty()),
+        ("defaultTrafficPolicy", mesh.default_traffic_policy.is_some()),
+        ("serviceEntryVisibility", mesh.service_entry_visibility.is_some()),
+        ("zoneAwareLbSetting", mesh.zone_aware_lb_setting.is_some()),
+        ("connectionSettings", mesh.connection_settings.is_some()),
+    ];
+    for (name, is_set) in fields {
+        check.unsupported(is_set, path, name);
+    }
+    let outbound = mesh.outbound_traffic_policy.as_ref().map(|policy| policy.mode);
+    let is_dynamic = outbound == Some(MeshOutboundMode::AllowAnyDynamicDns);
+    check.unsupported(is_dynamic, &path.field("outboundTrafficPolicy"), "mode");
+}

@@ -1,0 +1,35 @@
+//! The types of resources that are served.
+
+use envoy::type_url;
+
+/// One xDS type, in the order in which Envoy needs them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResourceKind {
+    Cluster,
+    Endpoint,
+    Listener,
+    Route,
+}
+
+impl ResourceKind {
+    pub const ALL: [Self; 4] = [Self::Cluster, Self::Endpoint, Self::Listener, Self::Route];
+
+    pub fn type_url(self) -> &'static str {
+        match self {
+            Self::Cluster => type_url::CLUSTER,
+            Self::Endpoint => type_url::ENDPOINT,
+            Self::Listener => type_url::LISTENER,
+            Self::Route => type_url::ROUTE,
+        }
+    }
+
+    pub fn parse(type_url: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.type_url() == type_url)
+    }
+
+    /// Whether the first request without names asks for all of them.
+    pub fn is_wildcard(self) -> bool {
+        matches!(self, Self::Cluster | Self::Listener)
+    }
+}

@@ -1,0 +1,1 @@
+//! Conversations of a scripted proxy with the state of its stream.
