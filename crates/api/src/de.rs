@@ -119,7 +119,9 @@ impl<'t, 'a> Value<'t, 'a> {
         let end = match self.content() {
             Content::Map => self.tree.nodes[self.at as usize].end,
             Content::Plain(text) if is_null(text) => self.at + 1,
-            _ => return Err(self.mismatch("an object")),
+            Content::Plain(_) | Content::Text(_) | Content::List | Content::Alias(_) => {
+                return Err(self.mismatch("an object"));
+            }
         };
         let entries = Entries { value: self, next: self.at + 1, end, known };
         visitor.visit_map(entries).map_err(|error| error.at(self.at))
@@ -169,7 +171,7 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
         let value = match self.content() {
             Content::Plain(text) if is_null(text) => Some(false),
             Content::Plain(text) => number::truth(text),
-            _ => None,
+            Content::Text(_) | Content::List | Content::Map | Content::Alias(_) => None,
         };
         let value = value.ok_or_else(|| self.mismatch("`true` or `false`"))?;
         visitor.visit_bool(value).map_err(|error: Error| error.at(self.at))
@@ -220,7 +222,9 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
         let end = match self.content() {
             Content::List => self.tree.nodes[self.at as usize].end,
             Content::Plain(text) if is_null(text) => self.at + 1,
-            _ => return Err(self.mismatch("a list")),
+            Content::Plain(_) | Content::Text(_) | Content::Map | Content::Alias(_) => {
+                return Err(self.mismatch("a list"));
+            }
         };
         visitor
             .visit_seq(Items { value: self, next: self.at + 1, end })

@@ -23,6 +23,7 @@ pub mod virtual_service;
 pub mod wasm_plugin;
 pub mod workload_entry;
 
+mod fault;
 mod oneof;
 mod selector;
 

@@ -25,7 +25,7 @@ mod virtual_service;
 mod wasm_plugin;
 mod workload;
 
-use model::Diagnostics;
+use model::{Diagnostics, Kind};
 
 use crate::{Object, Spec, codes};
 use check::Check;
@@ -35,7 +35,9 @@ use path::Path;
 pub fn validate(object: &Object) -> Diagnostics {
     let mut check = Check::new(object);
     let spec = Path::root("spec");
-    annotations(&mut check);
+    if !is_core(object.key.kind) {
+        annotations(&mut check);
+    }
     match &object.spec {
         Spec::VirtualService(value) => virtual_service::check(&mut check, &spec, value),
         Spec::DestinationRule(value) => destination_rule::check(&mut check, &spec, value),
@@ -65,6 +67,21 @@ pub fn validate(object: &Object) -> Diagnostics {
     check.finish()
 }
 
+/// Objects of Kubernetes itself.
+fn is_core(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Service
+            | Kind::EndpointSlice
+            | Kind::Endpoints
+            | Kind::Pod
+            | Kind::Node
+            | Kind::Namespace
+            | Kind::Secret
+            | Kind::ConfigMap
+    )
+}
+
 fn annotations(check: &mut Check<'_>) {
     use crate::istio::authorization_policy::Action;
     let annotations = &check.object.meta.annotations;
@@ -76,21 +93,18 @@ fn annotations(check: &mut Check<'_>) {
     }
     let Some(value) = annotations.get("istio.io/dry-run") else { return };
     let path = path.key("istio.io/dry-run");
-    match &check.object.spec {
+    let is_possible = matches!(
+        &check.object.spec,
         Spec::AuthorizationPolicy(policy)
-            if matches!(policy.action, Action::Allow | Action::Deny) =>
-        {
-            let known = ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false"];
-            if !known.contains(&value.as_str()) && value != "False" {
-                let message = format!("`{value}` is not a truth value");
-                check.report(&codes::DRY_RUN, &path, message, "use `true` or `false`");
-            }
-        }
-        Spec::Service(_) | Spec::ConfigMap(_) | Spec::Pod(_) | Spec::Secret(_) => (),
-        _ => {
-            let message = "dry runs are only possible for AuthorizationPolicies that allow or deny";
-            check.report(&codes::DRY_RUN, &path, message, "remove the annotation");
-        }
+            if matches!(policy.action, Action::Allow | Action::Deny)
+    );
+    let known = ["1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False"];
+    if !is_possible {
+        let message = "dry runs are only possible for AuthorizationPolicies that allow or deny";
+        check.report(&codes::DRY_RUN, &path, message, "remove the annotation");
+    } else if !known.contains(&value.as_str()) {
+        let message = format!("`{value}` is not a truth value");
+        check.report(&codes::DRY_RUN, &path, message, "use `true` or `false`");
     }
 }
 

@@ -16,5 +16,5 @@ mod table;
 
 pub use engine::{Counters, Engine, EngineHandle};
 pub use kind::ResourceKind;
-pub use service::{PushService, ProxyDump, ResourceDump};
+pub use service::{ProxyDump, PushService, ResourceDump, StreamRegistry};
 pub use table::{FacetView, Table};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{is_default, istio::WorkloadSelector, istio::traffic_policy::TrafficPolicy};
+use crate::{is_default, istio::LabelSelector, istio::traffic_policy::TrafficPolicy};
 
 /// Policies for the traffic to a host, and its subsets.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -20,7 +20,7 @@ pub struct DestinationRule {
     pub export_to: Vec<String>,
     /// Clients that the rule applies to.
     #[serde(alias = "workload_selector", skip_serializing_if = "is_default")]
-    pub workload_selector: Option<WorkloadSelector>,
+    pub workload_selector: Option<LabelSelector>,
 }
 
 /// A named part of the endpoints.

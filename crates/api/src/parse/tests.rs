@@ -22,13 +22,16 @@ spec: {address: 10.0.0.1}
 #[test]
 fn a_mistake_leaves_its_neighbours_alone() {
     let text = format!("{ENTRY}---\na: [1\n---\n{ENTRY}---\n# nothing\n---\nx: 'y\n---\n{ENTRY}");
-    check(&text, expect![[r#"
-        test.yaml:1 WorkloadEntry vm/one
-        test.yaml:8 WorkloadEntry vm/one
-        test.yaml:17 WorkloadEntry vm/one
-        test.yaml:6: error[MEL0001]: 
-        test.yaml:16: error[MEL0001]: 
-    "#]]);
+    check(
+        &text,
+        expect![[r#"
+            test.yaml:1 WorkloadEntry vm/one
+            test.yaml:8 WorkloadEntry vm/one
+            test.yaml:17 WorkloadEntry vm/one
+            test.yaml:6: error[MEL0001]: unclosed bracket '['
+            test.yaml:16: error[MEL0001]: invalid indentation in multiline quoted scalar
+        "#]],
+    );
 }
 
 #[test]
@@ -49,12 +52,15 @@ spec:
   extra: 1
 statuss: {}
 ";
-    check(text, expect![[r#"
+    check(
+        text,
+        expect![[r#"
         test.yaml:1 VirtualService shop/cart
         test.yaml:15: warning[MEL0003] VirtualService shop/cart statuss: the field `statuss` is not known and has no effect (did you mean `status`?)
         test.yaml:12: warning[MEL0003] VirtualService shop/cart spec.http[0].route[0].wieght: the field `wieght` is not known and has no effect (did you mean `weight`?)
         test.yaml:14: warning[MEL0003] VirtualService shop/cart spec.extra: the field `extra` is not known and has no effect
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -76,7 +82,9 @@ fn wrong_types_drop_one_document() {
         bad("hosts: ~"),
     ]
     .concat();
-    check(&text, expect![[r#"
+    check(
+        &text,
+        expect![[r#"
         test.yaml:43 ServiceEntry default/x
         test.yaml:49 ServiceEntry default/x
         test.yaml:5: error[MEL0004] ServiceEntry default/x spec.hosts: expected a list, found `a`
@@ -86,7 +94,8 @@ fn wrong_types_drop_one_document() {
         test.yaml:29: error[MEL0004] ServiceEntry default/x spec.hosts[0]: expected a text, found `1` (put it in quotes: "1")
         test.yaml:35: error[MEL0004] ServiceEntry default/x spec.hosts[1]: an item of a list may not be empty
         test.yaml:41: error[MEL0004] ServiceEntry default/x spec.endpoints: expected a list, found an object
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -102,9 +111,12 @@ spec:
           exact: b
           prefix: c
 ";
-    check(text, expect![[r#"
+    check(
+        text,
+        expect![[r#"
         test.yaml:9: error[MEL0004] VirtualService default/x spec.http[0].match[0].headers.a: only one of `exact` and `prefix` may be set
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -117,7 +129,9 @@ apiVersion: v1\nkind: List\nitems:\n- {}\n- apiVersion: v1\n  kind: Node\n  meta
 just a text\n---\nkind: Sidecar\n---\napiVersion: v1\nkind: Service\nmetadata: {{}}\n",
         ENTRY.trim_end().replace('\n', "\n  ")
     );
-    check(&text, expect![[r#"
+    check(
+        &text,
+        expect![[r#"
         test.yaml:11 WorkloadEntry vm/one
         test.yaml:15 Node n
         test.yaml:19 Namespace 😀
@@ -126,7 +140,8 @@ just a text\n---\nkind: Sidecar\n---\napiVersion: v1\nkind: Service\nmetadata: {
         test.yaml:21: error[MEL0004]: a document must be an object (write `apiVersion`, `kind`, `metadata` and `spec`)
         test.yaml:23: info[MEL0002]: `Sidecar` of `` is not read by the mesh
         test.yaml:27: error[MEL0004] Service default/ metadata: the object has no name (set `metadata.name`)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -141,11 +156,14 @@ data:
     accesLogFile: /dev/stdout
     meshMTLS: {minProtocolVersion: TLSV1_3}
 ";
-    check(text, expect![[r#"
+    check(
+        text,
+        expect![[r#"
         test.yaml:7 MeshConfig istio-system/istio
         test.yaml:1 ConfigMap istio-system/istio
         test.yaml:8: warning[MEL0003] MeshConfig istio-system/istio accesLogFile: the field `accesLogFile` is not known and has no effect (did you mean `accessLogFile`?)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) fn check(check: &mut Check<'_>, path: &Path<'_>, rule: &DestinationRu
         check.labels(&at.field("labels"), &subset.labels);
         traffic_policy(check, &at.field("trafficPolicy"), subset.traffic_policy.as_ref());
     }
-    check.workload_selector(&path.field("workloadSelector"), rule.workload_selector.as_ref());
+    check.label_selector(&path.field("workloadSelector"), rule.workload_selector.as_ref());
     let export_to = path.field("exportTo");
     check.export_to(&export_to, &rule.export_to, false);
     if rule.workload_selector.is_some() && !rule.export_to.is_empty() {

@@ -43,7 +43,9 @@ http:
   rewrite: {}
 - route: [{destination: {host: a}}]
 ";
-    check(&object("VirtualService", spec), expect![[r#"
+    check(
+        &object("VirtualService", spec),
+        expect![[r#"
         test.yaml:1: error[MEL0152] VirtualService default/test spec.hosts[1]: the host `*.example.com` overlaps `shop.example.com` of the same object
         test.yaml:1: error[MEL0135] VirtualService default/test spec.http[0].match[0].uri.regex: `((` is not a valid regular expression: unclosed group (the syntax is RE2's)
         test.yaml:1: warning[MEL0110] VirtualService default/test spec.http[0].match[1].statPrefix: the field `statPrefix` is not supported yet and has no effect
@@ -59,7 +61,8 @@ http:
         test.yaml:1: error[MEL0156] VirtualService default/test spec.http[1].redirect.redirectCode: 200 is not a redirect code (use 301 or 302)
         test.yaml:1: error[MEL0157] VirtualService default/test spec.http[1].rewrite: one of `uri`, `uriRegexRewrite` and `authority` must be set
         test.yaml:1: warning[MEL0163] VirtualService default/test spec.http[2]: the rule is never used, because rule 1 matches everything (put the rule without `match` last)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -77,7 +80,9 @@ subsets:
   trafficPolicy: {}
 exportTo: ['.', default]
 ";
-    check(&object("DestinationRule", spec), expect![[r#"
+    check(
+        &object("DestinationRule", spec),
+        expect![[r#"
         test.yaml:1: error[MEL0122] DestinationRule default/test spec.trafficPolicy.loadBalancer: only one of `simple` and `consistentHash` may be set
         test.yaml:1: error[MEL0122] DestinationRule default/test spec.trafficPolicy.loadBalancer.consistentHash: only one thing to hash may be set
         test.yaml:1: error[MEL0172] DestinationRule default/test spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize: the table size 10 is not a prime below 5000011 (65537 is one)
@@ -87,7 +92,8 @@ exportTo: ['.', default]
         test.yaml:1: error[MEL0121] DestinationRule default/test spec.subsets[1].name: there is already a subset `v1`
         test.yaml:1: error[MEL0170] DestinationRule default/test spec.subsets[1].trafficPolicy: a traffic policy must have at least one field (leave it out)
         test.yaml:1: error[MEL0134] DestinationRule default/test spec.exportTo[1]: `default` is already in the list
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -98,7 +104,9 @@ ports:
 resolution: DNS
 addresses: [10.0.0.0/33]
 ";
-    check(&object("ServiceEntry", spec), expect![[r#"
+    check(
+        &object("ServiceEntry", spec),
+        expect![[r#"
         test.yaml:1: error[MEL0180] ServiceEntry default/test spec.hosts[0]: a ServiceEntry cannot stand for every host (name the hosts)
         test.yaml:1: error[MEL0126] ServiceEntry default/test spec.hosts[2]: the host `x*.example.com` has a label that is not valid
         test.yaml:1: warning[MEL0185] ServiceEntry default/test spec.hosts[2]: the wildcard of `x*.example.com` stands for a part of a label (use `*.` and a domain)
@@ -110,7 +118,8 @@ addresses: [10.0.0.0/33]
         test.yaml:1: error[MEL0182] ServiceEntry default/test spec.hosts[0]: the host `*` cannot be resolved (name a host without wildcard, or set `endpoints`)
         test.yaml:1: error[MEL0182] ServiceEntry default/test spec.hosts[2]: the host `x*.example.com` cannot be resolved (name a host without wildcard, or set `endpoints`)
         test.yaml:1: error[MEL0184] ServiceEntry default/test spec.ports[0]: several hosts cannot be told apart on a port without HTTP or TLS (use one ServiceEntry per host)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -123,12 +132,15 @@ ingress:
 - port: {number: 80, protocol: HTTP}
   defaultEndpoint: 10.0.0.1:80
 ";
-    check(&object("Sidecar", spec), expect![[r#"
+    check(
+        &object("Sidecar", spec),
+        expect![[r#"
         test.yaml:1: error[MEL0193] Sidecar default/test spec.ingress[0].defaultEndpoint: `10.0.0.1:80` is not an endpoint of the workload (use `127.0.0.1:PORT`, `0.0.0.0:PORT`, `[::1]:PORT`, `[::]:PORT` or `unix://PATH`)
         test.yaml:1: error[MEL0192] Sidecar default/test spec.egress[0]: a listener without a port must be the last one
         test.yaml:1: error[MEL0195] Sidecar default/test spec.egress[0].hosts[1]: `reviews` is not of the form `namespace/host` (write `./reviews` or `*/reviews`)
         test.yaml:1: error[MEL0195] Sidecar default/test spec.egress[0].hosts[2]: `bad_ns` is not a namespace (use a namespace, `*`, `.` or `~`)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -141,7 +153,9 @@ fn servers_of_a_gateway_are_checked() {
   tls: {mode: SIMPLE}
   bind: 10.0.0.1
 ";
-    check(&object("Gateway", spec), expect![[r#"
+    check(
+        &object("Gateway", spec),
+        expect![[r#"
         test.yaml:1: error[MEL0202] Gateway default/test spec.servers[0].hosts[0]: `shop` is a short name (write the full name, such as `shop.example.com`)
         test.yaml:1: error[MEL0200] Gateway default/test spec.servers[0].tls: the protocol HTTPS needs `tls`
         test.yaml:1: warning[MEL0110] Gateway default/test spec.servers[1].bind: the field `bind` is not supported yet and has no effect
@@ -149,7 +163,8 @@ fn servers_of_a_gateway_are_checked() {
         test.yaml:1: error[MEL0200] Gateway default/test spec.servers[1].tls.privateKey: this TLS mode needs `privateKey` (set it, or `credentialName`)
         test.yaml:1: error[MEL0200] Gateway default/test spec.servers[1].tls: a port with plain HTTP can only have `httpsRedirect` (use HTTPS for encryption)
         test.yaml:1: error[MEL0121] Gateway default/test spec.servers[1].port.name: the names of the ports must be unique
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -161,10 +176,13 @@ spec:
   action: DENY
   rules: [{to: [{operation: {methods: [GET]}}]}]
 ";
-    check(text, expect![[r#"
+    check(
+        text,
+        expect![[r#"
         test.yaml:1: info[MEL0111] AuthorizationPolicy shop/deny: accepted and stored; applied by a later release
         test.yaml:1: warning[MEL0216] AuthorizationPolicy shop/deny spec.rules[0]: on TCP ports this rule denies everything, because it has only HTTP attributes (name the ports that it is meant for)
-    "#]]);
+    "#]],
+    );
 }
 
 /// Documents of Istio's validation tests, with `_err` where they must be refused.

@@ -45,7 +45,8 @@ impl StreamState {
             state.dirty.remove(name);
         }
         // The first answer of a type is due even when it is empty, or Envoy's start waits for it.
-        let first_empty = !state.answered && kind.is_wildcard() && state.held.is_empty();
+        let nothing = state.dirty.is_empty() && state.held.is_empty();
+        let first_empty = !state.answered && kind.is_wildcard() && nothing;
         if send.is_empty() && remove.is_empty() && !first_empty {
             return None;
         }

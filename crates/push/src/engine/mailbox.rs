@@ -1,0 +1,57 @@
+//! Where the engine leaves a stream's newest views; unread letters merge.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::{FacetView, facet::Changed};
+
+/// More unread changes than this are not listed: the stream compares everything instead.
+const MAX_CHANGES: usize = 64;
+
+/// What a stream is told.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    pub views: Vec<Arc<FacetView>>,
+    /// What may differ from the letter before; `None` is "anything".
+    pub changed: Option<Vec<Arc<Changed>>>,
+}
+
+/// One stream's mailbox: at most one letter lies in it.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox {
+    letter: Mutex<Option<Letter>>,
+    arrived: Notify,
+}
+
+impl Mailbox {
+    pub(crate) fn put(&self, letter: Letter) {
+        let mut slot = self.letter.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(match slot.take() {
+            None => letter,
+            Some(old) => Letter { views: letter.views, changed: merge(old.changed, letter.changed) },
+        });
+        drop(slot);
+        self.arrived.notify_one();
+    }
+
+    /// The letter that lies there, or the next one.
+    pub(crate) async fn take(&self) -> Letter {
+        loop {
+            let letter = self.letter.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(letter) = letter {
+                return letter;
+            }
+            self.arrived.notified().await;
+        }
+    }
+}
+
+fn merge(
+    old: Option<Vec<Arc<Changed>>>,
+    new: Option<Vec<Arc<Changed>>>,
+) -> Option<Vec<Arc<Changed>>> {
+    let (mut old, new) = (old?, new?);
+    old.extend(new);
+    (old.len() <= MAX_CHANGES).then_some(old)
+}

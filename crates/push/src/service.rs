@@ -1,0 +1,186 @@
+//! Serves ADS streams: the proxy's requests and the engine's letters go into a [`StreamState`],
+//! and what it decides goes out while there is room.
+
+mod registry;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use compile::{Compiled, compile_unknown_route};
+use envoy::config::core::v3::Node;
+use model::{Locality, Proxy};
+use prost_types::{Struct, Value, value::Kind as ValueKind};
+use serde_json::Map;
+use tokio::sync::mpsc;
+use xds::{AdsService, AdsStream, Code, Protocol, Request, Response, Status};
+
+pub use self::registry::{ProxyDump, ResourceDump, StreamRegistry};
+use self::registry::Query;
+use crate::{
+    EngineHandle,
+    engine::Letter,
+    state::{Outgoing, StreamState},
+};
+
+/// Answers ADS streams from the engine's facets.
+#[derive(Clone, Debug)]
+pub struct PushService {
+    engine: EngineHandle,
+    registry: StreamRegistry,
+}
+
+impl PushService {
+    pub fn new(engine: EngineHandle) -> Self {
+        Self { engine, registry: StreamRegistry::default() }
+    }
+
+    /// The connected proxies, for status.
+    pub fn registry(&self) -> &StreamRegistry {
+        &self.registry
+    }
+
+    async fn run(&self, stream: &mut AdsStream) -> Status {
+        let first = match stream.requests.next().await {
+            None => return Status::OK,
+            Some(Err(error)) => return error.status(),
+            Some(Ok(request)) => request,
+        };
+        let proxy = match parse_node(&first) {
+            Ok(proxy) => Arc::new(proxy),
+            Err(message) => return Status::new(Code::InvalidArgument, message),
+        };
+        let Some(mailbox) = self.engine.connect(stream.id, proxy.clone()).await else {
+            return Status::new(Code::Unavailable, "the control plane is shutting down");
+        };
+        let letter = mailbox.take().await;
+        let state = StreamState::new(stream.protocol, letter.views, compile_unknown_route);
+        let queries = self.registry.add(stream.id, proxy.clone(), stream.protocol);
+        tracing::info!(proxy = %proxy.id, protocol = %stream.protocol, "Proxy connected");
+        let status = Conversation { stream, state, queries, proxy: proxy.clone() }
+            .run(first, &mailbox)
+            .await;
+        tracing::info!(proxy = %proxy.id, "Proxy disconnected");
+        status
+    }
+}
+
+impl AdsService for PushService {
+    async fn serve(&self, mut stream: AdsStream) -> Status {
+        let id = stream.id;
+        let status = self.run(&mut stream).await;
+        self.registry.remove(id);
+        self.engine.disconnect(id).await;
+        status
+    }
+}
+
+struct Conversation<'a> {
+    stream: &'a mut AdsStream,
+    state: StreamState,
+    queries: mpsc::Receiver<Query>,
+    proxy: Arc<Proxy>,
+}
+
+impl Conversation<'_> {
+    async fn run(mut self, first: Request, mailbox: &crate::engine::Mailbox) -> Status {
+        self.on_request(&first);
+        loop {
+            if let Err(xds::Closed) = self.send_what_fits() {
+                return Status::OK;
+            }
+            let full = !self.stream.responses.has_capacity();
+            tokio::select! {
+                request = self.stream.requests.next() => match request {
+                    None => return Status::OK,
+                    Some(Err(error)) => return error.status(),
+                    Some(Ok(request)) => self.on_request(&request),
+                },
+                letter = mailbox.take() => self.on_letter(letter),
+                Some(query) = self.queries.recv() => query.answer(&self.proxy, &self.state),
+                permit = self.stream.responses.reserve(), if full => {
+                    if permit.is_err() {
+                        return Status::OK;
+                    }
+                }
+                () = self.stream.shutdown.cancelled() => {
+                    return Status::new(Code::Unavailable, "the control plane is shutting down");
+                }
+            }
+        }
+    }
+
+    fn on_request(&mut self, request: &Request) {
+        self.state.on_request(request);
+        if let Some((type_url, message)) = refusal(request) {
+            tracing::warn!(proxy = %self.proxy.id, type_url, message, "Proxy refused a response");
+        }
+    }
+
+    fn on_letter(&mut self, letter: Letter) {
+        let changed: Option<BTreeSet<_>> = letter
+            .changed
+            .map(|lists| lists.iter().flat_map(|names| names.iter().cloned()).collect());
+        self.state.update(letter.views, changed.as_ref());
+    }
+
+    fn send_what_fits(&mut self) -> Result<(), xds::Closed> {
+        while let Some(permit) = self.stream.responses.try_reserve()? {
+            let Some(outgoing) = self.state.next_response() else { return Ok(()) };
+            permit.send(response(&outgoing, self.stream.protocol));
+        }
+        Ok(())
+    }
+}
+
+fn response(outgoing: &Outgoing, protocol: Protocol) -> Response<'_> {
+    let chunks = outgoing.resources.iter().flat_map(|compiled: &Arc<Compiled>| {
+        let rope = match protocol {
+            Protocol::Delta => compiled.resource.delta_chunks(),
+            Protocol::Sotw => compiled.resource.sotw_chunks(),
+        };
+        rope.chunks().iter().cloned()
+    });
+    Response {
+        type_url: outgoing.kind.type_url(),
+        nonce: outgoing.nonce,
+        version: &outgoing.version,
+        chunks: chunks.collect(),
+        removed: outgoing.removed.clone(),
+    }
+}
+
+fn refusal(request: &Request) -> Option<(&str, &str)> {
+    match request {
+        Request::Delta(it) => Some((&it.type_url, &it.error_detail.as_ref()?.message)),
+        Request::Sotw(it) => Some((&it.type_url, &it.error_detail.as_ref()?.message)),
+    }
+}
+
+fn parse_node(request: &Request) -> Result<Proxy, String> {
+    let node: Option<&Node> = match request {
+        Request::Delta(request) => request.node.as_ref(),
+        Request::Sotw(request) => request.node.as_ref(),
+    };
+    let node = node.ok_or("the first request of a stream must carry its node")?;
+    let locality = node.locality.as_ref().map(|it| Locality {
+        region: it.region.as_str().into(),
+        zone: it.zone.as_str().into(),
+        subzone: it.sub_zone.as_str().into(),
+    });
+    let metadata = node.metadata.as_ref().map(json_map).unwrap_or_default();
+    Proxy::parse(&node.id, metadata, locality.unwrap_or_default()).map_err(|it| it.to_string())
+}
+
+fn json_map(fields: &Struct) -> Map<String, serde_json::Value> {
+    fields.fields.iter().map(|(key, value)| (key.clone(), json_value(value))).collect()
+}
+
+fn json_value(value: &Value) -> serde_json::Value {
+    match &value.kind {
+        None | Some(ValueKind::NullValue(_)) => serde_json::Value::Null,
+        Some(ValueKind::NumberValue(number)) => (*number).into(),
+        Some(ValueKind::StringValue(text)) => text.as_str().into(),
+        Some(ValueKind::BoolValue(flag)) => (*flag).into(),
+        Some(ValueKind::StructValue(fields)) => json_map(fields).into(),
+        Some(ValueKind::ListValue(list)) => list.values.iter().map(json_value).collect(),
+    }
+}
