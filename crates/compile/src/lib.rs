@@ -7,6 +7,7 @@
 
 mod client;
 mod compiled;
+pub mod filters;
 pub mod names;
 mod scope;
 

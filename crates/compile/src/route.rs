@@ -7,12 +7,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use api::istio::virtual_service::{HttpMatchRequest, HttpRoute};
+use api::istio::virtual_service::{self, HttpMatchRequest, HttpRoute, PortSelector};
 use envoy::config::{
     core::v3::Metadata,
-    route::v3::{Decorator, Route, route, route_match::PathSpecifier},
+    route::v3::{
+            Decorator, Route, route, route_action::ClusterSpecifier, route_match::PathSpecifier,
+        },
 };
-use model::{Diagnostics, Labels, Namespace};
+use model::{Diagnostics, Hostname, Labels, Namespace, Protocol};
 use prost_types::{Struct, Value, value};
 use snapshot::{Mesh, VirtualServiceRecord};
 
@@ -181,6 +183,34 @@ impl Translation<'_> {
             return format!("{}:{}{path}", target.hostname, target.port);
         }
         format!("{}:{}{path}", self.rule.key.name, self.context.port)
+    }
+}
+
+/// The route to a service that no rule is about. `context.destinations` may hold the service.
+pub fn default_route(hostname: &Hostname, context: &RouteContext<'_>) -> Route {
+    let destination = virtual_service::Destination {
+        host: hostname.as_str().to_owned(),
+        port: Some(PortSelector { number: context.port.into() }),
+        ..virtual_service::Destination::default()
+    };
+    let target = context.resolve(&destination);
+    let upstream = retry::Upstream {
+        grpc: matches!(target.protocol, Protocol::Grpc | Protocol::GrpcWeb),
+        hashed: target.consistent_hash.is_some(),
+    };
+    let mut action = action::forward(None);
+    action.hash_policy.extend(target.consistent_hash.and_then(hash::hash_policy));
+    action.retry_policy = retry::retry_policy(None, context.mesh, upstream);
+    action.cluster_specifier = Some(ClusterSpecifier::Cluster(target.cluster()));
+    Route {
+        name: "default".to_owned(),
+        r#match: Some(matches::translate_match(None)),
+        decorator: Some(Decorator {
+            operation: format!("{hostname}:{}/*", context.port),
+            propagate: None,
+        }),
+        action: Some(route::Action::Route(action)),
+        ..Route::default()
     }
 }
 

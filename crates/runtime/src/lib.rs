@@ -1,1 +1,64 @@
-//! Placeholder.
+//! The process shell: logs, readiness, the end.
+//!
+//! - Not here: the mesh, and what the process serves.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Sends logs to stderr. `filter` is a `tracing` filter such as `info,push=debug`.
+pub fn start_logs(filter: &str) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .try_init();
+}
+
+/// Whether the process may be called ready: it is when every token is gone.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<AtomicUsize>);
+
+/// Keeps the process from being ready until it is dropped.
+#[derive(Debug)]
+pub struct BlockReady(Arc<AtomicUsize>);
+
+impl Readiness {
+    pub fn block(&self) -> BlockReady {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        BlockReady(self.0.clone())
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+}
+
+impl Drop for BlockReady {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Cancels `shutdown` on SIGTERM or Ctrl-C.
+pub async fn wait_for_signal(shutdown: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            tracing::warn!(%error, "SIGTERM cannot be watched; only Ctrl-C ends the process well");
+            let _ = tokio::signal::ctrl_c().await;
+            return shutdown.cancel();
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => (),
+        _ = tokio::signal::ctrl_c() => (),
+    }
+    shutdown.cancel();
+}

@@ -127,7 +127,7 @@ pub(super) fn destination_rule_record(
     mesh: &Mesh,
 ) -> DestinationRuleRecord {
     let default = &mesh.default_destination_rule_visibility;
-    let selector = spec.workload_selector.as_ref().map(|it| &it.labels);
+    let selector = spec.workload_selector.as_ref().map(|it| &it.match_labels);
     DestinationRuleRecord {
         key: key.clone(),
         created,

@@ -1,0 +1,152 @@
+//! What the connected proxies hold.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{Query, State},
+    http::StatusCode,
+};
+use envoy::json::{FieldNames, bytes_to_json};
+use push::{ProxyDump, ResourceDump, ResourceKind};
+use serde::{Deserialize, Serialize};
+
+use crate::Shared;
+
+/// One proxy in `/debug/proxies`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyStatus {
+    /// `node.id`.
+    pub id: String,
+    /// `name.namespace`.
+    pub proxy: String,
+    pub kind: String,
+    pub protocol: String,
+    pub version: String,
+    /// `SYNCED`, `STALE` (something waits for an answer) or `NACK`.
+    pub state: String,
+    /// Names that wait, by type.
+    pub pending: BTreeMap<String, usize>,
+    /// Refused resources with Envoy's words.
+    pub refused: Vec<ResourceStatus>,
+}
+
+/// The list in `/debug/proxies`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProxyStatusList {
+    pub items: Vec<ProxyStatus>,
+}
+
+/// One resource, with its content only in `/debug/config_dump`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceStatus {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub acknowledged: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refused: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub origins: Vec<String>,
+    #[serde(skip_serializing_if = "serde_json::Value::is_null", default)]
+    pub resource: serde_json::Value,
+}
+
+/// `/debug/config_dump?proxy=NAME.NAMESPACE`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProxyConfig {
+    pub status: ProxyStatus,
+    pub resources: Vec<ResourceStatus>,
+}
+
+fn kind_name(kind: ResourceKind) -> String {
+    match kind {
+        ResourceKind::Cluster => "cluster",
+        ResourceKind::Endpoint => "endpoint",
+        ResourceKind::Listener => "listener",
+        ResourceKind::Route => "route",
+    }
+    .to_owned()
+}
+
+fn resource_status(dump: &ResourceDump) -> ResourceStatus {
+    let resource = match dump.body.is_empty() {
+        true => serde_json::Value::Null,
+        false => bytes_to_json(dump.kind.type_url(), dump.body.clone(), FieldNames::Proto),
+    };
+    ResourceStatus {
+        kind: kind_name(dump.kind),
+        name: dump.name.to_string(),
+        acknowledged: dump.acknowledged.clone(),
+        sent: dump.sent.clone(),
+        refused: dump.refused.clone(),
+        origins: dump.origins.iter().map(ToString::to_string).collect(),
+        resource,
+    }
+}
+
+fn proxy_status(dump: &ProxyDump) -> ProxyStatus {
+    let refused: Vec<ResourceStatus> =
+        dump.resources.iter().filter(|it| it.refused.is_some()).map(resource_status).collect();
+    let state = match (refused.is_empty(), dump.synced) {
+        (false, _) => "NACK",
+        (true, true) => "SYNCED",
+        (true, false) => "STALE",
+    };
+    let pending = dump.pending.iter().filter(|(_, count)| **count > 0);
+    ProxyStatus {
+        id: dump.proxy.id.to_string(),
+        proxy: format!("{}.{}", dump.proxy.name, dump.proxy.namespace),
+        kind: match dump.proxy.kind {
+            model::ProxyKind::Sidecar => "sidecar".to_owned(),
+            model::ProxyKind::Router => "router".to_owned(),
+        },
+        protocol: dump.protocol.to_string(),
+        version: dump.proxy.istio_version.to_string(),
+        state: state.to_owned(),
+        pending: pending.map(|(kind, count)| (kind_name(*kind), *count)).collect(),
+        refused,
+    }
+}
+
+pub(crate) async fn list(State(admin): State<Shared>) -> Json<ProxyStatusList> {
+    let dumps = admin.streams.dump(|_| true, false).await;
+    let mut items: Vec<ProxyStatus> = dumps.iter().map(proxy_status).collect();
+    items.sort_by(|a, b| a.proxy.cmp(&b.proxy));
+    Json(ProxyStatusList { items })
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ConfigQuery {
+    /// `name.namespace`, `name` or the whole node id.
+    proxy: String,
+}
+
+pub(crate) async fn config(
+    State(admin): State<Shared>,
+    Query(query): Query<ConfigQuery>,
+) -> Result<Json<ProxyConfig>, (StatusCode, String)> {
+    let wanted = |proxy: &model::Proxy| {
+        let full = format!("{}.{}", proxy.name, proxy.namespace);
+        query.proxy == full
+            || query.proxy == proxy.name.as_str()
+            || query.proxy == proxy.id.0.as_ref()
+    };
+    let dumps = admin.streams.dump(wanted, true).await;
+    let Some(dump) = dumps.last() else {
+        let message = format!(
+            "no connected proxy is called `{}`; `meltemi proxy status` lists them",
+            query.proxy
+        );
+        return Err((StatusCode::NOT_FOUND, message));
+    };
+    Ok(Json(ProxyConfig {
+        status: proxy_status(dump),
+        resources: dump.resources.iter().map(resource_status).collect(),
+    }))
+}

@@ -1,0 +1,158 @@
+//! Compiles the route configurations of a proxy's outbound listeners.
+//!
+//! - `select_route` decides which hosts a configuration has, by which rule, and in which order
+//!   they win conflicts; `compile_route` puts the encoded hosts together without copying them.
+//! - The safe meaning of two hosts with one domain: the first keeps it.
+//! - Not here: gateways, inbound routes (inline in listeners), one host (`virtual_host`).
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use envoy::{Resource, Rope, config::route::v3::RouteConfiguration, type_url};
+use model::{Diagnostic, Diagnostics, Hostname, ObjectKey, Shared};
+use prost::Message;
+
+use crate::{Compiled, CompiledVirtualHost, VirtualHostInput};
+
+mod catch_all;
+mod name;
+mod select;
+#[cfg(test)]
+mod tests;
+
+pub use catch_all::CatchAll;
+pub use name::RouteName;
+pub use select::select_route;
+
+/// A host or one of its domains is left out because another host has it.
+const DUPLICATE_DOMAIN: &str = "MEL0311";
+const MAX_DIRECT_RESPONSE: u32 = 1024 * 1024;
+
+/// Everything that one route configuration depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RouteInput {
+    pub name: Arc<str>,
+    /// In the order in which they win conflicts.
+    pub virtual_hosts: Vec<Shared<VirtualHostInput>>,
+    pub catch_all: CatchAll,
+    /// Whether the catch-all tells upstreams which try it is.
+    pub counts_attempts: bool,
+}
+
+impl RouteInput {
+    /// The answer to a name that stands for nothing.
+    pub fn empty(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            virtual_hosts: Vec::new(),
+            catch_all: CatchAll::None,
+            counts_attempts: false,
+        }
+    }
+}
+
+/// Compiles one route configuration. `virtual_host` compiles one host and may remember it.
+pub fn compile_route(
+    input: &RouteInput,
+    virtual_host: &mut dyn FnMut(&Shared<VirtualHostInput>) -> Arc<CompiledVirtualHost>,
+) -> Compiled {
+    let mut diagnostics = Diagnostics::default();
+    let mut hosts = distinct_hosts(input, virtual_host, &mut diagnostics);
+    hosts.sort_by(|a, b| a.name.cmp(&b.name));
+    let everything = hosts.iter().any(|host| host.domains.iter().any(|it| &**it == "*"));
+    let last = (!everything).then(|| input.catch_all.encode(input.counts_attempts)).flatten();
+    let head = RouteConfiguration { name: input.name.to_string(), ..RouteConfiguration::default() };
+    let tail = RouteConfiguration {
+        validate_clusters: Some(false),
+        max_direct_response_body_size_bytes: Some(MAX_DIRECT_RESPONSE),
+        ignore_port_in_host_matching: true,
+        ..RouteConfiguration::default()
+    };
+    let body: Rope = std::iter::once(Bytes::from(head.encode_to_vec()))
+        .chain(hosts.iter().map(|host| host.bytes.clone()))
+        .chain(last)
+        .chain(std::iter::once(Bytes::from(tail.encode_to_vec())))
+        .collect();
+    let resource = Resource::new(input.name.clone(), type_url::ROUTE, body);
+    let mut clusters: BTreeSet<Arc<str>> =
+        hosts.iter().flat_map(|host| host.clusters.iter().cloned()).collect();
+    if !everything {
+        clusters.extend(input.catch_all.cluster());
+    }
+    let origins: BTreeSet<&ObjectKey> = hosts.iter().flat_map(|host| &host.origins).collect();
+    let origins = origins.into_iter().cloned().collect();
+    for host in &hosts {
+        diagnostics.extend(host.diagnostics.clone());
+    }
+    let clusters = clusters.into_iter().collect();
+    Compiled { clusters, origins, diagnostics, ..Compiled::new(resource) }
+}
+
+/// The hosts with a name and domains of their own. Envoy refuses a configuration in which a
+/// domain occurs twice.
+fn distinct_hosts(
+    input: &RouteInput,
+    virtual_host: &mut dyn FnMut(&Shared<VirtualHostInput>) -> Arc<CompiledVirtualHost>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Arc<CompiledVirtualHost>> {
+    let services: HashSet<&Hostname> = input
+        .virtual_hosts
+        .iter()
+        .filter(|host| host.service.is_some())
+        .map(|host| &host.hostname)
+        .collect();
+    let mut owners: HashMap<Arc<str>, Arc<str>> = HashMap::new();
+    let mut names: HashSet<Arc<str>> = HashSet::new();
+    let mut hosts = Vec::with_capacity(input.virtual_hosts.len());
+    for host in &input.virtual_hosts {
+        let mut compiled = virtual_host(host);
+        if compiled.bytes.is_empty() || !names.insert(compiled.name.clone()) {
+            continue;
+        }
+        let taken: Vec<Arc<str>> = compiled
+            .domains
+            .iter()
+            .filter(|domain| {
+                let hidden = ***domain != *host.hostname.as_str() && services.contains(&***domain);
+                hidden || owners.contains_key(&***domain)
+            })
+            .cloned()
+            .collect();
+        if !taken.is_empty() {
+            report(host, &taken, &owners, diagnostics);
+            let rest = VirtualHostInput { taken: taken.into(), ..(**host).clone() };
+            compiled = virtual_host(&Shared::new(rest));
+            if compiled.bytes.is_empty() {
+                continue;
+            }
+        }
+        for domain in &compiled.domains {
+            owners.insert(domain.clone(), compiled.name.clone());
+        }
+        hosts.push(compiled);
+    }
+    hosts
+}
+
+/// A short form that is another service's full name is left out silently, as nobody asked for it.
+fn report(
+    host: &VirtualHostInput,
+    taken: &[Arc<str>],
+    owners: &HashMap<Arc<str>, Arc<str>>,
+    diagnostics: &mut Diagnostics,
+) {
+    let rule = host.rule.as_ref().map(|rule| &rule.key);
+    let origin = rule.or(host.service.as_ref().map(|service| &service.origin));
+    for domain in taken {
+        let Some(owner) = owners.get(domain) else { continue };
+        let message = format!("the domain `{domain}` of `{}` is already `{owner}`'s", host.hostname);
+        let finding = Diagnostic::warning(DUPLICATE_DOMAIN, message);
+        diagnostics.push(match origin {
+            Some(origin) => finding.object(origin.clone()),
+            None => finding,
+        });
+    }
+}

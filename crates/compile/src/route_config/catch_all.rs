@@ -1,0 +1,73 @@
+//! The last virtual host: what happens to requests for unknown hosts.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use envoy::config::route::v3::{
+    DirectResponseAction, Route, RouteMatch, VirtualHost, route::Action,
+    route_action::ClusterSpecifier, route_match::PathSpecifier,
+};
+
+use crate::{
+    names::{DYNAMIC_DNS_CLUSTER, PASSTHROUGH_CLUSTER},
+    route::forward,
+    virtual_host::encode_field,
+};
+
+/// Where requests for unknown hosts go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CatchAll {
+    /// No such host: Envoy answers 404.
+    None,
+    /// Refused with 502.
+    Block,
+    /// On to where they were going.
+    Passthrough,
+    /// To where the Host header resolves.
+    DynamicDns,
+    /// To this cluster (`egressProxy` of a Sidecar).
+    Cluster(Arc<str>),
+}
+
+impl CatchAll {
+    pub(super) fn cluster(&self) -> Option<Arc<str>> {
+        match self {
+            Self::None | Self::Block => None,
+            Self::Passthrough => Some(PASSTHROUGH_CLUSTER.into()),
+            Self::DynamicDns => Some(DYNAMIC_DNS_CLUSTER.into()),
+            Self::Cluster(name) => Some(name.clone()),
+        }
+    }
+
+    /// The encoded field of a route configuration, if there is one.
+    pub(super) fn encode(&self, counts_attempts: bool) -> Option<Bytes> {
+        let (name, action) = match (self, self.cluster()) {
+            (Self::None, _) => return None,
+            (_, Some(cluster)) => {
+                let mut action = forward(None);
+                action.cluster_specifier = Some(ClusterSpecifier::Cluster(cluster.to_string()));
+                ("allow_any", Action::Route(action))
+            }
+            (_, None) => {
+                let refusal = DirectResponseAction { status: 502, ..DirectResponseAction::default() };
+                ("block_all", Action::DirectResponse(refusal))
+            }
+        };
+        let route = Route {
+            name: name.to_owned(),
+            r#match: Some(RouteMatch {
+                path_specifier: Some(PathSpecifier::Prefix("/".to_owned())),
+                ..RouteMatch::default()
+            }),
+            action: Some(action),
+            ..Route::default()
+        };
+        Some(encode_field(&VirtualHost {
+            name: name.to_owned(),
+            domains: vec!["*".to_owned()],
+            routes: vec![route],
+            include_request_attempt_count: counts_attempts,
+            ..VirtualHost::default()
+        }))
+    }
+}

@@ -1,0 +1,51 @@
+//! Names by which outbound listeners ask for their routes.
+
+use std::{fmt, sync::Arc};
+
+use model::Hostname;
+
+/// Which listener a route configuration is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RouteName {
+    /// `80`: everything that speaks HTTP on the port.
+    Port(u16),
+    /// `cart.shop.svc.cluster.local:80`: one service whose protocol is detected.
+    Host(Hostname, u16),
+    /// `http_proxy`: everything on all ports.
+    HttpProxy,
+    /// `unix:///run/egress.sock`: the Sidecar listener on that socket.
+    Socket(Arc<str>),
+}
+
+impl RouteName {
+    /// `None` for a name that no outbound listener of ours asks for.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "http_proxy" {
+            return Some(Self::HttpProxy);
+        }
+        if text.starts_with("unix://") {
+            return Some(Self::Socket(text.into()));
+        }
+        match text.rsplit_once(':') {
+            None => text.parse().ok().filter(|port| *port != 0).map(Self::Port),
+            Some((host, port)) => {
+                let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
+                let port = port.parse().ok().filter(|port| *port != 0)?;
+                (!host.is_empty()).then(|| Self::Host(Hostname::new(host), port))
+            }
+        }
+    }
+}
+
+impl fmt::Display for RouteName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(port) => write!(out, "{port}"),
+            Self::Host(host, port) => {
+                out.write_str(&crate::virtual_host::host_with_port(host.as_str(), *port))
+            }
+            Self::HttpProxy => out.write_str("http_proxy"),
+            Self::Socket(path) => out.write_str(path),
+        }
+    }
+}
