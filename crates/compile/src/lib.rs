@@ -9,8 +9,19 @@ mod client;
 mod compiled;
 pub mod filters;
 pub mod names;
+mod route;
+mod route_config;
 mod scope;
+mod virtual_host;
 
 pub use client::Client;
 pub use compiled::Compiled;
+pub use route::{
+    Destination, RouteContext, Scheme, TranslatedRoutes, default_route, is_catch_all, rule_applies,
+    select_destinations, translate_routes,
+};
+pub use route_config::{CatchAll, RouteInput, RouteName, compile_route, select_route};
 pub use scope::{EgressListener, EgressPort, RuleRef, Scope};
+pub use virtual_host::{
+    Caller, CompiledVirtualHost, DomainForm, VirtualHostInput, compile_virtual_host,
+};

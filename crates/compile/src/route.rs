@@ -11,8 +11,8 @@ use api::istio::virtual_service::{self, HttpMatchRequest, HttpRoute, PortSelecto
 use envoy::config::{
     core::v3::Metadata,
     route::v3::{
-            Decorator, Route, route, route_action::ClusterSpecifier, route_match::PathSpecifier,
-        },
+        Decorator, Route, route, route_action::ClusterSpecifier, route_match::PathSpecifier,
+    },
 };
 use model::{Diagnostics, Hostname, Labels, Namespace, Protocol};
 use prost_types::{Struct, Value, value};
@@ -29,6 +29,7 @@ mod retry;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use action::forward;
 pub use destination::{Destination, select_destinations};
 
 /// A rule, or a part of it, cannot be told to Envoy.

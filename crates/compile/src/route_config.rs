@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use envoy::{Resource, Rope, config::route::v3::RouteConfiguration, type_url};
-use model::{Diagnostic, Diagnostics, Hostname, ObjectKey, Shared};
+use model::{Diagnostic, Diagnostics, ObjectKey, Shared};
 use prost::Message;
 
 use crate::{Compiled, CompiledVirtualHost, VirtualHostInput};
@@ -98,18 +98,18 @@ fn distinct_hosts(
     virtual_host: &mut dyn FnMut(&Shared<VirtualHostInput>) -> Arc<CompiledVirtualHost>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Arc<CompiledVirtualHost>> {
-    let services: HashSet<&Hostname> = input
-        .virtual_hosts
-        .iter()
-        .filter(|host| host.service.is_some())
-        .map(|host| &host.hostname)
-        .collect();
+    let known = input.virtual_hosts.iter().filter(|host| host.service.is_some());
+    let services: HashSet<&str> = known.map(|host| host.hostname.as_str()).collect();
     let mut owners: HashMap<Arc<str>, Arc<str>> = HashMap::new();
     let mut names: HashSet<Arc<str>> = HashSet::new();
     let mut hosts = Vec::with_capacity(input.virtual_hosts.len());
     for host in &input.virtual_hosts {
         let mut compiled = virtual_host(host);
-        if compiled.bytes.is_empty() || !names.insert(compiled.name.clone()) {
+        if compiled.bytes.is_empty() {
+            continue;
+        }
+        if !names.insert(compiled.name.clone()) {
+            report(host, &compiled.domains, &owners, diagnostics);
             continue;
         }
         let taken: Vec<Arc<str>> = compiled
@@ -148,7 +148,8 @@ fn report(
     let origin = rule.or(host.service.as_ref().map(|service| &service.origin));
     for domain in taken {
         let Some(owner) = owners.get(domain) else { continue };
-        let message = format!("the domain `{domain}` of `{}` is already `{owner}`'s", host.hostname);
+        let message =
+            format!("the domain `{domain}` of `{}` is already `{owner}`'s", host.hostname);
         let finding = Diagnostic::warning(DUPLICATE_DOMAIN, message);
         diagnostics.push(match origin {
             Some(origin) => finding.object(origin.clone()),

@@ -1,1 +1,17 @@
-//! Placeholder.
+//! The port for inputs: what every source of objects offers, and what is done for all of them.
+//!
+//! - A [`Source`] turns a foreign registry into [`SourceEvent`]s on one bounded queue.
+//! - [`supervise`] restarts a source that fails and keeps its last good state meanwhile: what the
+//!   next run does not name again is deleted only when that run has shown everything it holds.
+//! - [`SourceStatuses`] says at any time what each source last achieved and found.
+//! - Not here: any concrete registry; what the changes mean (`store`).
+#![warn(missing_docs)]
+
+mod event;
+mod ledger;
+mod status;
+mod supervise;
+
+pub use event::{Findings, SourceEvent, SourceReceiver, SourceSender, channel};
+pub use status::{SourceFailure, SourceStatus, SourceStatuses};
+pub use supervise::{Source, SourceError, SuperviseSettings, supervise};

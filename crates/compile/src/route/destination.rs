@@ -95,10 +95,11 @@ impl<'a> RouteContext<'a> {
         let known = self.destination(hostname.as_str());
         let service = known.and_then(|it| it.service.as_ref());
         let written = destination.port.as_ref().and_then(|it| u16::try_from(it.number).ok());
-        let port = written.filter(|number| *number != 0).or_else(|| match service?.ports.as_ref() {
-            [only] => Some(only.number),
-            _ => None,
-        });
+        let port =
+            written.filter(|number| *number != 0).or_else(|| match service?.ports.as_ref() {
+                [only] => Some(only.number),
+                _ => None,
+            });
         let port = port.unwrap_or(self.port);
         let subset = destination.subset.as_str();
         let protocol = service.and_then(|it| it.port(port)).map(|it| it.protocol);

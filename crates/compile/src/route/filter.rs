@@ -45,10 +45,7 @@ pub(super) fn fraction(percent: &Percent) -> FractionalPercent {
 }
 
 pub(super) fn whole_percents(percents: u32) -> FractionalPercent {
-    FractionalPercent {
-        numerator: percents.min(100),
-        denominator: DenominatorType::Hundred.into(),
-    }
+    FractionalPercent { numerator: percents.min(100), denominator: DenominatorType::Hundred.into() }
 }
 
 pub(super) fn runtime(fraction: FractionalPercent) -> RuntimeFractionalPercent {
@@ -58,11 +55,7 @@ pub(super) fn runtime(fraction: FractionalPercent) -> RuntimeFractionalPercent {
 fn translate_fault(fault: &HttpFaultInjection) -> Option<HttpFault> {
     let delay = fault.delay.as_ref().and_then(translate_delay);
     let abort = fault.abort.as_ref().and_then(translate_abort);
-    (delay.is_some() || abort.is_some()).then(|| HttpFault {
-        delay,
-        abort,
-        ..HttpFault::default()
-    })
+    (delay.is_some() || abort.is_some()).then(|| HttpFault { delay, abort, ..HttpFault::default() })
 }
 
 /// Without a share nothing is delayed. Exponential delays do not exist in Envoy.

@@ -21,9 +21,10 @@ fn of_settings(settings: Option<&LoadBalancerSettings>) -> Option<&ConsistentHas
 }
 
 fn of_port(policy: Option<&TrafficPolicy>, port: u16) -> Option<&ConsistentHashLb> {
-    let found = policy?.port_level_settings.iter().find(|settings| {
-        settings.port.as_ref().is_some_and(|it| it.number == u32::from(port))
-    });
+    let found = policy?
+        .port_level_settings
+        .iter()
+        .find(|settings| settings.port.as_ref().is_some_and(|it| it.number == u32::from(port)));
     of_settings(found?.load_balancer.as_ref())
 }
 

@@ -3,8 +3,7 @@
 use api::istio::{StringMatch, virtual_service::HttpMatchRequest};
 use envoy::{
     config::route::v3::{
-        HeaderMatcher, QueryParameterMatcher, RouteMatch,
-        header_matcher::HeaderMatchSpecifier,
+        HeaderMatcher, QueryParameterMatcher, RouteMatch, header_matcher::HeaderMatchSpecifier,
         query_parameter_matcher::QueryParameterMatchSpecifier, route_match::PathSpecifier,
     },
     types::matcher::v3::{
@@ -122,9 +121,8 @@ fn claim_matcher(name: &str, pattern: &StringMatch) -> Option<MetadataMatcher> {
     if claims.iter().any(|claim| claim.is_empty()) {
         return None;
     }
-    let segment = |key: &str| PathSegment {
-        segment: Some(path_segment::Segment::Key(key.to_owned())),
-    };
+    let segment =
+        |key: &str| PathSegment { segment: Some(path_segment::Segment::Key(key.to_owned())) };
     let value = |pattern| ValueMatcher { match_pattern: Some(pattern) };
     let value = match string_matcher(pattern) {
         None => value(value_matcher::MatchPattern::PresentMatch(true)),

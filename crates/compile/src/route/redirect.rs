@@ -71,7 +71,8 @@ pub(super) fn apply_direct_response(response: &HttpDirectResponse, route: &mut R
         Some(HttpBody::Text(text)) => Some(Specifier::InlineString(text.clone())),
         Some(HttpBody::Bytes(bytes)) => Some(Specifier::InlineBytes(bytes.0.clone())),
     };
-    let body = body.map(|specifier| DataSource { specifier: Some(specifier), watched_directory: None });
+    let body =
+        body.map(|specifier| DataSource { specifier: Some(specifier), watched_directory: None });
     route.action = Some(Action::DirectResponse(DirectResponseAction {
         status: response.status,
         body,

@@ -60,7 +60,8 @@ pub(crate) fn retry_policy(
     if let Some(ignore) = written.retry_ignore_previous_hosts {
         policy.retry_host_predicate = ignore.then(previous_hosts).into_iter().collect();
     }
-    policy.retry_priority = written.retry_remote_localities.unwrap_or(false).then(remote_localities);
+    policy.retry_priority =
+        written.retry_remote_localities.unwrap_or(false).then(remote_localities);
     policy.retry_back_off = written
         .backoff
         .map(|base| RetryBackOff { base_interval: Some(duration(base)), max_interval: None });

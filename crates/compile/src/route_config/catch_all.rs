@@ -49,7 +49,8 @@ impl CatchAll {
                 ("allow_any", Action::Route(action))
             }
             (_, None) => {
-                let refusal = DirectResponseAction { status: 502, ..DirectResponseAction::default() };
+                let refusal =
+                    DirectResponseAction { status: 502, ..DirectResponseAction::default() };
                 ("block_all", Action::DirectResponse(refusal))
             }
         };

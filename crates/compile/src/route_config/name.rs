@@ -29,7 +29,8 @@ impl RouteName {
         match text.rsplit_once(':') {
             None => text.parse().ok().filter(|port| *port != 0).map(Self::Port),
             Some((host, port)) => {
-                let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
+                let host =
+                    host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
                 let port = port.parse().ok().filter(|port| *port != 0)?;
                 (!host.is_empty()).then(|| Self::Host(Hostname::new(host), port))
             }

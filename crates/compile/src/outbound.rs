@@ -1,0 +1,130 @@
+//! A class's view of the mesh → the listeners for outgoing traffic of its sidecars.
+//!
+//! - [`plan_outbound`] decides everything: which listeners there are, what their chains match and
+//!   where they lead. [`compile_listener`] only writes one of them down.
+//! - Conflicts are decided by age: the oldest service wins, what cannot be told apart from it is
+//!   left out and reported.
+//! - Not here: the route configurations that the listeners ask for (`route_config`).
+
+mod address;
+mod bind;
+mod chain;
+mod compile;
+mod entry;
+mod plan;
+mod policy;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod virtual_listener;
+
+use std::{net::IpAddr, sync::Arc};
+
+use api::Duration;
+use model::{Diagnostics, ObjectKey, Protocol};
+
+use crate::filters::{HttpSettings, TcpRoute};
+
+pub use address::Cidr;
+pub use chain::{ChainMatch, TransportProtocol};
+pub use compile::compile_listener;
+pub use plan::plan_outbound;
+
+/// Two listeners want the same connections.
+pub(crate) const CONFLICT: &str = "MEL0330";
+/// A port cannot be listened on.
+pub(crate) const PORT_REFUSED: &str = "MEL0331";
+/// A match of a VirtualService cannot be told to Envoy.
+pub(crate) const UNUSABLE_MATCH: &str = "MEL0332";
+/// A rule sends connections nowhere.
+pub(crate) const NO_DESTINATION: &str = "MEL0333";
+
+/// The outgoing side of a class.
+#[derive(Clone, Debug, Default)]
+pub struct OutboundPlan {
+    /// Sorted by name.
+    pub listeners: Vec<ListenerInput>,
+    /// The route configurations that the listeners ask for, sorted.
+    pub routes: Vec<String>,
+    pub diagnostics: Diagnostics,
+}
+
+impl OutboundPlan {
+    /// The listeners of one proxy of the class: all but those that stand for its own pod, which
+    /// its application reaches without the proxy.
+    pub fn listeners_of<'a>(
+        &'a self,
+        own_addresses: &'a [IpAddr],
+    ) -> impl Iterator<Item = &'a ListenerInput> {
+        self.listeners.iter().filter(|listener| {
+            listener.pod.is_none_or(|address| !own_addresses.contains(&address))
+        })
+    }
+}
+
+/// All that one outbound listener depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerInput {
+    pub name: Arc<str>,
+    /// An IP address, or `unix://path`.
+    pub bind: Arc<str>,
+    /// On the same port, for the other IP family.
+    pub further_binds: Vec<Arc<str>>,
+    pub port: u16,
+    pub capture: Capture,
+    pub chains: Vec<ChainInput>,
+    /// For connections that no chain matches. A chain that matches everything makes it needless.
+    pub fallback: Option<TcpRoute>,
+    /// How long the first bytes of a connection are waited for; `None` is for ever.
+    pub inspection_timeout: Option<Duration>,
+    pub http: HttpSettings,
+    /// The pod of a headless service that the listener stands for.
+    pub pod: Option<IpAddr>,
+}
+
+/// How connections get to a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Capture {
+    /// Handed over by `virtualOutbound`, by their original destination.
+    Redirected,
+    /// It has a socket of its own.
+    Bound,
+    /// It is `virtualOutbound`.
+    Virtual { transparent: bool },
+}
+
+/// One filter chain.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ChainInput {
+    /// May be empty.
+    pub name: Arc<str>,
+    pub matches: ChainMatch,
+    pub action: ChainAction,
+    /// The objects that it was made from.
+    pub origins: Vec<ObjectKey>,
+}
+
+/// What happens to the connections of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ChainAction {
+    Http(HttpRoutes),
+    Tcp(TcpRoute),
+}
+
+/// HTTP and where its routes come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HttpRoutes {
+    pub source: HttpRouteSource,
+    /// Of the port.
+    pub protocol: Protocol,
+    /// Requests may name their target in full, as to an HTTP proxy.
+    pub absolute_url: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HttpRouteSource {
+    /// Name of a route configuration.
+    Rds(Arc<str>),
+    /// Everything to the cluster that resolves the Host header.
+    DynamicDns,
+}

@@ -1,0 +1,80 @@
+//! Where callers reach a service.
+
+use std::{fmt, net::IpAddr};
+
+use model::Service;
+
+use crate::Client;
+
+/// A range of IP addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cidr {
+    pub address: IpAddr,
+    pub length: u8,
+}
+
+impl Cidr {
+    /// Reads `10.0.0.0/8` or a single address.
+    pub fn parse(text: &str) -> Option<Self> {
+        let Some((address, length)) = text.split_once('/') else {
+            return text.parse().ok().map(Self::single);
+        };
+        let (address, length) = (address.parse().ok()?, length.parse().ok()?);
+        (length <= Self::single(address).length).then_some(Self { address, length })
+    }
+
+    pub fn single(address: IpAddr) -> Self {
+        Self { address, length: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
+    fn is_single(self) -> bool {
+        self == Self::single(self.address)
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.address, self.length)
+    }
+}
+
+/// One way to reach a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reach {
+    Address(IpAddr),
+    Range(Cidr),
+    /// It has no address of its own.
+    Anywhere,
+}
+
+/// Every way to reach the service for this client, none of them twice. Never empty.
+pub(super) fn reaches(service: &Service, client: &Client) -> Vec<Reach> {
+    let usable = |address: &IpAddr| match address {
+        IpAddr::V4(_) => client.ipv4 || !client.ipv6,
+        IpAddr::V6(_) => client.ipv6,
+    };
+    let written: Vec<Cidr> =
+        service.addresses.iter().filter_map(|address| Cidr::parse(address)).collect();
+    let written = written.into_iter().filter(|range| !range.address.is_unspecified());
+    let mut ranges: Vec<Cidr> = written.collect();
+    if ranges.is_empty() && client.dns_capture {
+        ranges.extend(service.allocated.iter().copied().map(Cidr::single));
+    }
+    // A service of the other family only is better reached at an odd address than everywhere.
+    if ranges.iter().any(|range| usable(&range.address)) {
+        ranges.retain(|range| usable(&range.address));
+    }
+    let mut reaches: Vec<Reach> = ranges
+        .into_iter()
+        .map(|range| match range.is_single() {
+            true => Reach::Address(range.address),
+            false => Reach::Range(range),
+        })
+        .collect();
+    reaches.sort_unstable();
+    reaches.dedup();
+    if reaches.is_empty() {
+        reaches.push(Reach::Anywhere);
+    }
+    reaches
+}

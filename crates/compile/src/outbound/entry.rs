@@ -1,0 +1,128 @@
+//! The listeners that have been planned so far, and what happens when a further service wants one.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use model::{Diagnostic, Diagnostics, ObjectKey, Protocol};
+
+use crate::{
+    names,
+    outbound::{CONFLICT, Capture, ChainInput},
+};
+
+/// What one service asks of a listener.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub bind: Arc<str>,
+    pub port: u16,
+    pub capture: Capture,
+    pub protocol: Protocol,
+    pub chains: Vec<ChainInput>,
+    pub pod: Option<IpAddr>,
+    pub origin: ObjectKey,
+}
+
+/// A listener in the making.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// `Unsupported` where HTTP and bytes are told apart by inspection.
+    pub protocol: Protocol,
+    pub capture: Capture,
+    pub chains: Vec<ChainInput>,
+    pub pod: Option<IpAddr>,
+    locked: bool,
+}
+
+/// All of them, by address and port.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Entries {
+    pub map: BTreeMap<(Arc<str>, u16), Entry>,
+    pub diagnostics: Diagnostics,
+}
+
+impl Entries {
+    /// From now on nothing is added to the listeners that are there.
+    pub fn lock(&mut self) {
+        for entry in self.map.values_mut() {
+            entry.locked = true;
+        }
+    }
+
+    /// Whether a service of this protocol has nothing to add, so that its chains need not be made.
+    pub fn is_settled(&self, bind: &Arc<str>, port: u16, protocol: Protocol) -> bool {
+        let Some(entry) = self.map.get(&(bind.clone(), port)) else { return false };
+        let shared = !entry.protocol.is_tcp() && protocol.is_http();
+        let sniffed = entry.protocol.is_unsupported() && protocol.is_unsupported();
+        entry.locked || (shared && protocol != Protocol::HttpProxy) || sniffed
+    }
+
+    /// Adds a service, oldest first.
+    pub fn add(&mut self, request: Request) {
+        let key = (request.bind.clone(), request.port);
+        let Some(current) = self.map.get_mut(&key) else {
+            self.map.insert(key, Entry::new(request));
+            return;
+        };
+        if current.locked {
+            return;
+        }
+        let both = [current.protocol, request.protocol];
+        let exclusive = both.iter().any(|it| matches!(it, Protocol::Mongo | Protocol::Mysql));
+        if exclusive && current.protocol != request.protocol {
+            // Where the server speaks first, waiting for the caller's first bytes is fatal.
+            self.diagnostics.push(conflict(&request, "its protocol cannot be told from theirs"));
+            return;
+        }
+        let replaces = request.protocol == Protocol::HttpProxy
+            || (request.protocol.is_unsupported() && current.protocol.is_http());
+        if replaces {
+            *current = Entry::new(request);
+            return;
+        }
+        current.pod = current.pod.filter(|_| request.pod.is_some());
+        if !(current.protocol.is_tcp() && request.protocol.is_tcp()) {
+            current.protocol = Protocol::Unsupported;
+        }
+        self.merge(&key, request);
+    }
+
+    /// Adds the chains that can be told from those that are there.
+    fn merge(&mut self, key: &(Arc<str>, u16), mut request: Request) {
+        let Some(current) = self.map.get_mut(key) else { return };
+        let sniffed = request.chains.iter().any(|chain| chain.is_http());
+        for mut chain in std::mem::take(&mut request.chains) {
+            if current.chains.iter().all(|earlier| chain.matches.subtract(&earlier.matches)) {
+                current.chains.push(chain);
+            } else if !sniffed {
+                let why = "its connections cannot be told from those of an older service";
+                self.diagnostics.push(conflict(&request, why));
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn new(request: Request) -> Self {
+        let mut chains: Vec<ChainInput> = Vec::with_capacity(request.chains.len());
+        // One service may ask for the same match twice, by two rules of a VirtualService.
+        for mut chain in request.chains {
+            if chains.iter().all(|earlier| chain.matches.subtract(&earlier.matches)) {
+                chains.push(chain);
+            }
+        }
+        Self {
+            protocol: request.protocol,
+            capture: request.capture,
+            chains,
+            pod: request.pod,
+            locked: false,
+        }
+    }
+}
+
+fn conflict(request: &Request, why: &str) -> Diagnostic {
+    let listener = names::listener(&request.bind, request.port);
+    let hint = "give it another port or an address of its own";
+    Diagnostic::warning(CONFLICT, format!("not reachable through `{listener}`: {why}"))
+        .object(request.origin.clone())
+        .hint(hint)
+}

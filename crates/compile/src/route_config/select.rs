@@ -1,0 +1,349 @@
+//! Decides which hosts a route configuration has, and which rule serves each.
+//!
+//! Rules go by age: an exact host beats wildcards, among wildcards the longest wins, and among
+//! equal hosts the oldest rule that has a route for the caller.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use api::istio::sidecar::Sidecar;
+use model::{Hostname, Labels, Protocol, Resolution, Service, Shared};
+use snapshot::{Mesh, OutboundPolicy, Reader, VirtualServiceRecord, resolve_short_name};
+
+use super::{CatchAll, RouteInput, RouteName};
+use crate::{
+    Client, DomainForm, EgressListener, Scope, VirtualHostInput, names,
+    route::{Destination, select_destinations},
+    virtual_host::{Caller, applies, counts_attempts},
+};
+
+/// The only port on which rules may bring in hosts that no registry knows.
+const OPEN_PORT: u16 = 80;
+/// How often a name may stand for a name before it leads nowhere.
+const MAX_ALIASES: usize = 8;
+
+/// Selects what the configuration of one outbound listener is made from.
+pub fn select_route(
+    name: &RouteName,
+    scope: &Scope,
+    client: &Client,
+    reader: &Reader<'_>,
+) -> RouteInput {
+    let mesh = reader.mesh();
+    let mut input = RouteInput::empty(&name.to_string());
+    input.counts_attempts = counts_attempts(mesh);
+    if !matches!(name, RouteName::Host(..)) {
+        input.catch_all = catch_all(scope, client, reader);
+    }
+    let (number, bind) = match name {
+        RouteName::Port(port) | RouteName::Host(_, port) => (*port, ""),
+        RouteName::HttpProxy => (0, ""),
+        RouteName::Socket(path) => (0, &**path),
+    };
+    let Some(listener) = find_listener(scope, number, bind) else { return input };
+    let proxy = listener.port.as_ref().is_some_and(|it| it.protocol == Protocol::HttpProxy);
+    let port = (number != 0 && !proxy).then_some(number);
+    let selection = Selection::new(listener, port, scope, client, reader);
+    input.virtual_hosts = match name {
+        RouteName::Host(hostname, port) => selection.single(hostname, *port),
+        RouteName::Port(_) | RouteName::HttpProxy | RouteName::Socket(_) => selection.all(),
+    };
+    input
+}
+
+/// The Sidecar's listener for this port or socket, else its catch-all.
+fn find_listener<'a>(scope: &'a Scope, number: u16, bind: &str) -> Option<&'a EgressListener> {
+    scope.listeners.iter().find(|listener| match &listener.port {
+        None => true,
+        Some(port) if port.number == 0 => number == 0 && *listener.bind == *bind,
+        Some(port) => port.number == number,
+    })
+}
+
+fn catch_all(scope: &Scope, client: &Client, reader: &Reader<'_>) -> CatchAll {
+    match scope.outbound_policy {
+        OutboundPolicy::RegistryOnly => CatchAll::Block,
+        OutboundPolicy::AllowAnyDynamicDns => CatchAll::DynamicDns,
+        OutboundPolicy::AllowAny => {
+            let cluster = client.sidecar.as_ref().and_then(|key| {
+                let records = reader.sidecars(&key.namespace);
+                let record = records.iter().find(|record| record.key == *key)?;
+                egress_proxy(&record.spec, client, reader.mesh())
+            });
+            cluster.map_or(CatchAll::Passthrough, CatchAll::Cluster)
+        }
+    }
+}
+
+fn egress_proxy(sidecar: &Sidecar, client: &Client, mesh: &Mesh) -> Option<Arc<str>> {
+    let proxy = sidecar.outbound_traffic_policy.as_ref()?.egress_proxy.as_ref()?;
+    let hostname = resolve_short_name(&proxy.host, &client.namespace, &mesh.domain);
+    let port = proxy.port.as_ref().and_then(|it| u16::try_from(it.number).ok())?;
+    Some(names::outbound_cluster(port, &proxy.subset, &hostname).into())
+}
+
+/// What a listener has to choose from.
+struct Selection<'a> {
+    listener: &'a EgressListener,
+    /// `None` is all ports.
+    port: Option<u16>,
+    services: HashMap<&'a Hostname, &'a Shared<Service>>,
+    /// Rules by exact host, oldest first, as indices into the listener's.
+    exact: HashMap<&'a Hostname, Vec<usize>>,
+    /// Longest first, then oldest first.
+    wildcards: Vec<(&'a Hostname, usize)>,
+    aliases: HashMap<&'a Hostname, Vec<Hostname>>,
+    scope: &'a Scope,
+    client: &'a Client,
+    reader: &'a Reader<'a>,
+    mesh: &'a Shared<Mesh>,
+    caller: Caller,
+}
+
+/// One host on one port, with the rule that serves it.
+struct Choice<'a> {
+    service: &'a Shared<Service>,
+    port: u16,
+    rule: Option<usize>,
+}
+
+impl<'a> Selection<'a> {
+    fn new(
+        listener: &'a EgressListener,
+        port: Option<u16>,
+        scope: &'a Scope,
+        client: &'a Client,
+        reader: &'a Reader<'a>,
+    ) -> Self {
+        let served = |service: &&Shared<Service>| port.is_none_or(|it| service.port(it).is_some());
+        let services = listener.services.iter().filter(served);
+        let mut exact: HashMap<&Hostname, Vec<usize>> = HashMap::new();
+        let mut wildcards = Vec::new();
+        for (index, rule) in listener.rules.iter().enumerate() {
+            for host in rule.hosts.iter() {
+                match host.is_wildcard() {
+                    true => wildcards.push((host, index)),
+                    false => exact.entry(host).or_default().push(index),
+                }
+            }
+        }
+        wildcards.sort_by_key(|(host, index)| (std::cmp::Reverse(host.as_str().len()), *index));
+        Self {
+            listener,
+            port,
+            services: services.map(|service| (service.hostname(), service)).collect(),
+            exact,
+            wildcards,
+            aliases: aliases(scope),
+            scope,
+            client,
+            reader,
+            mesh: reader.mesh(),
+            caller: Caller {
+                namespace: client.namespace.clone(),
+                labels: client.labels.clone(),
+                dns_domain: client.dns_domain.clone(),
+                ipv4: client.ipv4,
+                ipv6: client.ipv6,
+                dns_capture: client.dns_capture,
+            },
+        }
+    }
+
+    /// Ports of a service that speak HTTP, or may.
+    fn ports(&self, service: &'a Service) -> impl Iterator<Item = u16> {
+        let wanted = self.port;
+        let http =
+            service.ports.iter().filter(|it| it.protocol.is_http() || it.protocol.is_unsupported());
+        http.map(|it| it.number).filter(move |it| wanted.is_none_or(|port| port == *it))
+    }
+
+    fn rule(&self, index: usize) -> Option<&'a Shared<VirtualServiceRecord>> {
+        self.reader.virtual_service(&self.listener.rules[index].key)
+    }
+
+    fn rule_applies(&self, index: usize, port: u16) -> bool {
+        self.rule(index).is_some_and(|rule| applies(rule, self.mesh, &self.caller, port))
+    }
+
+    /// The rule whose wildcard is closest to a host, unless another rule names the host.
+    fn closest_wildcard(&self, hostname: &Hostname) -> Option<usize> {
+        if self.exact.contains_key(hostname) {
+            return None;
+        }
+        let found = self.wildcards.iter().find(|(pattern, _)| pattern.covers(hostname));
+        found.map(|(_, index)| *index)
+    }
+
+    fn rule_for(&self, hostname: &Hostname, port: u16) -> Option<usize> {
+        let applies = |index: &usize| self.rule_applies(*index, port);
+        match self.exact.get(hostname) {
+            Some(rules) => rules.iter().copied().find(applies),
+            None => self.closest_wildcard(hostname).filter(applies),
+        }
+    }
+
+    fn single(&self, hostname: &Hostname, port: u16) -> Vec<Shared<VirtualHostInput>> {
+        let Some(service) = self.services.get(hostname).copied() else { return Vec::new() };
+        if service.resolution == Resolution::Alias || !self.ports(service).any(|it| it == port) {
+            return Vec::new();
+        }
+        let choice = Choice { service, port, rule: self.rule_for(hostname, port) };
+        vec![self.service_host(&choice, DomainForm::Any)]
+    }
+
+    /// Hosts of rules first, the oldest rule first, then services that no rule is about.
+    fn all(&self) -> Vec<Shared<VirtualHostInput>> {
+        let mut by_rule: BTreeMap<usize, Vec<Choice<'a>>> = BTreeMap::new();
+        let mut plain = Vec::new();
+        for service in &self.listener.services {
+            let kept = self.services.get(service.hostname());
+            if kept.is_none() || service.resolution == Resolution::Alias {
+                continue;
+            }
+            for port in self.ports(service) {
+                let rule = self.rule_for(service.hostname(), port);
+                let choice = Choice { service, port, rule };
+                match rule {
+                    Some(index) => by_rule.entry(index).or_default().push(choice),
+                    None => plain.push(choice),
+                }
+            }
+        }
+        let mut out = Vec::new();
+        let matching = self.matching_rules();
+        for index in 0..self.listener.rules.len() {
+            self.push_unknown_hosts(index, matching.contains(&index), &mut out);
+            let choices = by_rule.remove(&index).unwrap_or_default();
+            out.extend(choices.iter().map(|it| self.service_host(it, self.form(it.port))));
+        }
+        out.extend(plain.iter().map(|it| self.service_host(it, self.form(it.port))));
+        out
+    }
+
+    /// Rules that are about a service with HTTP on a port of the listener.
+    fn matching_rules(&self) -> BTreeSet<usize> {
+        let mut out = BTreeSet::new();
+        for (hostname, service) in &self.services {
+            if self.ports(service).next().is_some() {
+                out.extend(self.exact.get(hostname).into_iter().flatten());
+                out.extend(self.closest_wildcard(hostname));
+            }
+        }
+        out
+    }
+
+    /// Hosts of a rule that are no services. They come on port 80, and elsewhere with a service
+    /// of the same rule.
+    fn push_unknown_hosts(
+        &self,
+        index: usize,
+        matching: bool,
+        out: &mut Vec<Shared<VirtualHostInput>>,
+    ) {
+        let port = match self.port {
+            Some(OPEN_PORT) => OPEN_PORT,
+            Some(port) if matching => port,
+            None if matching => OPEN_PORT,
+            Some(_) | None => return,
+        };
+        let hosts = self.listener.rules[index].hosts.iter();
+        let unknown: Vec<&Hostname> = hosts.filter(|host| !self.knows(host)).collect();
+        if unknown.is_empty() || !self.rule_applies(index, port) {
+            return;
+        }
+        let Some(rule) = self.rule(index) else { return };
+        for hostname in unknown {
+            out.push(Shared::new(VirtualHostInput {
+                mesh: self.mesh.clone(),
+                hostname: hostname.clone(),
+                port,
+                service: None,
+                rule: Some(rule.clone()),
+                destinations: self.destinations(rule),
+                aliases: Arc::from([]),
+                caller: self.caller_for(Some(rule)),
+                form: self.form(port),
+                taken: Arc::from([]),
+            }));
+        }
+    }
+
+    fn knows(&self, hostname: &Hostname) -> bool {
+        match hostname.is_wildcard() {
+            true => self.services.keys().any(|service| hostname.overlaps(service)),
+            false => self.services.contains_key(hostname),
+        }
+    }
+
+    fn form(&self, port: u16) -> DomainForm {
+        match (self.port, port) {
+            (Some(_), _) => DomainForm::Plain,
+            (None, OPEN_PORT) => DomainForm::PlainAndPort,
+            (None, _) => DomainForm::PortOnly,
+        }
+    }
+
+    fn service_host(&self, choice: &Choice<'a>, form: DomainForm) -> Shared<VirtualHostInput> {
+        let hostname = choice.service.hostname();
+        let rule = choice.rule.and_then(|index| self.rule(index));
+        let destinations = match rule {
+            Some(rule) => self.destinations(rule),
+            None => {
+                let service = Some(choice.service);
+                Arc::from([Destination::select(hostname, service, self.client, self.reader)])
+            }
+        };
+        Shared::new(VirtualHostInput {
+            mesh: self.mesh.clone(),
+            hostname: hostname.clone(),
+            port: choice.port,
+            service: Some(choice.service.clone()),
+            rule: rule.cloned(),
+            destinations,
+            aliases: self.aliases.get(hostname).map(|it| it.as_slice().into()).unwrap_or_default(),
+            caller: self.caller_for(rule),
+            form,
+            taken: Arc::from([]),
+        })
+    }
+
+    fn destinations(&self, rule: &VirtualServiceRecord) -> Arc<[Destination]> {
+        select_destinations(rule, self.client, self.reader, |host| self.scope.service(host))
+    }
+
+    /// Labels and namespace only where the rule asks for them.
+    fn caller_for(&self, rule: Option<&Shared<VirtualServiceRecord>>) -> Caller {
+        let conditions = || rule.iter().flat_map(|rule| &rule.spec.http).flat_map(|it| &it.match_);
+        let mut caller = self.caller.clone();
+        if !conditions().any(|it| !it.source_namespace.is_empty()) {
+            caller.namespace = "".into();
+        }
+        let asked = |key: &str| conditions().any(|it| it.source_labels.contains_key(key));
+        let kept = self.caller.labels.iter().filter(|(key, _)| asked(key));
+        caller.labels = kept.collect::<Labels>();
+        caller
+    }
+}
+
+/// The names that stand for each service.
+fn aliases(scope: &Scope) -> HashMap<&Hostname, Vec<Hostname>> {
+    let mut out: HashMap<&Hostname, Vec<Hostname>> = HashMap::new();
+    for service in scope.services.iter().filter(|it| it.resolution == Resolution::Alias) {
+        let mut target = service.alias_of.as_ref();
+        for _ in 0..MAX_ALIASES {
+            let next = target.and_then(|it| scope.service(it)).and_then(|it| it.alias_of.as_ref());
+            let Some(next) = next else { break };
+            target = Some(next);
+        }
+        if let Some(target) = target {
+            out.entry(target).or_default().push(service.hostname().clone());
+        }
+    }
+    for names in out.values_mut() {
+        names.sort();
+    }
+    out
+}

@@ -1,0 +1,4 @@
+//! Whole streams against the engine, over real connections.
+
+mod mesh;
+mod simulation;

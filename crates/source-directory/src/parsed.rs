@@ -1,0 +1,81 @@
+//! One file as it was read: its good objects, and what is wrong with the others.
+
+use api::Object;
+use model::{Diagnostic, Diagnostics, ObjectKey, Severity};
+
+/// Which of two files with the same object wins, before their paths are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// The file was named as the mesh configuration.
+    MeshConfig,
+    /// The file was found, or named among others.
+    #[default]
+    Found,
+}
+
+/// Whether an object that a file no longer shows is proven to be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completeness {
+    /// All of the file was read and understood.
+    Whole,
+    /// Some of it was not, so an object that is missing may be in that part.
+    Partial,
+}
+
+/// The content of one file.
+#[derive(Clone, Debug)]
+pub struct ParsedFile {
+    /// The objects that may take effect, in the order of the file.
+    pub objects: Vec<Object>,
+    /// Objects with errors. The last good version of each stays in effect.
+    pub refused: Vec<ObjectKey>,
+    /// What is wrong with the file and its objects.
+    pub diagnostics: Diagnostics,
+    /// Whether objects that are missing are gone.
+    pub completeness: Completeness,
+    /// Which file wins.
+    pub rank: Rank,
+}
+
+impl ParsedFile {
+    /// Reads the text of a file. `name` is only used to say where things are.
+    pub fn parse(name: &str, text: &[u8], rank: Rank) -> Self {
+        let (parsed, mut diagnostics) = match rank {
+            Rank::Found => api::parse_documents(name, text),
+            Rank::MeshConfig => {
+                let (object, diagnostics) = api::parse_mesh_config(name, text);
+                (object.into_iter().collect(), diagnostics)
+            }
+        };
+        let is_partial = diagnostics.iter().any(hides_objects);
+        let (mut objects, mut refused) = (Vec::with_capacity(parsed.len()), Vec::new());
+        for object in parsed {
+            let findings = api::validate(&object);
+            if findings.has_errors() {
+                refused.push(object.key);
+            } else {
+                objects.push(object);
+            }
+            diagnostics.extend(findings);
+        }
+        let completeness = if is_partial { Completeness::Partial } else { Completeness::Whole };
+        Self { objects, refused, diagnostics, completeness, rank }
+    }
+
+    /// A file of which nothing is known but why: what it last held stays in effect.
+    pub fn unknown(finding: Diagnostic, rank: Rank) -> Self {
+        Self {
+            objects: Vec::new(),
+            refused: Vec::new(),
+            diagnostics: Diagnostics::from_iter([finding]),
+            completeness: Completeness::Partial,
+            rank,
+        }
+    }
+}
+
+/// Whether a document is missing from the objects because of this finding.
+fn hides_objects(finding: &Diagnostic) -> bool {
+    let is_unread = [api::codes::SYNTAX.code, api::codes::BAD_VALUE.code].contains(&finding.code);
+    is_unread && finding.severity == Severity::Error
+}
