@@ -6,12 +6,19 @@
 //! - Not here: streams, caches, who is sent what (`push`).
 
 mod client;
+pub mod cluster;
 mod compiled;
+pub mod endpoint;
 pub mod filters;
+#[cfg(test)]
+mod fixture;
+pub mod inbound;
 pub mod names;
+pub mod outbound;
 mod route;
 mod route_config;
 mod scope;
+pub mod traffic_policy;
 mod virtual_host;
 
 pub use client::Client;

@@ -56,9 +56,9 @@ impl OutboundPlan {
         &'a self,
         own_addresses: &'a [IpAddr],
     ) -> impl Iterator<Item = &'a ListenerInput> {
-        self.listeners.iter().filter(|listener| {
-            listener.pod.is_none_or(|address| !own_addresses.contains(&address))
-        })
+        self.listeners
+            .iter()
+            .filter(|listener| listener.pod.is_none_or(|address| !own_addresses.contains(&address)))
     }
 }
 

@@ -40,6 +40,8 @@ pub struct RouteInput {
     pub catch_all: CatchAll,
     /// Whether the catch-all tells upstreams which try it is.
     pub counts_attempts: bool,
+    /// Whether the ports that callers write count: only where one listener serves all ports.
+    pub matches_ports: bool,
 }
 
 impl RouteInput {
@@ -50,6 +52,7 @@ impl RouteInput {
             virtual_hosts: Vec::new(),
             catch_all: CatchAll::None,
             counts_attempts: false,
+            matches_ports: false,
         }
     }
 }
@@ -68,7 +71,7 @@ pub fn compile_route(
     let tail = RouteConfiguration {
         validate_clusters: Some(false),
         max_direct_response_body_size_bytes: Some(MAX_DIRECT_RESPONSE),
-        ignore_port_in_host_matching: true,
+        ignore_port_in_host_matching: !input.matches_ports,
         ..RouteConfiguration::default()
     };
     let body: Rope = std::iter::once(Bytes::from(head.encode_to_vec()))

@@ -21,9 +21,12 @@ use api::istio::{
     },
 };
 use model::{Labels, ObjectKey, Service, Shared};
-use snapshot::{DestinationRuleRecord, Reader};
+use snapshot::{DestinationRuleRecord, Mesh, Reader};
 
-pub(crate) use locality::LocalitySettings;
+pub(crate) use locality::{
+    CLUSTER_LABEL, HOST_LABEL, LocalitySettings, NETWORK_LABEL, REGION_LABEL, SUBZONE_LABEL,
+    ZONE_LABEL,
+};
 
 use crate::Client;
 
@@ -97,6 +100,13 @@ fn labels(subset: &Subset) -> Labels {
 }
 
 impl<'a> Policy<'a> {
+    /// Whether endpoints that are not ready are sent, marked as such: Envoy then keeps connections
+    /// to them. With a health threshold it may use them in panic, so they are left out.
+    pub(crate) fn sends_unhealthy(&self, mesh: &Mesh) -> bool {
+        mesh.features.flag("PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS", true)
+            && self.outlier_detection.is_none_or(|it| it.min_health_percent <= 0)
+    }
+
     fn overlaid(self, layer: &'a TrafficPolicy, port: u16) -> Self {
         let merged = Self {
             load_balancer: layer.load_balancer.as_ref().or(self.load_balancer),

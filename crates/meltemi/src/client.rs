@@ -36,10 +36,8 @@ impl Server {
             );
             return Ok(Err(ExitCode::from(UNREACHABLE)));
         };
-        let request = format!(
-            "GET {path} HTTP/1.0\r\nhost: {}\r\nconnection: close\r\n\r\n",
-            self.address
-        );
+        let request =
+            format!("GET {path} HTTP/1.0\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address);
         socket.write_all(request.as_bytes()).await.context("failed to send the request")?;
         let mut answer = Vec::new();
         socket.read_to_end(&mut answer).await.context("failed to read the answer")?;

@@ -73,7 +73,9 @@ impl Status {
 
 /// What a proxy was sent and has acknowledged.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meltemi proxy config cart.shop\n  meltemi pc cart.shop clusters -o json")]
+#[command(
+    after_help = "Examples:\n  meltemi proxy config cart.shop\n  meltemi pc cart.shop clusters -o json"
+)]
 pub(crate) struct Config {
     /// The proxy (`name.namespace`).
     proxy: String,

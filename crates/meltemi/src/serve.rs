@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 use push::{Engine, EngineHandle, PushService};
 use runtime::Readiness;
 use snapshot::{ChangeSet, Features, Index, Snapshot};
-use source::Source;
+use source::{Source, SourceStatuses, SuperviseSettings, supervise};
 use source_directory::{DirectorySettings, DirectorySource};
 use store::{SnapshotSink, Writer};
 use tokio::net::TcpListener;
@@ -80,22 +80,24 @@ impl Serve {
 
         let index = Index::new(Arc::new(MeshConfig::default()), features(), &self.domain);
         let engine = Engine::start(index.snapshot());
-        let directory = DirectorySource::new(DirectorySettings {
+        let settings = DirectorySettings {
             paths: self.config.clone(),
             mesh_config: self.mesh_config.clone(),
             rescan: Duration::from_secs(10),
-        });
-        let name: Arc<str> = directory.name().into();
-        let status = directory.status();
+        };
+        let make = move || DirectorySource::new(settings.clone());
+        let name: Arc<str> = make().name().into();
+        let statuses = SourceStatuses::default();
         let (events, receiver) = source::channel(QUEUE);
-        let directory = tokio::spawn(directory.run(events, shutdown.clone()));
+        let supervision = SuperviseSettings::default();
+        tokio::spawn(supervise(make, supervision, events, statuses.clone(), shutdown.clone()));
 
         let service = Arc::new(PushService::new(engine.clone()));
         let mut metrics = Registry::default();
         let xds_metrics = xds::Metrics::register(metrics.sub_registry_with_prefix("meltemi_xds"));
         let admin = Admin {
             ready: Box::new(move || readiness.is_ready()),
-            findings: Box::new(move || findings(&status)),
+            findings: Box::new(move || findings(&statuses)),
             metrics,
             streams: service.registry().clone(),
             engine: engine.clone(),
@@ -118,9 +120,6 @@ impl Serve {
             () = shutdown.cancelled() => (),
         }
         shutdown.cancel();
-        if let Ok(Err(error)) = directory.await {
-            return Err(error).context("the folder cannot be read");
-        }
         let _ = admin.await;
         Ok(ExitCode::SUCCESS)
     }
@@ -143,10 +142,11 @@ impl Serve {
     }
 }
 
-fn findings(status: &source::SourceStatusHandle) -> serde_json::Value {
-    let current = status.load();
-    let items: Vec<serde_json::Value> = current
-        .findings()
+fn findings(statuses: &SourceStatuses) -> serde_json::Value {
+    let current = statuses.load();
+    let places = current.values().flat_map(|status| status.findings.values());
+    let items: Vec<serde_json::Value> = places
+        .flat_map(|diagnostics| diagnostics.iter())
         .map(|finding| {
             serde_json::json!({
                 "severity": finding.severity.to_string(),

@@ -14,7 +14,7 @@ use std::{
     thread,
 };
 
-use compile::{Client, Place, select_inbound};
+use compile::{Client, select_inbound};
 use model::Proxy;
 use snapshot::{ChangeSet, ReadKey, Reader, Reads, Snapshot};
 use tokio::sync::{mpsc, oneshot};
@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 pub(crate) use self::mailbox::{Letter, Mailbox};
 use crate::{
     FacetView,
-    facet::{Changed, Facet, FacetKey, Job},
+    facet::{Changed, Facet, FacetKey, Job, PlaceKey},
 };
 
 /// A number that only grows.
@@ -50,6 +50,8 @@ pub struct Counters {
     pub jobs: Count,
     /// Resources compiled.
     pub compiled: Count,
+    /// Virtual hosts encoded.
+    pub hosts: Count,
     /// Streams told of a change.
     pub notified: Count,
     /// Snapshots taken in.
@@ -306,7 +308,7 @@ impl Engine {
 fn reduce(proxy: &Proxy, reader: &Reader<'_>) -> Vec<FacetKey> {
     let client = Client::reduce(proxy, reader);
     let inbound = select_inbound(&proxy.addresses, &client, reader);
-    let place = Place::reduce(proxy, reader);
+    let place = PlaceKey::reduce(proxy);
     vec![
         FacetKey::Outbound(Box::new(client), Box::new(place)),
         FacetKey::Inbound(Box::new(inbound)),

@@ -9,11 +9,12 @@ use std::{
 };
 
 use compile::{
-    Client, Compiled, InboundInput, Place, RouteInput, Scope, compile_cluster, compile_endpoints,
-    compile_inbound_clusters, compile_inbound_listeners, compile_listener, compile_route,
+    Client, Compiled, CompiledVirtualHost, InboundInput, Place, RouteInput, RouteName, Scope,
+    VirtualHostInput, compile_cluster, compile_endpoints, compile_inbound_clusters,
+    compile_inbound_listeners, compile_listener, compile_route, compile_virtual_host,
     plan_outbound, select_cluster, select_endpoints, select_route, special_clusters,
 };
-use model::{Service, ServiceKey, Shared};
+use model::{Labels, Locality, Proxy, Service, ServiceKey, Shared};
 use snapshot::{Reader, Reads, Snapshot};
 
 use crate::{FacetView, ResourceKind, engine::Counters};
@@ -22,9 +23,41 @@ use crate::{FacetView, ResourceKind, engine::Counters};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum FacetKey {
     /// Clusters, assignments, listeners and routes towards others.
-    Outbound(Box<Client>, Box<Place>),
+    Outbound(Box<Client>, Box<PlaceKey>),
     /// Listeners and clusters towards the proxy's own application.
     Inbound(Box<InboundInput>),
+}
+
+/// Where a proxy runs: what only its assignments depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PlaceKey {
+    locality: Locality,
+    node_name: Arc<str>,
+    network: Arc<str>,
+    cluster_id: Arc<str>,
+    labels: Labels,
+}
+
+impl PlaceKey {
+    pub(crate) fn reduce(proxy: &Proxy) -> Self {
+        Self {
+            locality: proxy.locality.clone(),
+            node_name: proxy.node_name.clone(),
+            network: proxy.network.clone(),
+            cluster_id: proxy.cluster_id.clone(),
+            labels: proxy.labels.clone(),
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place {
+            locality: &self.locality,
+            node_name: &self.node_name,
+            network: &self.network,
+            cluster_id: &self.cluster_id,
+            labels: &self.labels,
+        }
+    }
 }
 
 /// A unit of work within a facet.
@@ -44,6 +77,8 @@ pub(crate) enum Job {
     Inbound,
 }
 
+type Hosts = HashMap<Shared<VirtualHostInput>, Arc<CompiledVirtualHost>>;
+
 /// The names of a job's resources.
 type Names = BTreeSet<(ResourceKind, Arc<str>)>;
 
@@ -61,7 +96,15 @@ pub(crate) struct Facet {
     clusters: HashMap<ServiceKey, Vec<(u16, Arc<str>)>>,
     outputs: HashMap<Job, Names>,
     route_inputs: HashMap<Arc<str>, RouteInput>,
+    /// The encoded hosts of each route: one that did not change is not encoded again.
+    hosts: HashMap<Arc<str>, Hosts>,
     pub(crate) reads: BTreeMap<Job, Reads>,
+}
+
+/// The answer to a route name that nothing knows.
+pub(crate) fn unknown_route(name: &Arc<str>) -> Arc<Compiled> {
+    let empty = RouteInput::empty(name);
+    Arc::new(compile_route(&empty, &mut |host| Arc::new(compile_virtual_host(host))))
 }
 
 /// What one update of a facet did.
@@ -82,6 +125,7 @@ impl Facet {
             clusters: HashMap::new(),
             outputs: HashMap::new(),
             route_inputs: HashMap::new(),
+            hosts: HashMap::new(),
             reads: BTreeMap::new(),
         }
     }
@@ -130,7 +174,12 @@ impl Facet {
     }
 
     /// Replaces a job's resources by those it made now.
-    fn store(&mut self, job: &Job, outputs: Option<Vec<(ResourceKind, Compiled)>>, update: &mut Update) {
+    fn store(
+        &mut self,
+        job: &Job,
+        outputs: Option<Vec<(ResourceKind, Compiled)>>,
+        update: &mut Update,
+    ) {
         let Some(outputs) = outputs else { return };
         let mut names = Names::new();
         for (kind, compiled) in outputs {
@@ -164,7 +213,7 @@ impl Facet {
         }
     }
 
-    fn outbound(&self) -> Option<(&Client, &Place)> {
+    fn outbound(&self) -> Option<(&Client, &PlaceKey)> {
         match &self.key {
             FacetKey::Outbound(client, place) => Some((client, place)),
             FacetKey::Inbound(_) => None,
@@ -221,6 +270,7 @@ impl Facet {
             self.route_inputs.keys().filter(|name| !routes.contains(*name)).cloned().collect();
         for name in gone {
             self.route_inputs.remove(&name);
+            self.hosts.remove(&name);
             dirty.remove(&Job::Route(name.clone()));
             self.drop_job(&Job::Route(name), update);
         }
@@ -279,7 +329,8 @@ impl Facet {
                 .iter()
                 .map(|(port, subset)| {
                     counters.compiled.inc();
-                    let input = select_endpoints(service, *port, subset, client, place, reader);
+                    let place = place.place();
+                    let input = select_endpoints(service, *port, subset, client, &place, reader);
                     (ResourceKind::Endpoint, compile_endpoints(&input))
                 })
                 .collect(),
@@ -294,12 +345,26 @@ impl Facet {
     ) -> Option<Vec<(ResourceKind, Compiled)>> {
         let (client, _) = self.outbound()?;
         let scope = self.scope.clone()?;
-        let input = select_route(name, &scope, client, reader);
+        let input = match RouteName::parse(name) {
+            Some(parsed) => select_route(&parsed, &scope, client, reader),
+            None => RouteInput::empty(name),
+        };
         if self.route_inputs.get(name) == Some(&input) {
             return None;
         }
         counters.compiled.inc();
-        let compiled = compile_route(&input);
+        let old = self.hosts.remove(name).unwrap_or_default();
+        let mut hosts = Hosts::with_capacity(input.virtual_hosts.len());
+        let compiled = compile_route(&input, &mut |host| {
+            let known = old.get(host).cloned();
+            let compiled = known.unwrap_or_else(|| {
+                counters.hosts.inc();
+                Arc::new(compile_virtual_host(host))
+            });
+            hosts.insert(host.clone(), compiled.clone());
+            compiled
+        });
+        self.hosts.insert(name.clone(), hosts);
         self.route_inputs.insert(name.clone(), input);
         Some(vec![(ResourceKind::Route, compiled)])
     }

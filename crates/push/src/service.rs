@@ -5,7 +5,7 @@ mod registry;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use compile::{Compiled, compile_unknown_route};
+use compile::Compiled;
 use envoy::config::core::v3::Node;
 use model::{Locality, Proxy};
 use prost_types::{Struct, Value, value::Kind as ValueKind};
@@ -13,11 +13,12 @@ use serde_json::Map;
 use tokio::sync::mpsc;
 use xds::{AdsService, AdsStream, Code, Protocol, Request, Response, Status};
 
-pub use self::registry::{ProxyDump, ResourceDump, StreamRegistry};
 use self::registry::Query;
+pub use self::registry::{ProxyDump, ResourceDump, StreamRegistry};
 use crate::{
     EngineHandle,
     engine::Letter,
+    facet::unknown_route,
     state::{Outgoing, StreamState},
 };
 
@@ -52,7 +53,7 @@ impl PushService {
             return Status::new(Code::Unavailable, "the control plane is shutting down");
         };
         let letter = mailbox.take().await;
-        let state = StreamState::new(stream.protocol, letter.views, compile_unknown_route);
+        let state = StreamState::new(stream.protocol, letter.views, unknown_route);
         let queries = self.registry.add(stream.id, proxy.clone(), stream.protocol);
         tracing::info!(proxy = %proxy.id, protocol = %stream.protocol, "Proxy connected");
         let status = Conversation { stream, state, queries, proxy: proxy.clone() }

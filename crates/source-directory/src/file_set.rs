@@ -68,14 +68,13 @@ impl FileSet {
         for (file, parsed) in updates {
             self.replace(&file, parsed, &mut before);
         }
-        let changes = before.into_iter().filter_map(|(key, before)| {
-            match (before, self.object(&key)) {
+        let changes =
+            before.into_iter().filter_map(|(key, before)| match (before, self.object(&key)) {
                 (Some(before), Some(now)) if is_same(&before, now) => None,
                 (_, Some(now)) => Some(Change::Put(now.clone())),
                 (Some(_), None) => Some(Change::Delete(key)),
                 (None, None) => None,
-            }
-        });
+            });
         changes.collect()
     }
 
@@ -111,6 +110,10 @@ impl FileSet {
 
     fn replace(&mut self, file: &Arc<str>, parsed: Option<ParsedFile>, before: &mut Before) {
         self.touched.insert(file.clone());
+        let rank = parsed.as_ref().map(|parsed| parsed.rank);
+        if rank.is_some() && self.files.get(file).is_some_and(|old| Some(old.rank) != rank) {
+            self.replace(file, None, before);
+        }
         let old = self.files.remove(file);
         let new = parsed.map(|parsed| merge(parsed, old.as_ref()));
         let none = BTreeMap::new();
@@ -132,8 +135,15 @@ impl FileSet {
         };
         for (key, object) in old_objects {
             match new_objects.get(key) {
-                Some(new) if is_same(object, new) => (),
-                Some(_) => note(self, key),
+                Some(new) if is_same(object, new) => {
+                    if object.location != new.location {
+                        self.touch_holders(key);
+                    }
+                }
+                Some(_) => {
+                    note(self, key);
+                    self.touch_holders(key);
+                }
                 None => {
                     note(self, key);
                     self.let_go(key, file);
@@ -156,9 +166,7 @@ impl FileSet {
         if let Err(index) = holders.binary_search(&holder) {
             holders.insert(index, holder);
         }
-        if holders.len() > 1 {
-            self.touched.extend(holders.iter().map(|holder| holder.file.clone()));
-        }
+        self.touch_holders(key);
     }
 
     fn let_go(&mut self, key: &ObjectKey, file: &Arc<str>) {
@@ -166,9 +174,14 @@ impl FileSet {
         holders.retain(|holder| holder.file != *file);
         if holders.is_empty() {
             self.holders.remove(key);
-        } else {
-            self.touched.extend(holders.iter().map(|holder| holder.file.clone()));
         }
+        self.touch_holders(key);
+    }
+
+    /// Holders report each other, with their places.
+    fn touch_holders(&mut self, key: &ObjectKey) {
+        let holders = self.holders.get(key).into_iter().flatten();
+        self.touched.extend(holders.map(|holder| holder.file.clone()));
     }
 
     /// What is wrong with a file by itself and beside the others.

@@ -83,10 +83,7 @@ pub struct SuperviseSettings {
 
 impl Default for SuperviseSettings {
     fn default() -> Self {
-        Self {
-            shortest_pause: Duration::from_millis(500),
-            longest_pause: Duration::from_secs(30),
-        }
+        Self { shortest_pause: Duration::from_millis(500), longest_pause: Duration::from_secs(30) }
     }
 }
 

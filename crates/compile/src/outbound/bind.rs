@@ -20,7 +20,7 @@ pub(super) struct Binding {
 }
 
 impl Binding {
-    pub fn of(listener: &EgressListener, client: &Client) -> Self {
+    pub(super) fn of(listener: &EgressListener, client: &Client) -> Self {
         // Nothing redirects connections to a Unix domain socket.
         let bound = client.interception == Interception::None
             || listener.capture_mode == CaptureMode::None
@@ -34,7 +34,7 @@ impl Binding {
     }
 
     /// Why the port cannot be had, if so.
-    pub fn refusal(
+    pub(super) fn refusal(
         &self,
         port: u16,
         protocol: Protocol,

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use envoy::config::{
-    core::v3::CidrRange,
-    listener::v3::FilterChainMatch,
-};
+use envoy::config::{core::v3::CidrRange, listener::v3::FilterChainMatch};
 
 use crate::outbound::Cidr;
 
@@ -81,7 +78,18 @@ impl ChainMatch {
             && shares(self.application_protocols, other.application_protocols)
     }
 
-    pub(super) fn compile(&self) -> FilterChainMatch {
+    /// Whether somebody must look for TLS.
+    pub(crate) fn needs_tls(&self) -> bool {
+        self.transport_protocol == TransportProtocol::Tls || !self.server_names.is_empty()
+    }
+
+    /// Whether somebody must look for plain HTTP.
+    pub(crate) fn needs_http(&self) -> bool {
+        self.transport_protocol == TransportProtocol::RawBuffer
+            && !self.application_protocols.is_empty()
+    }
+
+    pub(crate) fn compile(&self) -> FilterChainMatch {
         let ranges = self.prefix_ranges.iter().map(|range| CidrRange {
             address_prefix: range.address.to_string(),
             prefix_len: Some(range.length.into()),

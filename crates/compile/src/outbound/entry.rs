@@ -41,14 +41,14 @@ pub(super) struct Entries {
 
 impl Entries {
     /// From now on nothing is added to the listeners that are there.
-    pub fn lock(&mut self) {
+    pub(super) fn lock(&mut self) {
         for entry in self.map.values_mut() {
             entry.locked = true;
         }
     }
 
     /// Whether a service of this protocol has nothing to add, so that its chains need not be made.
-    pub fn is_settled(&self, bind: &Arc<str>, port: u16, protocol: Protocol) -> bool {
+    pub(super) fn is_settled(&self, bind: &Arc<str>, port: u16, protocol: Protocol) -> bool {
         let Some(entry) = self.map.get(&(bind.clone(), port)) else { return false };
         let shared = !entry.protocol.is_tcp() && protocol.is_http();
         let sniffed = entry.protocol.is_unsupported() && protocol.is_unsupported();
@@ -56,7 +56,7 @@ impl Entries {
     }
 
     /// Adds a service, oldest first.
-    pub fn add(&mut self, request: Request) {
+    pub(super) fn add(&mut self, request: Request) {
         let key = (request.bind.clone(), request.port);
         let Some(current) = self.map.get_mut(&key) else {
             self.map.insert(key, Entry::new(request));

@@ -23,7 +23,7 @@ pub(super) struct TcpPolicy {
 
 impl TcpPolicy {
     /// The policy for one port of a service, or of one of its subsets.
-    pub fn select(
+    pub(super) fn select(
         service: &Service,
         port: u16,
         subset: &str,

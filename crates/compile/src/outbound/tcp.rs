@@ -12,8 +12,8 @@ use crate::{
     filters::{TcpRoute, WeightedDestination},
     names,
     outbound::{
-        ChainAction, ChainInput, ChainMatch, Cidr, NO_DESTINATION, UNUSABLE_MATCH,
-        plan::Planner, policy::TcpPolicy,
+        ChainAction, ChainInput, ChainMatch, Cidr, NO_DESTINATION, UNUSABLE_MATCH, plan::Planner,
+        policy::TcpPolicy,
     },
 };
 
@@ -65,11 +65,8 @@ impl Planner<'_> {
                     let Some(server_names) = self.server_names(rule, &found.sni_hosts) else {
                         continue;
                     };
-                    let matches = ChainMatch {
-                        prefix_ranges: ranges,
-                        server_names,
-                        ..ChainMatch::default()
-                    };
+                    let matches =
+                        ChainMatch { prefix_ranges: ranges, server_names, ..ChainMatch::default() };
                     chains.push(chain(matches, route, vec![rule.key.clone()]));
                 }
             }
@@ -105,14 +102,10 @@ impl Planner<'_> {
                 }
                 let Some(route) = self.route(rule, &tcp.route, target, index) else { continue };
                 let origins = vec![rule.key.clone()];
+                let open =
+                    |it: &&L4MatchAttributes| target.port == 0 || it.destination_subnets.is_empty();
                 // Without subnets the rule takes everything that is left.
-                let last = applying
-                    .iter()
-                    .all(|it| target.port == 0 || it.destination_subnets.is_empty());
-                let any_open = applying
-                    .iter()
-                    .any(|it| target.port == 0 || it.destination_subnets.is_empty());
-                if last || any_open {
+                if applying.is_empty() || applying.iter().any(open) {
                     chains.push(chain(own, route, origins));
                     return chains;
                 }
@@ -290,5 +283,8 @@ pub(super) fn read_rules<'a>(
     reader: &Reader<'a>,
 ) -> Vec<&'a VirtualServiceRecord> {
     let records = keys.filter_map(|key| reader.virtual_service(key));
-    records.map(|record| &**record).filter(|it| !(it.spec.tcp.is_empty() && it.spec.tls.is_empty())).collect()
+    records
+        .map(|record| &**record)
+        .filter(|it| !(it.spec.tcp.is_empty() && it.spec.tls.is_empty()))
+        .collect()
 }

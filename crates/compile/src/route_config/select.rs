@@ -45,6 +45,7 @@ pub fn select_route(
     let Some(listener) = find_listener(scope, number, bind) else { return input };
     let proxy = listener.port.as_ref().is_some_and(|it| it.protocol == Protocol::HttpProxy);
     let port = (number != 0 && !proxy).then_some(number);
+    input.matches_ports = port.is_none();
     let selection = Selection::new(listener, port, scope, client, reader);
     input.virtual_hosts = match name {
         RouteName::Host(hostname, port) => selection.single(hostname, *port),
@@ -55,11 +56,11 @@ pub fn select_route(
 
 /// The Sidecar's listener for this port or socket, else its catch-all.
 fn find_listener<'a>(scope: &'a Scope, number: u16, bind: &str) -> Option<&'a EgressListener> {
-    scope.listeners.iter().find(|listener| match &listener.port {
-        None => true,
-        Some(port) if port.number == 0 => number == 0 && *listener.bind == *bind,
-        Some(port) => port.number == number,
-    })
+    let own = scope.listeners.iter().find(|listener| {
+        let port = listener.port.as_ref().map(|port| port.number);
+        port == Some(number) && (number != 0 || *listener.bind == *bind)
+    });
+    own.or_else(|| scope.listeners.iter().find(|listener| listener.port.is_none()))
 }
 
 fn catch_all(scope: &Scope, client: &Client, reader: &Reader<'_>) -> CatchAll {

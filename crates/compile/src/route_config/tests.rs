@@ -1,1 +1,2 @@
-//! Golden tests.
+mod corpus;
+mod golden;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use api::istio::load_balancer::LocalityLbSetting;
+use api::istio::load_balancer::{LocalityDistribute, LocalityFailover, LocalityLbSetting};
 use model::{Service, TrafficDistribution};
 use snapshot::Mesh;
 
@@ -21,11 +21,12 @@ pub(crate) enum LocalitySettings<'a> {
     /// All localities are alike.
     Off,
     /// Shares of the traffic.
-    Distribute(&'a LocalityLbSetting),
-    /// The nearest locality that is healthy; `failover` pairs regions.
-    Failover(&'a LocalityLbSetting),
-    /// The endpoints that share the most labels with the client, in this order of labels.
-    Priority(Cow<'a, [String]>),
+    Distribute(&'a [LocalityDistribute]),
+    /// The nearest locality that is healthy, with pairs of regions.
+    Failover(&'a [LocalityFailover]),
+    /// The endpoints that share the most labels with the client, in this order of labels; then as
+    /// `failover` says, if it says something.
+    Priority { labels: Cow<'a, [String]>, failover: &'a [LocalityFailover] },
 }
 
 impl<'a> LocalitySettings<'a> {
@@ -36,27 +37,31 @@ impl<'a> LocalitySettings<'a> {
         if written.is_none()
             && let Some(labels) = distribution_labels(service.traffic_distribution)
         {
-            return Self::Priority(labels.iter().map(|label| (*label).to_owned()).collect());
+            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            return Self::Priority { labels, failover: &[] };
         }
-        let settings = written.or(mesh.config.locality_lb_setting.as_ref());
-        let Some(settings) = settings else {
-            return match policy.outlier_detection {
-                Some(_) => Self::Failover(default_settings()),
-                None => Self::Off,
-            };
-        };
+        let ejects = policy.outlier_detection.is_some();
+        match written.or(mesh.config.locality_lb_setting.as_ref()) {
+            Some(settings) => Self::written(settings, ejects),
+            None if ejects => Self::Failover(&[]),
+            None => Self::Off,
+        }
+    }
+
+    fn written(settings: &'a LocalityLbSetting, ejects: bool) -> Self {
         if settings.enabled == Some(false) {
             return Self::Off;
         }
         if !settings.distribute.is_empty() {
-            return Self::Distribute(settings);
+            return Self::Distribute(&settings.distribute);
         }
-        if policy.outlier_detection.is_none() {
-            return Self::Off;
-        }
-        match settings.failover_priority.is_empty() {
-            true => Self::Failover(settings),
-            false => Self::Priority(Cow::Borrowed(&settings.failover_priority)),
+        match (ejects, settings.failover_priority.is_empty()) {
+            (false, _) => Self::Off,
+            (true, true) => Self::Failover(&settings.failover),
+            (true, false) => Self::Priority {
+                labels: Cow::Borrowed(&settings.failover_priority),
+                failover: &settings.failover,
+            },
         }
     }
 
@@ -64,29 +69,17 @@ impl<'a> LocalitySettings<'a> {
     pub(crate) fn is_weighted(&self) -> bool {
         match self {
             Self::Off => false,
-            Self::Distribute(_) | Self::Priority(_) => true,
-            Self::Failover(settings) => !settings.failover.is_empty(),
+            Self::Distribute(_) | Self::Priority { .. } => true,
+            Self::Failover(pairs) => !pairs.is_empty(),
         }
     }
-}
-
-/// The mesh's default: on, and nothing said.
-fn default_settings() -> &'static LocalityLbSetting {
-    static DEFAULT: LocalityLbSetting = LocalityLbSetting {
-        distribute: Vec::new(),
-        failover: Vec::new(),
-        failover_priority: Vec::new(),
-        enabled: None,
-    };
-    &DEFAULT
 }
 
 fn distribution_labels(distribution: TrafficDistribution) -> Option<&'static [&'static str]> {
     match distribution {
         TrafficDistribution::Any => None,
-        TrafficDistribution::PreferSameZone => Some(&[NETWORK_LABEL, REGION_LABEL, ZONE_LABEL]),
-        TrafficDistribution::PreferClose => {
-            Some(&[NETWORK_LABEL, REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL])
+        TrafficDistribution::PreferSameZone | TrafficDistribution::PreferClose => {
+            Some(&[NETWORK_LABEL, REGION_LABEL, ZONE_LABEL])
         }
         TrafficDistribution::PreferSameNode => {
             Some(&[NETWORK_LABEL, REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL, HOST_LABEL])

@@ -11,11 +11,7 @@ pub(super) fn domains(input: &VirtualHostInput) -> Vec<Arc<str>> {
     let mut out = match (&input.service, input.form) {
         (_, DomainForm::Any) => vec!["*".to_owned()],
         (Some(service), _) => service_domains(input, service),
-        // Callers of a host that is nobody's service never write its port in a proxied request.
-        (None, DomainForm::PortOnly) => Vec::new(),
-        (None, DomainForm::Plain | DomainForm::PlainAndPort) => {
-            vec![in_brackets(input.hostname.as_str())]
-        }
+        (None, _) => in_form(input.hostname.as_str(), input),
     };
     let mut seen = HashSet::new();
     out.retain(|domain| {

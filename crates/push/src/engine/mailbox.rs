@@ -29,7 +29,9 @@ impl Mailbox {
         let mut slot = self.letter.lock().unwrap_or_else(PoisonError::into_inner);
         *slot = Some(match slot.take() {
             None => letter,
-            Some(old) => Letter { views: letter.views, changed: merge(old.changed, letter.changed) },
+            Some(old) => {
+                Letter { views: letter.views, changed: merge(old.changed, letter.changed) }
+            }
         });
         drop(slot);
         self.arrived.notify_one();

@@ -79,9 +79,10 @@ fn dump(kind: ResourceKind, state: &StreamState, bodies: bool) -> Vec<ResourceDu
             kind,
             name: name.clone(),
             acknowledged: held.version.map(|version| format!("{version:016x}")),
-            sent: held.sent.as_ref().map(|sent| {
-                sent.as_ref().map(|it| it.resource.version_text()).unwrap_or_default()
-            }),
+            sent: held
+                .sent
+                .as_ref()
+                .map(|sent| sent.as_ref().map(|it| it.resource.version_text()).unwrap_or_default()),
             refused: refused.get(name).map(|it| it.message.clone()),
             body: match bodies {
                 true => current.map(|it| it.resource.decode_bytes()).unwrap_or_default(),

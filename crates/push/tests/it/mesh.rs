@@ -87,9 +87,9 @@ fn value_of(value: &serde_json::Value) -> Value {
         serde_json::Value::Bool(flag) => Kind::BoolValue(*flag),
         serde_json::Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap()),
         serde_json::Value::String(text) => Kind::StringValue(text.clone()),
-        serde_json::Value::Array(list) => Kind::ListValue(prost_types::ListValue {
-            values: list.iter().map(value_of).collect(),
-        }),
+        serde_json::Value::Array(list) => {
+            Kind::ListValue(prost_types::ListValue { values: list.iter().map(value_of).collect() })
+        }
         serde_json::Value::Object(map) => Kind::StructValue(fields(map)),
     };
     Value { kind: Some(kind) }

@@ -33,7 +33,9 @@ async fn the_cases_that_do_not_pass_are_those_that_are_listed() {
             match (verdict.strict, listed.contains_key(&case.name)) {
                 (true, false) => passed += 1,
                 (false, true) => (),
-                (true, true) => problems.push(format!("{} passes: take it off the list", case.name)),
+                (true, true) => {
+                    problems.push(format!("{} passes: take it off the list", case.name))
+                }
                 (false, false) => problems.push(format!("{}: {}", case.name, explain(&verdict))),
             }
         }
@@ -60,7 +62,9 @@ async fn run(case: &Case) -> CaseVerdict {
     let held: Vec<(&str, String, Any)> = types
         .into_iter()
         .flat_map(|url| {
-            proxy.resources(url).map(move |(name, it)| (url, name.to_owned(), it.resource.clone().unwrap()))
+            proxy
+                .resources(url)
+                .map(move |(name, it)| (url, name.to_owned(), it.resource.clone().unwrap()))
         })
         .collect();
     let resources = Resources::from_any(held.iter().map(|(url, name, any)| (*url, name, any)));
@@ -71,7 +75,12 @@ fn explain(verdict: &CaseVerdict) -> String {
     let calls = verdict.calls.iter().filter(|call| !call.strict);
     let calls = calls.map(|call| format!("  {}: {}", call.name, call.differences.join("; ")));
     let violations = verdict.violations.iter().map(|it| format!("  {it}"));
-    let lines: Vec<String> =
-        verdict.differences.iter().map(|it| format!("  {it}")).chain(calls).chain(violations).collect();
+    let lines: Vec<String> = verdict
+        .differences
+        .iter()
+        .map(|it| format!("  {it}"))
+        .chain(calls)
+        .chain(violations)
+        .collect();
     format!("not passed\n{}", lines.join("\n"))
 }

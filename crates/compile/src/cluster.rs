@@ -1,0 +1,164 @@
+//! Compiles one port of a service, or of a subset, into an Envoy `Cluster`.
+//!
+//! - Pure: equal inputs give equal bytes. Bytes that change make Envoy forget its ejections, so
+//!   nothing is in the input that the cluster does not show.
+//! - A setting that cannot be carried out is left out and reported; encryption that was asked for
+//!   and cannot be set up fails the connection, it never falls back to plain text. The exception
+//!   is `ISTIO_MUTUAL`, whose identities are not served yet.
+//! - Not here: endpoints of EDS clusters (`endpoint`), clusters of inbound traffic (`inbound`).
+
+mod balancing;
+mod discovery;
+mod http;
+mod limits;
+mod metadata;
+mod outlier;
+mod special;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::sync::Arc;
+
+use envoy::{Resource, config::cluster::v3::Cluster, type_url};
+use model::{
+    Diagnostic, Diagnostics, ObjectKey, Protocol, ProxyKind, Resolution, Service, ServicePort,
+    Shared,
+};
+use snapshot::{EndpointSet, Mesh, Reader};
+
+pub use special::special_clusters;
+
+use crate::{
+    Client, Compiled, names,
+    traffic_policy::{Policy, Rules, select_rules},
+};
+
+/// `ISTIO_MUTUAL` is asked for.
+const NO_IDENTITY: &str = "MEL0320";
+/// Only the first endpoint of a `DNS_ROUND_ROBIN` service is used.
+const ONE_NAME: &str = "MEL0321";
+/// A certificate is asked for that the client cannot have.
+const NO_CERTIFICATE: &str = "MEL0322";
+
+/// Everything that a cluster depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClusterInput {
+    pub mesh: Shared<Mesh>,
+    pub service: Shared<Service>,
+    pub port: u16,
+    /// Empty for the whole service.
+    pub subset: Arc<str>,
+    pub rules: Rules,
+    /// Only for clusters that Envoy resolves itself.
+    pub endpoints: Option<EndpointSet>,
+    pub client: ClusterClient,
+}
+
+/// The part of a client that clusters depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClusterClient {
+    pub kind: ProxyKind,
+    pub ipv4: bool,
+    pub ipv6: bool,
+    pub cluster_id: Arc<str>,
+}
+
+/// Selects what a cluster depends on.
+pub fn select_cluster(
+    service: &Shared<Service>,
+    port: u16,
+    subset: &str,
+    client: &Client,
+    reader: &Reader<'_>,
+) -> ClusterInput {
+    let resolved = matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
+    // What only inline endpoints show is fixed for all other clusters, so that clients share them.
+    let (ipv4, ipv6, cluster_id) = match resolved {
+        true => (client.ipv4, client.ipv6, client.cluster_id.clone()),
+        false => (true, false, "".into()),
+    };
+    ClusterInput {
+        mesh: reader.mesh().clone(),
+        service: service.clone(),
+        port,
+        subset: subset.into(),
+        rules: select_rules(service, client, reader),
+        endpoints: resolved.then(|| reader.endpoints(&service.key).cloned()).flatten(),
+        client: ClusterClient { kind: client.kind, ipv4, ipv6, cluster_id },
+    }
+}
+
+impl ClusterInput {
+    /// `outbound|80|v1|cart.shop.svc.cluster.local`.
+    pub fn name(&self) -> String {
+        names::outbound_cluster(self.port, &self.subset, self.service.hostname())
+    }
+
+    /// Whether Envoy asks for the endpoints of this cluster by its name.
+    pub fn is_eds(&self) -> bool {
+        Draft::new(self).is_some_and(|draft| draft.discovery == discovery::Discovery::Eds)
+    }
+}
+
+/// Compiles a cluster. `None` when there is nothing to connect to: a service that stands for
+/// another, a UDP port, an unknown port or subset, a name to resolve without endpoints.
+pub fn compile_cluster(input: &ClusterInput) -> Option<Compiled> {
+    let mut draft = Draft::new(input)?;
+    let cluster = draft.compile()?;
+    let mut compiled =
+        Compiled::new(Resource::from_message(cluster.name.clone(), type_url::CLUSTER, &cluster));
+    compiled.origins.push(input.service.origin.clone());
+    compiled.origins.extend(input.rules.origins());
+    compiled.diagnostics = draft.diagnostics;
+    Some(compiled)
+}
+
+/// An input with what is looked up in it once.
+struct Draft<'a> {
+    input: &'a ClusterInput,
+    port: &'a ServicePort,
+    policy: Policy<'a>,
+    discovery: discovery::Discovery,
+    diagnostics: Diagnostics,
+}
+
+impl<'a> Draft<'a> {
+    fn new(input: &'a ClusterInput) -> Option<Self> {
+        let port = input.service.port(input.port)?;
+        if port.protocol == Protocol::Udp || input.service.resolution == Resolution::Alias {
+            return None;
+        }
+        input.rules.subset_labels(&input.subset)?;
+        let policy = input.rules.policy(input.port, &input.subset);
+        let discovery = discovery::Discovery::new(input, &policy);
+        Some(Self { input, port, policy, discovery, diagnostics: Diagnostics::default() })
+    }
+
+    fn compile(&mut self) -> Option<Cluster> {
+        let name = self.input.name();
+        let transport_socket = self.transport_socket();
+        let mut cluster = Cluster {
+            alt_stat_name: format!("{name};"),
+            connect_timeout: Some(self.connect_timeout()),
+            circuit_breakers: Some(limits::circuit_breakers(&self.policy)),
+            upstream_connection_options: self.connection_options(),
+            outlier_detection: self.policy.outlier_detection.map(outlier::outlier_detection),
+            typed_extension_protocol_options: self.http_protocol_options(),
+            transport_socket,
+            metadata: Some(metadata::metadata(self.input)),
+            name,
+            ..Cluster::default()
+        };
+        self.balance(&mut cluster);
+        self.discover(&mut cluster)?;
+        Some(cluster)
+    }
+
+    /// Reports a finding about the first rule.
+    fn warn(&mut self, code: &'static str, message: String, hint: &str) {
+        let rule: Option<&ObjectKey> = self.input.rules.records.first().map(|record| &record.key);
+        let object = rule.unwrap_or(&self.input.service.origin).clone();
+        self.diagnostics.push(Diagnostic::warning(code, message).object(object).hint(hint));
+    }
+}

@@ -1,0 +1,43 @@
+//! What telemetry and tools read of a cluster's origin.
+
+use std::collections::BTreeMap;
+
+use envoy::config::core::v3::Metadata;
+use prost_types::{ListValue, Struct, Value, value::Kind};
+
+use super::ClusterInput;
+
+fn text(text: impl Into<String>) -> Value {
+    Value { kind: Some(Kind::StringValue(text.into())) }
+}
+
+/// The `istio` metadata of an outbound cluster.
+pub(super) fn metadata(input: &ClusterInput) -> Metadata {
+    let service = &input.service;
+    let mut fields: BTreeMap<String, Value> = BTreeMap::new();
+    let described = BTreeMap::from([
+        ("host".to_owned(), text(service.hostname().as_str())),
+        ("name".to_owned(), text(service.name.as_str())),
+        ("namespace".to_owned(), text(service.namespace().as_str())),
+    ]);
+    let described = Value { kind: Some(Kind::StructValue(Struct { fields: described })) };
+    let services = Kind::ListValue(ListValue { values: vec![described] });
+    fields.insert("services".to_owned(), Value { kind: Some(services) });
+    let port = Kind::NumberValue(input.port.into());
+    fields.insert("default_original_port".to_owned(), Value { kind: Some(port) });
+    if let Some(rule) = input.rules.records.first() {
+        let path = format!(
+            "/apis/networking.istio.io/v1/namespaces/{}/destination-rule/{}",
+            rule.key.namespace, rule.key.name
+        );
+        fields.insert("config".to_owned(), text(path));
+    }
+    if !input.subset.is_empty() {
+        fields.insert("subset".to_owned(), text(&*input.subset));
+    }
+    if service.mesh_external {
+        fields.insert("external".to_owned(), Value { kind: Some(Kind::BoolValue(true)) });
+    }
+    let istio = Struct { fields };
+    Metadata { filter_metadata: [("istio".to_owned(), istio)].into(), ..Metadata::default() }
+}

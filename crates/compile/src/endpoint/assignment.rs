@@ -1,0 +1,144 @@
+//! Endpoints → the groups and messages that Envoy balances over.
+
+use std::collections::BTreeMap;
+
+use envoy::config::{
+    core::v3::{self as core, Address, HealthStatus, Metadata, Pipe, address},
+    endpoint::v3::{
+        ClusterLoadAssignment, Endpoint as XdsEndpoint, LbEndpoint, LocalityLbEndpoints,
+        lb_endpoint::HostIdentifier,
+    },
+};
+use model::{Endpoint, EndpointAddress, Health, Locality};
+use prost_types::{Struct, Value, value};
+
+use crate::{filters::socket_address, traffic_policy::CLUSTER_LABEL};
+
+/// Endpoints of one locality with one priority.
+#[derive(Clone, Debug)]
+pub(crate) struct Group<'a> {
+    pub locality: &'a Locality,
+    /// 0 is the first.
+    pub priority: u32,
+    pub weight: u64,
+    pub endpoints: Vec<&'a Endpoint>,
+}
+
+impl<'a> Group<'a> {
+    /// A group that weighs as much as its endpoints.
+    pub(super) fn new(
+        locality: &'a Locality,
+        priority: u32,
+        endpoints: Vec<&'a Endpoint>,
+    ) -> Self {
+        let weight = endpoints.iter().map(|endpoint| u64::from(endpoint.weight)).sum();
+        Self { locality, priority, weight, endpoints }
+    }
+}
+
+/// One group for each locality, sorted, all of the first priority.
+pub(crate) fn group_by_locality<'a>(
+    endpoints: impl Iterator<Item = &'a Endpoint>,
+) -> Vec<Group<'a>> {
+    let mut groups: BTreeMap<&Locality, Vec<&Endpoint>> = BTreeMap::new();
+    for endpoint in endpoints {
+        groups.entry(&endpoint.locality).or_default().push(endpoint);
+    }
+    groups.into_iter().map(|(locality, endpoints)| Group::new(locality, 0, endpoints)).collect()
+}
+
+/// The message for these groups; `port` is the name of the service's port.
+pub(crate) fn load_assignment(
+    cluster: &str,
+    port: &str,
+    cluster_id: &str,
+    mut groups: Vec<Group<'_>>,
+) -> ClusterLoadAssignment {
+    groups.sort_by_key(|group| group.priority);
+    // Envoy refuses an assignment whose weights add up to more than 32 bits.
+    let limit = u64::from(u32::MAX);
+    let heaviest: u64 = groups.iter().map(|group| group.weight).sum();
+    let own = groups.iter().flat_map(|group| &group.endpoints);
+    let endpoints: u64 = own.map(|endpoint| u64::from(endpoint.weight)).sum();
+    let divisor = heaviest.max(endpoints) / limit + 1;
+    let scale = |weight: u64| u32::try_from((weight / divisor).max(1)).unwrap_or(u32::MAX);
+    let localities = groups.iter().map(|group| LocalityLbEndpoints {
+        locality: (!group.locality.is_empty()).then(|| convert_locality(group.locality)),
+        lb_endpoints: group
+            .endpoints
+            .iter()
+            .filter_map(|endpoint| {
+                let weight = scale(endpoint.weight.into());
+                lb_endpoint(endpoint, port, cluster_id, weight)
+            })
+            .collect(),
+        load_balancing_weight: Some(scale(group.weight)),
+        priority: group.priority,
+        ..LocalityLbEndpoints::default()
+    });
+    ClusterLoadAssignment {
+        cluster_name: cluster.to_owned(),
+        endpoints: localities.collect(),
+        ..ClusterLoadAssignment::default()
+    }
+}
+
+fn convert_locality(locality: &Locality) -> core::Locality {
+    core::Locality {
+        region: locality.region.to_string(),
+        zone: locality.zone.to_string(),
+        sub_zone: locality.subzone.to_string(),
+    }
+}
+
+fn lb_endpoint(
+    endpoint: &Endpoint,
+    port: &str,
+    cluster_id: &str,
+    weight: u32,
+) -> Option<LbEndpoint> {
+    let number = *endpoint.ports.get(port)?;
+    let address = match &endpoint.address {
+        EndpointAddress::Ip(ip) => {
+            address::Address::SocketAddress(socket_address(&ip.to_string(), number))
+        }
+        EndpointAddress::Dns(host) => {
+            address::Address::SocketAddress(socket_address(host.as_str(), number))
+        }
+        EndpointAddress::Unix(path) => {
+            address::Address::Pipe(Pipe { path: path.to_string(), mode: 0 })
+        }
+    };
+    let health = match endpoint.health {
+        Health::Healthy => HealthStatus::Unknown,
+        Health::Unhealthy => HealthStatus::Unhealthy,
+        Health::Draining => HealthStatus::Draining,
+    };
+    Some(LbEndpoint {
+        health_status: health.into(),
+        metadata: Some(workload_metadata(endpoint, cluster_id)),
+        load_balancing_weight: Some(weight),
+        host_identifier: Some(HostIdentifier::Endpoint(XdsEndpoint {
+            address: Some(Address { address: Some(address) }),
+            ..XdsEndpoint::default()
+        })),
+    })
+}
+
+/// `istio.workload: workload;namespace;canonical name;canonical revision;cluster`.
+fn workload_metadata(endpoint: &Endpoint, cluster_id: &str) -> Metadata {
+    let label = |names: &[&str]| names.iter().find_map(|name| endpoint.labels.get(name));
+    let canonical = ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];
+    let revision = ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"];
+    let text = format!(
+        "{};{};{};{};{}",
+        endpoint.workload_name,
+        endpoint.namespace,
+        label(&canonical).unwrap_or(&endpoint.workload_name),
+        label(&revision).unwrap_or("latest"),
+        endpoint.labels.get(CLUSTER_LABEL).unwrap_or(cluster_id),
+    );
+    let value = Value { kind: Some(value::Kind::StringValue(text)) };
+    let fields = Struct { fields: [("workload".to_owned(), value)].into() };
+    Metadata { filter_metadata: [("istio".to_owned(), fields)].into(), ..Metadata::default() }
+}

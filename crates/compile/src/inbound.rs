@@ -1,0 +1,87 @@
+//! What a proxy's application serves → the listeners and clusters for incoming traffic.
+//!
+//! - The pods of one workload serve the same ports, so that their inputs are equal and compiled
+//!   once. An address of the pod's own is in the input only where a Sidecar makes it matter.
+//! - The oldest service decides what is spoken on a port that several serve.
+//! - Which chains a port has is a table ([`chains`]), by protocol.
+//! - Not here: mTLS, which a later release brings: all chains take plaintext.
+
+mod chains;
+mod clusters;
+mod listeners;
+mod routes;
+mod select;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use api::Duration;
+use model::{Diagnostic, Interception, ObjectKey, Protocol};
+
+use crate::filters::HttpSettings;
+
+pub use clusters::compile_inbound_clusters;
+pub use listeners::compile_inbound_listeners;
+pub use select::select_inbound;
+
+/// Two services disagree on a port of the application.
+pub(crate) const CONFLICT: &str = "MEL0335";
+/// A port cannot be listened on.
+pub(crate) const PORT_REFUSED: &str = "MEL0336";
+/// A listener of a Sidecar leads nowhere.
+pub(crate) const BAD_ENDPOINT: &str = "MEL0337";
+
+/// All that the incoming side depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct InboundInput {
+    /// By port, each once.
+    pub ports: Vec<InboundPort>,
+    pub interception: Interception,
+    /// "Any address", for each IP family that is listened on.
+    pub wildcards: Vec<Arc<str>>,
+    /// The source of connections to the application, by which iptables rules know them.
+    pub source: Arc<str>,
+    pub http: HttpSettings,
+    /// How long the first bytes of a connection are waited for; `None` is for ever.
+    pub inspection_timeout: Option<Duration>,
+    pub connect_timeout: Duration,
+    pub retry: Option<InboundRetry>,
+    pub findings: Vec<Diagnostic>,
+}
+
+/// A port of the application.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct InboundPort {
+    pub port: u16,
+    pub protocol: Protocol,
+    /// Port of the service that leads here.
+    pub service_port: u16,
+    /// Names the traffic in traces.
+    pub hostname: Arc<str>,
+    /// Part of the chain's name; the address of the listener if that is really bound.
+    pub bind: Arc<str>,
+    pub bound: bool,
+    pub endpoint: InboundEndpoint,
+    pub origin: ObjectKey,
+}
+
+/// Where the application is reached.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InboundEndpoint {
+    /// Where the caller wanted to go.
+    OriginalDestination,
+    /// At any of these addresses.
+    Addresses { addresses: Vec<Arc<str>>, port: u16 },
+    /// At a socket in the file system.
+    Unix(Arc<str>),
+}
+
+/// When a request to the application is sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct InboundRetry {
+    /// At least 1.
+    pub attempts: u32,
+    pub retry_on: Arc<str>,
+    pub per_try_timeout: Option<Duration>,
+}

@@ -1,0 +1,228 @@
+//! Writes down the inbound listeners.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use envoy::{
+    Resource,
+    config::{
+        core::v3::TrafficDirection,
+        listener::v3::{AdditionalAddress, Filter, FilterChain, Listener, ListenerFilter},
+    },
+    type_url,
+};
+use model::{Interception, ObjectKey, Protocol};
+
+use crate::{
+    Compiled,
+    filters::{
+        HcmOptions, HttpRole, InspectedPorts, RouteSource, TcpRoute, address, duration,
+        http_connection_manager, http_inspector, original_dst, original_src, seconds, tcp_proxy,
+        tls_inspector,
+    },
+    inbound::{
+        InboundInput, InboundPort,
+        chains::{Speaks, rows},
+        routes::{RouteParts, route_configuration},
+    },
+    names,
+    outbound::ChainMatch,
+};
+
+const BLACK_HOLE_CHAIN: &str = "virtualInbound-blackhole";
+const PASSTHROUGH_HTTP_CHAIN: &str = "virtualInbound-catchall-http";
+/// How long a TLS handshake with a caller may take.
+const TRANSPORT_CONNECT_TIMEOUT: i64 = 15;
+
+/// Compiles `virtualInbound`, and a listener for each port that is really bound.
+pub fn compile_inbound_listeners(input: &InboundInput) -> Vec<Compiled> {
+    let (bound, captured): (Vec<&InboundPort>, Vec<&InboundPort>) =
+        input.ports.iter().partition(|port| port.bound);
+    let mut compiled = Vec::with_capacity(1 + bound.len());
+    if input.interception != Interception::None {
+        compiled.push(virtual_inbound(input, &captured));
+    }
+    compiled.extend(bound.into_iter().map(|port| bound_listener(input, port)));
+    if let Some(first) = compiled.first_mut() {
+        first.diagnostics = input.findings.iter().cloned().collect();
+    }
+    compiled
+}
+
+fn virtual_inbound(input: &InboundInput, ports: &[&InboundPort]) -> Compiled {
+    let mut chains = vec![black_hole()];
+    chains.extend(ChainSet::passthrough(input).chains());
+    chains.extend(ports.iter().flat_map(|port| ChainSet::of_port(port, input).chains()));
+    let mut listener_filters = vec![original_dst()];
+    let mut listener = Listener {
+        name: names::VIRTUAL_INBOUND.to_owned(),
+        address: input.wildcards.first().map(|bind| address(bind, names::INBOUND_PORT)),
+        ..Listener::default()
+    };
+    listener.additional_addresses = input
+        .wildcards
+        .iter()
+        .skip(1)
+        .map(|bind| AdditionalAddress {
+            address: Some(address(bind, names::INBOUND_PORT)),
+            ..AdditionalAddress::default()
+        })
+        .collect();
+    if input.interception == Interception::Tproxy {
+        listener.transparent = Some(true);
+        listener_filters.push(original_src());
+    }
+    let clusters = ports.iter().map(|port| names::inbound_cluster(port.port).into());
+    let fixed = [names::BLACK_HOLE_CLUSTER, names::INBOUND_PASSTHROUGH_CLUSTER];
+    let clusters = clusters.chain(fixed.into_iter().map(Arc::from));
+    Compiled {
+        clusters: clusters.collect::<BTreeSet<Arc<str>>>().into_iter().collect(),
+        origins: origins(ports),
+        ..finish(listener, listener_filters, chains, input)
+    }
+}
+
+/// A connection to the port itself was not redirected, and would come back for ever.
+fn black_hole() -> Chain {
+    let matches =
+        ChainMatch { destination_port: Some(names::INBOUND_PORT), ..ChainMatch::default() };
+    let filter = tcp_proxy(&TcpRoute::to_cluster(names::BLACK_HOLE_CLUSTER, None));
+    Chain::new(BLACK_HOLE_CHAIN, matches, filter)
+}
+
+fn bound_listener(input: &InboundInput, port: &InboundPort) -> Compiled {
+    let listener = Listener {
+        name: names::listener(&port.bind, port.port),
+        address: Some(address(&port.bind, port.port)),
+        ..Listener::default()
+    };
+    let chains = ChainSet::of_port(port, input).chains().collect();
+    Compiled {
+        clusters: vec![names::inbound_cluster(port.port).into()],
+        origins: vec![port.origin.clone()],
+        ..finish(listener, Vec::new(), chains, input)
+    }
+}
+
+fn origins(ports: &[&InboundPort]) -> Vec<ObjectKey> {
+    let origins: BTreeSet<&ObjectKey> = ports.iter().map(|port| &port.origin).collect();
+    origins.into_iter().cloned().collect()
+}
+
+/// Adds what all inbound listeners have in common.
+fn finish(
+    listener: Listener,
+    mut filters: Vec<ListenerFilter>,
+    chains: Vec<Chain>,
+    input: &InboundInput,
+) -> Compiled {
+    let needs = |needed: fn(&ChainMatch) -> bool| {
+        let ports =
+            chains.iter().map(|chain| (chain.matches.destination_port, needed(&chain.matches)));
+        InspectedPorts::of_chains(ports)
+    };
+    filters.extend(tls_inspector(&needs(ChainMatch::needs_tls)));
+    filters.extend(http_inspector(&needs(ChainMatch::needs_http)));
+    let listener = Listener {
+        traffic_direction: TrafficDirection::Inbound.into(),
+        max_connections_to_accept_per_socket_event: Some(1),
+        continue_on_listener_filters_timeout: true,
+        listener_filters_timeout: Some(input.inspection_timeout.map_or(seconds(0), duration)),
+        listener_filters: filters,
+        filter_chains: chains.into_iter().map(|chain| chain.compiled).collect(),
+        ..listener
+    };
+    Compiled::new(Resource::from_message(&*listener.name, type_url::LISTENER, &listener))
+}
+
+/// A chain beside the match that it was made from.
+struct Chain {
+    matches: ChainMatch,
+    compiled: FilterChain,
+}
+
+impl Chain {
+    fn new(name: &str, matches: ChainMatch, filter: Filter) -> Self {
+        let compiled = FilterChain {
+            name: name.to_owned(),
+            filter_chain_match: Some(matches.compile()),
+            filters: vec![filter],
+            transport_socket_connect_timeout: Some(seconds(TRANSPORT_CONNECT_TIMEOUT)),
+            ..FilterChain::default()
+        };
+        Self { matches, compiled }
+    }
+}
+
+/// The chains for one destination port, or for all that have none of their own.
+struct ChainSet<'a> {
+    port: Option<u16>,
+    http_name: String,
+    tcp_name: String,
+    stat_prefix: String,
+    route: RouteParts<'a>,
+    cluster: String,
+    input: &'a InboundInput,
+}
+
+impl<'a> ChainSet<'a> {
+    fn of_port(port: &'a InboundPort, input: &'a InboundInput) -> Self {
+        let name = names::listener(&port.bind, port.port);
+        Self {
+            port: Some(port.port),
+            stat_prefix: format!("inbound_{name};"),
+            http_name: name.clone(),
+            tcp_name: name,
+            cluster: names::inbound_cluster(port.port),
+            route: RouteParts {
+                service_port: port.service_port,
+                hostname: &port.hostname,
+                protocol: port.protocol,
+                retry: input.retry.as_ref(),
+            },
+            input,
+        }
+    }
+
+    fn passthrough(input: &'a InboundInput) -> Self {
+        Self {
+            port: None,
+            http_name: PASSTHROUGH_HTTP_CHAIN.to_owned(),
+            tcp_name: names::VIRTUAL_INBOUND.to_owned(),
+            stat_prefix: format!("{};", names::INBOUND_PASSTHROUGH_CLUSTER),
+            cluster: names::INBOUND_PASSTHROUGH_CLUSTER.to_owned(),
+            route: RouteParts {
+                service_port: 0,
+                hostname: "",
+                protocol: Protocol::Unsupported,
+                retry: input.retry.as_ref(),
+            },
+            input,
+        }
+    }
+
+    fn chains(self) -> impl Iterator<Item = Chain> {
+        rows(self.route.protocol).iter().map(move |row| {
+            let matches = row.matches(self.port, self.input.http.http10);
+            match row.speaks {
+                Speaks::Http => Chain::new(&self.http_name, matches, self.http_filter()),
+                Speaks::Tcp => {
+                    let idle_timeout = self.input.http.idle_timeout;
+                    let route = TcpRoute::to_cluster(self.cluster.as_str(), idle_timeout);
+                    Chain::new(&self.tcp_name, matches, tcp_proxy(&route))
+                }
+            }
+        })
+    }
+
+    fn http_filter(&self) -> Filter {
+        let routes = route_configuration(&self.cluster, &self.route);
+        http_connection_manager(&HcmOptions {
+            stat_prefix: self.stat_prefix.clone(),
+            role: HttpRole::Inbound,
+            routes: RouteSource::Inline(Box::new(routes)),
+            protocol: self.route.protocol,
+            absolute_url: false,
+            settings: self.input.http.clone(),
+        })
+    }
+}

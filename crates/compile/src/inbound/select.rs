@@ -1,0 +1,282 @@
+//! Picks what a proxy serves: the ports of its own services, or those that a Sidecar lists.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use api::{
+    Duration,
+    istio::sidecar::{CaptureMode, IstioIngressListener},
+};
+use model::{
+    Diagnostic, Endpoint, EndpointAddress, Interception, ObjectKey, Protocol, Service, Shared,
+};
+use snapshot::{Mesh, Reader, SidecarRecord};
+
+use crate::{
+    Client,
+    filters::HttpSettings,
+    inbound::{
+        BAD_ENDPOINT, CONFLICT, InboundEndpoint, InboundInput, InboundPort, InboundRetry,
+        PORT_REFUSED,
+    },
+    names,
+};
+
+/// Number of loopback addresses over which connections to the application are spread.
+///
+/// All of them come from one address, so that the number of ports (28,232 by default) limits the
+/// connections to one destination. Each further destination allows as many again. Only for
+/// applications that listen on every address; Istio's way, and the default, is 1.
+const SPREAD_SWITCH: &str = "MELTEMI_INBOUND_LOOPBACK_ADDRESSES";
+const MAX_SPREAD: u8 = 64;
+const MERGE_SWITCH: &str = "PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE";
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const STATIC_PORTS: [u16; 7] =
+    [15000, names::OUTBOUND_PORT, names::INBOUND_PORT, 15020, 15021, 15053, 15090];
+
+/// Selects the incoming side of one proxy. `proxy_addresses` are its own, the main one first.
+pub fn select_inbound(
+    proxy_addresses: &[IpAddr],
+    client: &Client,
+    reader: &Reader<'_>,
+) -> InboundInput {
+    let mesh: &Mesh = reader.mesh();
+    let mut selection = Selection {
+        proxy_addresses,
+        client,
+        reader,
+        mesh,
+        ports: BTreeMap::new(),
+        findings: Vec::new(),
+    };
+    let sidecar = client
+        .sidecar
+        .as_ref()
+        .and_then(|key| reader.sidecars(&key.namespace).iter().find(|record| record.key == *key));
+    let listed = sidecar.filter(|record| !record.spec.ingress.is_empty());
+    match listed {
+        Some(record) => {
+            // What the Sidecar lists comes first, and so wins.
+            selection.add_ingress(record);
+            if mesh.features.flag(MERGE_SWITCH, false) {
+                selection.add_services();
+            }
+        }
+        // Without redirection the application has its ports itself.
+        None if client.interception == Interception::None => {}
+        None => selection.add_services(),
+    }
+    let dual = client.ipv4 && client.ipv6 && mesh.features.flag("ISTIO_DUAL_STACK", false);
+    let wildcards = std::iter::once(client.wildcard()).chain(dual.then_some("::"));
+    InboundInput {
+        ports: selection.ports.into_values().collect(),
+        findings: selection.findings,
+        interception: client.interception,
+        wildcards: wildcards.map(Arc::from).collect(),
+        source: if client.wildcard() == "::" { "::6".into() } else { "127.0.0.6".into() },
+        http: HttpSettings::new(client, mesh),
+        inspection_timeout: mesh.config.protocol_detection_timeout,
+        connect_timeout: mesh.config.connect_timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT),
+        retry: retry(mesh),
+    }
+}
+
+fn retry(mesh: &Mesh) -> Option<InboundRetry> {
+    let default = || Arc::from("reset-before-request");
+    let Some(written) = &mesh.config.default_inbound_http_retry_policy else {
+        return Some(InboundRetry { attempts: 2, retry_on: default(), per_try_timeout: None });
+    };
+    let attempts = u32::try_from(written.attempts).ok().filter(|attempts| *attempts > 0)?;
+    let retry_on = match written.retry_on.as_str() {
+        "" => default(),
+        conditions => conditions.into(),
+    };
+    Some(InboundRetry { attempts, retry_on, per_try_timeout: written.per_try_timeout })
+}
+
+struct Selection<'a> {
+    proxy_addresses: &'a [IpAddr],
+    client: &'a Client,
+    reader: &'a Reader<'a>,
+    mesh: &'a Mesh,
+    ports: BTreeMap<u16, InboundPort>,
+    findings: Vec<Diagnostic>,
+}
+
+impl Selection<'_> {
+    fn add_services(&mut self) {
+        let mut own: Vec<(&Shared<Service>, IpAddr)> = Vec::new();
+        for address in self.proxy_addresses {
+            for service in self.reader.services_at(*address) {
+                // A service does not reach into other namespaces, even if its endpoints say so.
+                if *service.namespace() == self.client.namespace {
+                    own.push((service, *address));
+                }
+            }
+        }
+        own.sort_by(|(a, at), (b, bt)| {
+            (a.created, &a.name, &a.key, at).cmp(&(b.created, &b.name, &b.key, bt))
+        });
+        for (service, address) in own {
+            self.add_service(service, address);
+        }
+    }
+
+    fn add_service(&mut self, service: &Service, address: IpAddr) {
+        let Some(endpoints) = self.reader.endpoints(&service.key) else { return };
+        for endpoint in at_address(endpoints, address) {
+            for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
+                let Some(&target) = endpoint.ports.get(&port.name) else { continue };
+                if STATIC_PORTS.contains(&target) {
+                    self.refuse(target, &service.origin, "the proxy itself uses the port");
+                    continue;
+                }
+                self.add(InboundPort {
+                    port: target,
+                    protocol: port.protocol,
+                    service_port: port.number,
+                    hostname: service.hostname().as_str().into(),
+                    bind: self.client.wildcard().into(),
+                    bound: false,
+                    endpoint: self.default_endpoint(target),
+                    origin: service.origin.clone(),
+                });
+            }
+        }
+    }
+
+    fn add(&mut self, port: InboundPort) {
+        match self.ports.entry(port.port) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(port);
+            }
+            Entry::Occupied(kept) => {
+                let kept = kept.get();
+                if kept.protocol != port.protocol && kept.hostname != port.hostname {
+                    let message = format!(
+                        "port {} of the workload is already served as {:?} for {}",
+                        port.port, kept.protocol, kept.hostname
+                    );
+                    let finding = Diagnostic::warning(CONFLICT, message)
+                        .object(port.origin)
+                        .hint("give both services the same protocol");
+                    self.findings.push(finding);
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, port: u16, origin: &ObjectKey, why: &str) {
+        let finding = Diagnostic::warning(PORT_REFUSED, format!("no listener on {port}: {why}"));
+        self.findings.push(finding.object(origin.clone()));
+    }
+
+    fn add_ingress(&mut self, record: &SidecarRecord) {
+        for (index, ingress) in record.spec.ingress.iter().enumerate() {
+            let Some(written) = &ingress.port else { continue };
+            let Ok(port) = u16::try_from(written.number) else { continue };
+            let bound = match ingress.capture_mode {
+                CaptureMode::Default => self.client.interception == Interception::None,
+                CaptureMode::Iptables => false,
+                CaptureMode::None => true,
+            };
+            let bind = self.ingress_bind(ingress);
+            if bound && self.client.unprivileged && port < 1024 {
+                self.refuse(port, &record.key, "the proxy may not bind ports below 1024");
+                continue;
+            }
+            if *bind == *self.client.wildcard() && STATIC_PORTS.contains(&port) {
+                self.refuse(port, &record.key, "the proxy itself uses the port");
+                continue;
+            }
+            let Some(endpoint) = self.ingress_endpoint(ingress, port, bound) else {
+                let field = format!("spec.ingress[{index}].defaultEndpoint");
+                let message = "the endpoint is not a port of this workload";
+                let finding = Diagnostic::error(BAD_ENDPOINT, message);
+                self.findings.push(finding.object(record.key.clone()).field(field));
+                continue;
+            };
+            self.add(InboundPort {
+                port,
+                protocol: Protocol::parse(&written.protocol),
+                service_port: port,
+                hostname: format!("{}.{}", record.key.name, record.key.namespace).into(),
+                bind,
+                bound,
+                endpoint,
+                origin: record.key.clone(),
+            });
+        }
+    }
+
+    fn ingress_bind(&self, ingress: &IstioIngressListener) -> Arc<str> {
+        match (ingress.bind.as_str(), self.proxy_addresses.first()) {
+            ("", Some(address)) => address.to_string().into(),
+            ("", None) => self.client.wildcard().into(),
+            (bind, _) => bind.into(),
+        }
+    }
+
+    /// `None` if the endpoint is not one that a Sidecar may name.
+    fn ingress_endpoint(
+        &self,
+        ingress: &IstioIngressListener,
+        port: u16,
+        bound: bool,
+    ) -> Option<InboundEndpoint> {
+        let written = ingress.default_endpoint.as_str();
+        if written.is_empty() {
+            // The original destination of a bound listener is the listener.
+            return Some(match bound {
+                true => at(self.client.loopback().into(), port),
+                false => self.default_endpoint(port),
+            });
+        }
+        if let Some(path) = written.strip_prefix("unix://") {
+            return Some(InboundEndpoint::Unix(path.into()));
+        }
+        let (host, port) = written.rsplit_once(':')?;
+        let port = port.parse().ok().filter(|port| *port != 0)?;
+        let own = |wanted: fn(&IpAddr) -> bool| {
+            let found = self.proxy_addresses.iter().find(|address| wanted(address));
+            found.map(|address| at(address.to_string().into(), port))
+        };
+        match host {
+            "127.0.0.1" => Some(at("127.0.0.1".into(), port)),
+            "[::1]" | "::1" => Some(at("::1".into(), port)),
+            "0.0.0.0" => own(IpAddr::is_ipv4),
+            "[::]" | "::" => own(IpAddr::is_ipv6),
+            _ => None,
+        }
+    }
+
+    /// Where a port of the application is, by the settings of the mesh.
+    fn default_endpoint(&self, port: u16) -> InboundEndpoint {
+        let spread = self.mesh.features.0.get(SPREAD_SWITCH).and_then(|text| text.parse().ok());
+        let spread: u8 = spread.unwrap_or(1).clamp(1, MAX_SPREAD);
+        let loopback = self.client.loopback();
+        if spread > 1 && loopback == "127.0.0.1" {
+            let addresses = (1..=spread).map(|last| format!("127.0.0.{last}").into()).collect();
+            return InboundEndpoint::Addresses { addresses, port };
+        }
+        match self.mesh.inbound_localhost {
+            true => at(loopback.into(), port),
+            false => InboundEndpoint::OriginalDestination,
+        }
+    }
+}
+
+fn at(address: Arc<str>, port: u16) -> InboundEndpoint {
+    InboundEndpoint::Addresses { addresses: vec![address], port }
+}
+
+/// The endpoints with this address; they are sorted by it.
+fn at_address(endpoints: &[Endpoint], address: IpAddr) -> &[Endpoint] {
+    let wanted = EndpointAddress::Ip(address);
+    let start = endpoints.partition_point(|endpoint| endpoint.address < wanted);
+    let end = endpoints.partition_point(|endpoint| endpoint.address <= wanted);
+    &endpoints[start..end]
+}

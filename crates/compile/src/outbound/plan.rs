@@ -1,0 +1,385 @@
+//! Walks the egress listeners of a class and gives each service port its listeners.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use model::{
+    Diagnostic, EndpointAddress, Hostname, Protocol, Registry, Resolution, Service, ServicePort,
+};
+use snapshot::{Mesh, OutboundPolicy, Reader, VirtualServiceRecord};
+
+use crate::{
+    Client, EgressListener, RuleRef, Scope,
+    filters::{HttpSettings, TcpRoute},
+    names,
+    outbound::{
+        Capture, ChainAction, ChainInput, ChainMatch, Cidr, HttpRouteSource, HttpRoutes,
+        ListenerInput, OutboundPlan, PORT_REFUSED,
+        address::{Reach, reaches},
+        bind::Binding,
+        entry::{Entries, Entry, Request},
+        policy,
+        tcp::{self, TcpTarget},
+    },
+};
+
+/// Plans every outbound listener of a class.
+pub fn plan_outbound(scope: &Scope, client: &Client, reader: &Reader<'_>) -> OutboundPlan {
+    let mut planner = Planner::new(scope, client, reader);
+    for listener in &scope.listeners {
+        planner.add_egress(listener);
+    }
+    planner.add_http_proxy();
+    planner.finish()
+}
+
+/// What the parts of a plan have in common.
+pub(super) struct Planner<'a> {
+    pub scope: &'a Scope,
+    pub client: &'a Client,
+    pub reader: &'a Reader<'a>,
+    pub mesh: &'a Mesh,
+    pub http: HttpSettings,
+    pub fallback: TcpRoute,
+    pub wildcard: Arc<str>,
+    pub aliases: BTreeMap<Hostname, Vec<Hostname>>,
+    pub entries: Entries,
+}
+
+/// A port that a service wants to be reached on.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    service: &'a Service,
+    port: u16,
+    protocol: Protocol,
+    rules: &'a RuleIndex<'a>,
+}
+
+/// The address that it is wanted at.
+struct Place {
+    bind: Arc<str>,
+    capture: Capture,
+    ranges: Vec<Cidr>,
+    needs_server_name: bool,
+    pod: Option<IpAddr>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(scope: &'a Scope, client: &'a Client, reader: &'a Reader<'a>) -> Self {
+        let mesh: &Mesh = reader.mesh();
+        let resolves = scope.services.iter().any(|it| it.resolution == Resolution::DynamicDns);
+        let dynamic_dns = resolves || scope.outbound_policy == OutboundPolicy::AllowAnyDynamicDns;
+        let http = HttpSettings { dynamic_dns, ..HttpSettings::new(client, mesh) };
+        Self {
+            scope,
+            client,
+            reader,
+            mesh,
+            fallback: policy::fallback(scope, client, reader, http.idle_timeout),
+            http,
+            wildcard: client.wildcard().into(),
+            aliases: tcp::aliases(scope),
+            entries: Entries::default(),
+        }
+    }
+
+    fn add_egress(&mut self, listener: &EgressListener) {
+        let binding = Binding::of(listener, self.client);
+        let rules = RuleIndex::new(&listener.rules);
+        let Some(port) = &listener.port else {
+            self.entries.lock();
+            for service in &listener.services {
+                for ServicePort { number, protocol, .. } in service.ports.iter() {
+                    let wanted =
+                        Wanted { service, port: *number, protocol: *protocol, rules: &rules };
+                    self.add_port(wanted, &binding, EachPod::Apart);
+                }
+            }
+            return;
+        };
+        for service in &listener.services {
+            let (port, protocol) = (port.number, port.protocol);
+            let wanted = Wanted { service, port, protocol, rules: &rules };
+            self.add_port(wanted, &binding, EachPod::Together);
+        }
+    }
+
+    fn add_port(&mut self, wanted: Wanted<'_>, binding: &Binding, pods: EachPod) {
+        let Wanted { service, port, protocol, .. } = wanted;
+        if service.resolution == Resolution::Alias || protocol == Protocol::Udp {
+            return;
+        }
+        if let Some(why) = binding.refusal(port, protocol, self.client) {
+            let finding =
+                Diagnostic::warning(PORT_REFUSED, format!("no listener on {port}: {why}"));
+            self.entries.diagnostics.push(finding.object(service.origin.clone()));
+            return;
+        }
+        let capture = binding.capture;
+        let place = |bind: Arc<str>| Place {
+            bind,
+            capture,
+            ranges: Vec::new(),
+            needs_server_name: false,
+            pod: None,
+        };
+        let reaches = reaches(service, self.client);
+        let ranges: Vec<Cidr> = reaches
+            .iter()
+            .filter_map(|reach| match reach {
+                Reach::Range(range) => Some(*range),
+                Reach::Address(_) | Reach::Anywhere => None,
+            })
+            .collect();
+        let anywhere = reaches == [Reach::Anywhere];
+        if let Some(bind) = &binding.bind {
+            let shared = anywhere && *bind == self.wildcard;
+            let needs_server_name = shared || ranges.len() == reaches.len();
+            self.add(wanted, Place { needs_server_name, ..place(bind.clone()) });
+            return;
+        }
+        if protocol.is_http() {
+            self.add(wanted, place(self.wildcard.clone()));
+            return;
+        }
+        if anywhere && pods == EachPod::Apart && service.resolution == Resolution::Passthrough {
+            self.add_pods(wanted, capture);
+            return;
+        }
+        for reach in &reaches {
+            if let Reach::Address(address) = reach {
+                self.add(wanted, place(address.to_string().into()));
+            }
+        }
+        if anywhere || !ranges.is_empty() {
+            let wildcard = place(self.wildcard.clone());
+            self.add(wanted, Place { ranges, needs_server_name: anywhere, ..wildcard });
+        }
+    }
+
+    /// A service without an address is reached at its pods.
+    fn add_pods(&mut self, wanted: Wanted<'_>, capture: Capture) {
+        let (service, client) = (wanted.service, self.client);
+        let name = service.port(wanted.port).map(|port| port.name.clone()).unwrap_or_default();
+        let endpoints = self.reader.endpoints(&service.key);
+        let mut serving: Vec<_> = endpoints
+            .iter()
+            .flat_map(|endpoints| endpoints.iter())
+            .filter(|endpoint| endpoint.ports.contains_key(&name))
+            .map(|endpoint| &endpoint.address)
+            .collect();
+        serving.dedup();
+        let listed = service.registry == Registry::Kubernetes || !service.selector.is_empty();
+        let wildcard = Place {
+            bind: self.wildcard.clone(),
+            capture,
+            ranges: Vec::new(),
+            needs_server_name: true,
+            pod: None,
+        };
+        if serving.is_empty() && !listed {
+            self.add(wanted, wildcard);
+            return;
+        }
+        let pods: Vec<IpAddr> = serving
+            .into_iter()
+            .filter_map(|address| match address {
+                EndpointAddress::Ip(address) => Some(*address),
+                EndpointAddress::Dns(_) | EndpointAddress::Unix(_) => None,
+            })
+            .filter(
+                |address| if address.is_ipv4() { client.ipv4 || !client.ipv6 } else { client.ipv6 },
+            )
+            .collect();
+        // Without a pod there is no listener: one for every address would take over the port as
+        // soon as the last pod went away.
+        if self.mesh.features.flag("PILOT_ENABLE_HEADLESS_FILTER_CHAIN_LISTENER", false) {
+            if !pods.is_empty() {
+                let ranges = pods.into_iter().map(Cidr::single).collect();
+                self.add(wanted, Place { ranges, needs_server_name: false, ..wildcard });
+            }
+            return;
+        }
+        for pod in pods {
+            let place = Place {
+                bind: pod.to_string().into(),
+                capture,
+                ranges: Vec::new(),
+                needs_server_name: false,
+                pod: Some(pod),
+            };
+            self.add(wanted, place);
+        }
+    }
+
+    /// One listener for a service.
+    fn add(&mut self, wanted: Wanted<'_>, place: Place) {
+        let Wanted { service, port, protocol, rules } = wanted;
+        if self.entries.is_settled(&place.bind, port, protocol) {
+            return;
+        }
+        let at_wildcard = place.bind == self.wildcard;
+        let mut chains = Vec::new();
+        let mut kind = protocol;
+        if protocol.is_http() {
+            let sniffed = at_wildcard && protocol != Protocol::HttpProxy;
+            if sniffed {
+                kind = Protocol::Unsupported;
+            }
+            let route = route_name(&place.bind, port);
+            chains.push(self.http_chain(
+                wanted,
+                route,
+                if sniffed { Sniff::Yes } else { Sniff::No },
+            ));
+        } else {
+            let records = tcp::read_rules(rules.matching(service.hostname()), self.reader);
+            let records: Vec<&VirtualServiceRecord> = records;
+            let target = TcpTarget {
+                service,
+                port,
+                protocol,
+                ranges: &place.ranges,
+                needs_server_name: place.needs_server_name,
+            };
+            chains.extend(self.tcp_chains(&target, &records));
+            if protocol.is_unsupported() {
+                let route = match at_wildcard || port == 0 {
+                    true => route_name(&place.bind, port),
+                    false => format!("{}:{port}", service.hostname()).into(),
+                };
+                chains.push(self.http_chain(wanted, route, Sniff::Yes));
+            }
+        }
+        self.entries.add(Request {
+            bind: place.bind,
+            port,
+            capture: place.capture,
+            protocol: kind,
+            chains,
+            pod: place.pod,
+            origin: service.origin.clone(),
+        });
+    }
+
+    fn http_chain(&self, wanted: Wanted<'_>, route: Arc<str>, sniff: Sniff) -> ChainInput {
+        ChainInput {
+            name: "".into(),
+            matches: match sniff {
+                Sniff::Yes => ChainMatch::plain_http(self.http.http10),
+                Sniff::No => ChainMatch::default(),
+            },
+            action: ChainAction::Http(HttpRoutes {
+                source: HttpRouteSource::Rds(route),
+                protocol: wanted.protocol,
+                absolute_url: wanted.protocol == Protocol::HttpProxy,
+            }),
+            // A listener that many services share does not change with each of them.
+            origins: Vec::new(),
+        }
+    }
+
+    fn finish(mut self) -> OutboundPlan {
+        let entries = std::mem::take(&mut self.entries);
+        let mut listeners: Vec<ListenerInput> =
+            entries.map.into_iter().map(|(key, entry)| self.listener(key, entry)).collect();
+        listeners.extend(self.virtual_listener());
+        listeners.sort_by(|a, b| a.name.cmp(&b.name));
+        let routes: BTreeSet<String> =
+            listeners.iter().flat_map(ListenerInput::routes).map(|name| name.to_string()).collect();
+        OutboundPlan {
+            listeners,
+            routes: routes.into_iter().collect(),
+            diagnostics: entries.diagnostics,
+        }
+    }
+
+    fn listener(&self, (bind, port): (Arc<str>, u16), entry: Entry) -> ListenerInput {
+        ListenerInput {
+            name: names::listener(&bind, port).into(),
+            further_binds: self.further_binds(&bind),
+            bind,
+            port,
+            capture: entry.capture,
+            chains: entry.chains,
+            fallback: Some(self.fallback.clone()),
+            inspection_timeout: self.mesh.config.protocol_detection_timeout,
+            http: self.http.clone(),
+            pod: entry.pod,
+        }
+    }
+
+    /// With two IP families, "any address" is two addresses.
+    pub(super) fn further_binds(&self, bind: &str) -> Vec<Arc<str>> {
+        let dual = self.client.ipv4 && self.client.ipv6;
+        let wanted = dual && *bind == *self.wildcard;
+        match wanted && self.mesh.features.flag("ISTIO_DUAL_STACK", false) {
+            true => vec!["::".into()],
+            false => Vec::new(),
+        }
+    }
+}
+
+/// What to do with a service that has pods and no address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EachPod {
+    Apart,
+    /// A Sidecar gave the port by hand.
+    Together,
+}
+
+#[derive(Clone, Copy)]
+enum Sniff {
+    Yes,
+    No,
+}
+
+/// Shared by all services of the port; for a socket in the file system it is its path.
+fn route_name(bind: &Arc<str>, port: u16) -> Arc<str> {
+    match port {
+        0 => bind.clone(),
+        port => port.to_string().into(),
+    }
+}
+
+/// The rules of an egress listener by their hosts.
+struct RuleIndex<'a> {
+    rules: &'a [RuleRef],
+    exact: HashMap<&'a Hostname, Vec<usize>>,
+    wildcards: Vec<usize>,
+}
+
+impl<'a> RuleIndex<'a> {
+    fn new(rules: &'a [RuleRef]) -> Self {
+        let mut index = Self { rules, exact: HashMap::new(), wildcards: Vec::new() };
+        for (position, rule) in rules.iter().enumerate() {
+            for host in rule.hosts.iter() {
+                match host.is_wildcard() {
+                    true => index.wildcards.push(position),
+                    false => index.exact.entry(host).or_default().push(position),
+                }
+            }
+        }
+        index
+    }
+
+    /// The rules that share a name with the host, oldest first.
+    fn matching(&self, hostname: &Hostname) -> impl Iterator<Item = &'a model::ObjectKey> {
+        let candidates: BTreeSet<usize> = match hostname.is_wildcard() {
+            true => (0..self.rules.len()).collect(),
+            false => {
+                let exact = self.exact.get(hostname).into_iter().flatten();
+                exact.chain(&self.wildcards).copied().collect()
+            }
+        };
+        let rules = self.rules;
+        let hostname = hostname.clone();
+        let found = candidates.into_iter().map(move |position| &rules[position]);
+        found
+            .filter(move |rule| rule.hosts.iter().any(|host| host.overlaps(&hostname)))
+            .map(|rule| &rule.key)
+    }
+}

@@ -1,0 +1,170 @@
+//! Bytes of files → parsed files, on all cores.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    num::NonZero,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use api::Object;
+use model::{Diagnostic, Diagnostics};
+use source::SourceError;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::{
+    Completeness, DirectorySettings, FileSet, ParsedFile, Rank, codes, place,
+    scan::{self, Found, Stamp},
+};
+
+/// Larger files are refused: they are hardly configuration, and would be held in memory.
+const LARGEST: u64 = 256 << 20;
+
+/// A file written so recently may be written again without its state showing it.
+const CLOCK_STEP: Duration = Duration::from_millis(100);
+
+/// Fewer files than this for each thread are not worth starting it.
+const FILES_PER_THREAD: usize = 4;
+
+/// A file to read.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) path: PathBuf,
+    pub(crate) name: Arc<str>,
+    pub(crate) rank: Rank,
+    /// Hash of the bytes for which nothing is to be done.
+    pub(crate) known: Option<u128>,
+    /// Whether the file may still be in the hands of its writer.
+    pub(crate) completeness: Completeness,
+}
+
+/// What came of reading a file.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Gone,
+    Same { stamp: Option<Stamp> },
+    New { hash: Option<u128>, stamp: Option<Stamp>, parsed: ParsedFile },
+}
+
+/// Reads everything once, without watching it: the objects in effect, sorted by key, and what is
+/// wrong, file by file. A path that cannot be read is a finding like any other.
+pub fn load_once(paths: &[PathBuf], mesh_config: Option<&Path>) -> (Vec<Object>, Diagnostics) {
+    let (mut places, mut findings) = (Vec::new(), Vec::new());
+    let settings = |paths: &[PathBuf], mesh_config: Option<&Path>| DirectorySettings {
+        paths: paths.to_vec(),
+        mesh_config: mesh_config.map(Path::to_owned),
+        ..DirectorySettings::default()
+    };
+    let each = paths.chunks(1).map(|path| settings(path, None));
+    for settings in mesh_config.map(|_| settings(&[], mesh_config)).into_iter().chain(each) {
+        match place::places(&settings) {
+            Ok(found) => places.extend(found),
+            Err(SourceError::Failed { doing, hint, source }) => {
+                let cause = source.map(|cause| format!(": {cause}")).unwrap_or_default();
+                findings.push(codes::UNREADABLE.diagnostic(format!("{doing}{cause}")).hint(hint));
+            }
+            Err(SourceError::Closed) => (),
+        }
+    }
+    let scan = scan::scan(&places);
+    findings.extend(scan.empty.iter().map(|name| empty(name)));
+    findings.extend(scan.findings.into_values().flat_map(Diagnostics::into_vec));
+    let mut set = FileSet::default();
+    set.apply(load_found(scan.files));
+    findings.extend(set.take_findings().into_values().flat_map(Diagnostics::into_vec));
+    (set.objects().cloned().collect(), findings.into_iter().collect())
+}
+
+/// The finding that a directory of the settings holds nothing to read.
+pub(crate) fn empty(name: &str) -> Diagnostic {
+    let message = format!("`{name}` holds no file that ends in .yaml, .yml or .json");
+    codes::EMPTY.diagnostic(message).hint("check the path, or put configuration there")
+}
+
+fn load_found(files: BTreeMap<PathBuf, Found>) -> Vec<(Arc<str>, Option<ParsedFile>)> {
+    let (mut tasks, mut parsed) = (Vec::new(), Vec::new());
+    for (path, Found { name, rank, state }) in files {
+        match state {
+            Ok(_) => {
+                let completeness = Completeness::Whole;
+                tasks.push(Task { path, name, rank, known: None, completeness });
+            }
+            Err(finding) => parsed.push((name, Some(ParsedFile::unknown(finding, rank)))),
+        }
+    }
+    parsed.extend(read_all(tasks).into_iter().map(|(task, content)| match content {
+        Content::New { parsed, .. } => (task.name, Some(parsed)),
+        Content::Gone | Content::Same { .. } => (task.name, None),
+    }));
+    parsed
+}
+
+/// Reads and parses files, on as many threads as there are cores. Blocks.
+pub(crate) fn read_all(tasks: Vec<Task>) -> Vec<(Task, Content)> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = cores.min(tasks.len() / FILES_PER_THREAD);
+    if threads <= 1 {
+        return tasks.into_iter().map(|task| (read(&task), task)).map(swap).collect();
+    }
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(tasks.len())));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut own = Vec::new();
+                while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    own.push((task.clone(), read(task)));
+                }
+                results.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
+            });
+        }
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn swap<A, B>((first, second): (A, B)) -> (B, A) {
+    (second, first)
+}
+
+fn read(task: &Task) -> Content {
+    let (bytes, stamp) = match read_bytes(&task.path) {
+        Ok(read) => read,
+        Err(error) => {
+            let is_gone = scan::is_absent(&error)
+                && fs::symlink_metadata(&task.path).is_err_and(|error| scan::is_absent(&error));
+            if is_gone {
+                return Content::Gone;
+            }
+            let parsed = ParsedFile::unknown(scan::unreadable(&task.name, &error), task.rank);
+            return Content::New { hash: None, stamp: None, parsed };
+        }
+    };
+    let hash = xxh3_128(&bytes);
+    if task.known == Some(hash) {
+        return Content::Same { stamp };
+    }
+    let mut parsed = ParsedFile::parse(&task.name, &bytes, task.rank);
+    if task.completeness == Completeness::Partial {
+        parsed.completeness = Completeness::Partial;
+    }
+    Content::New { hash: Some(hash), stamp, parsed }
+}
+
+/// The bytes, and the state that stands for them unless it is too young to be trusted.
+fn read_bytes(path: &Path) -> io::Result<(Vec<u8>, Option<Stamp>)> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
+    if metadata.len() > LARGEST {
+        let message = format!("it is larger than {} MiB", LARGEST >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    let stamp = Stamp::new(&metadata);
+    let is_racy = stamp.is_younger_than(CLOCK_STEP);
+    Ok((fs::read(path)?, (!is_racy).then_some(stamp)))
+}
