@@ -141,8 +141,7 @@ pub fn compile_endpoints(input: &EndpointInput) -> Compiled {
     locality::apply(&mut groups, &settings, &input.client);
     let port = service.port(input.port).map_or("", |port| &port.name);
     let assignment = load_assignment(&name, port, &input.client.cluster_id, groups);
-    let mut compiled =
-        Compiled::new(Resource::from_message(name, type_url::ENDPOINT, &assignment));
+    let mut compiled = Compiled::new(Resource::from_message(name, type_url::ENDPOINT, &assignment));
     compiled.origins.push(service.origin.clone());
     compiled.origins.extend(input.rules.origins());
     compiled

@@ -7,6 +7,8 @@
 mod http;
 mod listener;
 mod tcp;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use api::Duration;
 use envoy::{

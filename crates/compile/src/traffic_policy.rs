@@ -117,9 +117,10 @@ impl<'a> Policy<'a> {
             proxy_protocol: layer.proxy_protocol.as_ref().or(self.proxy_protocol),
             retry_budget: layer.retry_budget.as_ref().or(self.retry_budget),
         };
-        let own = layer.port_level_settings.iter().find(|settings| {
-            settings.port.as_ref().is_some_and(|it| it.number == u32::from(port))
-        });
+        let own = layer
+            .port_level_settings
+            .iter()
+            .find(|settings| settings.port.as_ref().is_some_and(|it| it.number == u32::from(port)));
         let Some(own) = own else { return merged };
         Self {
             load_balancer: own.load_balancer.as_ref(),

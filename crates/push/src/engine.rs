@@ -14,7 +14,7 @@ use std::{
     thread,
 };
 
-use compile::{Client, select_inbound};
+use compile::{Client, inbound::select_inbound};
 use model::Proxy;
 use snapshot::{ChangeSet, ReadKey, Reader, Reads, Snapshot};
 use tokio::sync::{mpsc, oneshot};

@@ -9,10 +9,14 @@ use std::{
 };
 
 use compile::{
-    Client, Compiled, CompiledVirtualHost, InboundInput, Place, RouteInput, RouteName, Scope,
-    VirtualHostInput, compile_cluster, compile_endpoints, compile_inbound_clusters,
-    compile_inbound_listeners, compile_listener, compile_route, compile_virtual_host,
-    plan_outbound, select_cluster, select_endpoints, select_route, special_clusters,
+    Client, Compiled, CompiledVirtualHost, RouteInput, RouteName, Scope, VirtualHostInput,
+    cluster::{compile_cluster, select_cluster, special_clusters},
+    compile_route, compile_virtual_host,
+    endpoint::{Place, compile_endpoints, select_endpoints},
+    inbound::{InboundInput, compile_inbound_clusters, compile_inbound_listeners},
+    outbound::{compile_listener, plan_outbound},
+    select_route,
+    traffic_policy::select_rules,
 };
 use model::{Labels, Locality, Proxy, Service, ServiceKey, Shared};
 use snapshot::{Reader, Reads, Snapshot};
@@ -294,7 +298,7 @@ impl Facet {
     ) -> Option<Vec<(ResourceKind, Compiled)>> {
         let (client, _) = self.outbound()?;
         let service = self.services.get(key)?;
-        let rules = compile::select_rules(service, client, reader);
+        let rules = select_rules(service, client, reader);
         let mut subsets: Vec<Arc<str>> = vec!["".into()];
         subsets.extend(rules.subsets().into_iter().map(|(name, _)| Arc::from(&*name)));
         let mut compiled = Vec::new();
@@ -304,7 +308,7 @@ impl Facet {
                 let input = select_cluster(service, port.number, subset, client, reader);
                 counters.compiled.inc();
                 let Some(cluster) = compile_cluster(&input) else { continue };
-                if cluster.uses_eds {
+                if input.is_eds() {
                     assigned.push((port.number, subset.clone()));
                 }
                 compiled.push((ResourceKind::Cluster, cluster));

@@ -11,7 +11,7 @@ use std::{
 
 use source::SourceError;
 
-use crate::{DirectorySettings, Rank};
+use crate::{DirectorySettings, Rank, scan::Inode};
 
 /// A file or directory of the settings.
 #[derive(Clone, Debug)]
@@ -23,6 +23,19 @@ pub(crate) struct Place {
     pub(crate) rank: Rank,
     /// What it was when it was last there.
     pub(crate) form: Form,
+    pub(crate) last: Last,
+}
+
+/// What a directory held when it was last looked at. One that is another directory now, and empty,
+/// is rather a volume that is not mounted than a wish to delete everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// Nothing is known.
+    Unseen,
+    /// It was not there.
+    Absent,
+    /// It was this directory, and held files.
+    Filled(Inode),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +64,7 @@ fn place(written: &Path, rank: Rank) -> Result<Place, SourceError> {
         let hint = "name the file that holds the MeshConfig";
         return Err(SourceError::failed(format!("`{name}` is a directory"), hint));
     }
-    Ok(Place { path, name: name.trim_start_matches("./").into(), rank, form })
+    Ok(Place { path, name: name.trim_start_matches("./").into(), rank, form, last: Last::Unseen })
 }
 
 /// The name of something in a directory.

@@ -23,7 +23,7 @@ use source::Findings;
 
 use crate::{
     Rank, codes,
-    place::{self, Form, Place},
+    place::{self, Form, Last, Place},
 };
 
 /// Deeper directories are not read.
@@ -102,6 +102,8 @@ pub(crate) struct Scan {
     pub(crate) aliases: BTreeMap<PathBuf, BTreeMap<OsString, BTreeSet<PathBuf>>>,
     /// Directories of the settings without any file to read.
     pub(crate) empty: Vec<Arc<str>>,
+    /// What there is to remember of directories of the settings.
+    pub(crate) last: BTreeMap<PathBuf, Last>,
     visited: BTreeSet<Inode>,
     /// The mesh configuration, which a directory may hold too.
     mesh_config: Option<Inode>,
@@ -113,14 +115,7 @@ pub(crate) fn scan(places: &[Place]) -> Scan {
     for place in places {
         scan.alias(&place.path, &place.path);
         match fs::metadata(&place.path) {
-            Ok(metadata) if metadata.is_dir() => {
-                let (files, is_new) = (scan.files.len(), !scan.visited.contains(&inode(&metadata)));
-                scan.walk(&place.path, &place.name, &metadata, 0);
-                let is_readable = !scan.unproven.contains(&place.path);
-                if is_new && is_readable && scan.files.len() == files {
-                    scan.empty.push(place.name.clone());
-                }
-            }
+            Ok(metadata) if metadata.is_dir() => scan.directory(place, &metadata),
             Ok(metadata) => {
                 if place.rank == Rank::MeshConfig {
                     scan.mesh_config = Some(inode(&metadata));
@@ -135,6 +130,35 @@ pub(crate) fn scan(places: &[Place]) -> Scan {
 }
 
 impl Scan {
+    fn directory(&mut self, place: &Place, metadata: &Metadata) {
+        let inode = inode(metadata);
+        // What another place has shown is neither read twice nor missing here.
+        if self.visited.contains(&inode) {
+            return;
+        }
+        let files = self.files.len();
+        self.walk(&place.path, &place.name, metadata, 0);
+        if self.files.len() > files {
+            self.last.insert(place.path.clone(), Last::Filled(inode));
+        } else if !self.unproven.contains(&place.path) {
+            self.empty.push(place.name.clone());
+            let is_other = match place.last {
+                Last::Unseen => false,
+                Last::Absent => true,
+                Last::Filled(before) => before != inode,
+            };
+            if is_other {
+                let message = format!(
+                    "`{}` came back without any file; what it last held stays in effect",
+                    place.name
+                );
+                let hint = "mount or fill it, or start again without it";
+                self.unproven.insert(place.path.clone());
+                self.find(&place.name, codes::VANISHED.diagnostic(message).hint(hint));
+            }
+        }
+    }
+
     fn walk(&mut self, path: &Path, name: &Arc<str>, metadata: &Metadata, depth: usize) {
         let inode = inode(metadata);
         if !self.visited.insert(inode) {
@@ -209,6 +233,7 @@ impl Scan {
         };
         match place.form {
             Form::Directory => {
+                self.last.insert(place.path.clone(), Last::Absent);
                 self.unproven.insert(place.path.clone());
                 self.find(&place.name, finding);
             }

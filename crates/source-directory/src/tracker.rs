@@ -171,6 +171,9 @@ impl Tracker {
             }
             scan = scan::scan(&self.places);
         }
+        for place in &mut self.places {
+            place.last = scan.last.get(&place.path).copied().unwrap_or(place.last);
+        }
         scan
     }
 

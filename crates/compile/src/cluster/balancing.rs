@@ -77,8 +77,7 @@ impl Draft<'_> {
             None if eds && self.policy.sends_unhealthy(&self.input.mesh) => Some(0),
             None => None,
         };
-        let locality =
-            LocalitySettings::new(&self.policy, &self.input.service, &self.input.mesh);
+        let locality = LocalitySettings::new(&self.policy, &self.input.service, &self.input.mesh);
         let weighted = eds && locality.is_weighted();
         (threshold.is_some() || weighted).then(|| CommonLbConfig {
             healthy_panic_threshold: threshold.map(|value| Percent { value: value.into() }),

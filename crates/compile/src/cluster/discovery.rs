@@ -1,5 +1,6 @@
 //! How a cluster finds its endpoints.
 
+use api::istio::load_balancer::SimpleLb;
 use envoy::{
     Any,
     config::{
@@ -22,7 +23,6 @@ use envoy::{
         },
     },
 };
-use api::istio::load_balancer::SimpleLb;
 use model::{EndpointAddress, ProxyKind, Resolution};
 
 use super::{ClusterClient, ClusterInput, Draft, ONE_NAME};

@@ -19,8 +19,8 @@ use envoy::{
     extensions::upstreams::http::v3::{
         HttpProtocolOptions as UpstreamOptions,
         http_protocol_options::{
-            ExplicitHttpConfig, OutlierDetection, UpstreamProtocolOptions,
-            UseDownstreamHttpConfig, explicit_http_config::ProtocolConfig,
+            ExplicitHttpConfig, OutlierDetection, UpstreamProtocolOptions, UseDownstreamHttpConfig,
+            explicit_http_config::ProtocolConfig,
         },
     },
     types::matcher::v3::{StringMatcher, string_matcher::MatchPattern},

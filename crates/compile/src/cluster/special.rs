@@ -36,9 +36,9 @@ pub fn special_clusters(client: &Client, mesh: &Mesh, policy: OutboundPolicy) ->
             }
         }
     }
-    let resources = clusters.into_iter().map(|cluster| {
-        Resource::from_message(cluster.name.clone(), type_url::CLUSTER, &cluster)
-    });
+    let resources = clusters
+        .into_iter()
+        .map(|cluster| Resource::from_message(cluster.name.clone(), type_url::CLUSTER, &cluster));
     resources.map(Compiled::new).collect()
 }
 

@@ -13,8 +13,8 @@ use envoy::{
         proxy_protocol::v3::ProxyProtocolUpstreamTransport,
         raw_buffer::v3::RawBuffer,
         tls::v3::{
-            CertificateValidationContext, CommonTlsContext, SdsSecretConfig,
-            SubjectAltNameMatcher, TlsCertificate, UpstreamTlsContext,
+            CertificateValidationContext, CommonTlsContext, SdsSecretConfig, SubjectAltNameMatcher,
+            TlsCertificate, UpstreamTlsContext,
             common_tls_context::{CombinedCertificateValidationContext, ValidationContextType},
             subject_alt_name_matcher::SanType,
         },
@@ -188,10 +188,7 @@ fn secret(name: &str) -> SdsSecretConfig {
 }
 
 fn file(path: &str) -> DataSource {
-    DataSource {
-        specifier: Some(Specifier::Filename(path.to_owned())),
-        ..DataSource::default()
-    }
+    DataSource { specifier: Some(Specifier::Filename(path.to_owned())), ..DataSource::default() }
 }
 
 /// Istio's names have no type: it follows from their form.

@@ -26,11 +26,7 @@ pub(crate) struct Group<'a> {
 
 impl<'a> Group<'a> {
     /// A group that weighs as much as its endpoints.
-    pub(super) fn new(
-        locality: &'a Locality,
-        priority: u32,
-        endpoints: Vec<&'a Endpoint>,
-    ) -> Self {
+    pub(super) fn new(locality: &'a Locality, priority: u32, endpoints: Vec<&'a Endpoint>) -> Self {
         let weight = endpoints.iter().map(|endpoint| u64::from(endpoint.weight)).sum();
         Self { locality, priority, weight, endpoints }
     }

@@ -50,7 +50,7 @@ pub struct ProxyDump {
 
 /// A question to a stream's task.
 #[derive(Debug)]
-pub struct Query {
+pub(super) struct Query {
     protocol: Protocol,
     bodies: bool,
     reply: oneshot::Sender<ProxyDump>,

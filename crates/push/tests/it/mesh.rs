@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use api::istio::mesh_config::MeshConfig;
 use envoy::config::core::v3::{Locality, Node};
 use prost_types::{Struct, Value, value::Kind};
-use push::{Engine, EngineHandle, PushService};
+use push::{Engine, PushService};
 use snapshot::{Change, Features, Index};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -15,18 +15,20 @@ use xds::{
 };
 
 /// How long a stream must be silent to be called in sync.
-pub const QUIET: Duration = Duration::from_millis(60);
+pub(crate) const QUIET: Duration = Duration::from_millis(60);
 
-pub struct Mesh {
-    pub index: Index,
-    pub engine: EngineHandle,
-    pub address: SocketAddr,
+pub(crate) struct Mesh {
+    pub(crate) address: SocketAddr,
     shutdown: CancellationToken,
 }
 
 impl Mesh {
     /// Serves these YAML documents.
-    pub async fn start(yaml: &str, mesh_config: &str, features: BTreeMap<String, String>) -> Self {
+    pub(crate) async fn start(
+        yaml: &str,
+        mesh_config: &str,
+        features: BTreeMap<String, String>,
+    ) -> Self {
         let config = match api::parse_mesh_config("mesh.yaml", mesh_config.as_bytes()).0 {
             Some(object) => match object.spec {
                 api::Spec::MeshConfig(config) => config,
@@ -41,13 +43,13 @@ impl Mesh {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let server = Server::new(Settings::default(), Metrics::default());
-        let service = PushService::new(engine.clone());
+        let service = PushService::new(engine);
         tokio::spawn(server.run(listener, service, shutdown.clone()));
-        Self { index, engine, address, shutdown }
+        Self { address, shutdown }
     }
 
     /// A proxy that has what it wants.
-    pub async fn connect(&self, node: Node, protocol: Protocol) -> SyncedProxy {
+    pub(crate) async fn connect(&self, node: Node, protocol: Protocol) -> SyncedProxy {
         let settings = ClientSettings::new(self.address, protocol, node);
         let mut proxy = SyncedProxy::connect(settings).await.unwrap();
         proxy.sync_until_quiet(QUIET).await.unwrap();
@@ -62,13 +64,13 @@ impl Drop for Mesh {
 }
 
 /// The objects of some YAML, as changes.
-pub fn changes(yaml: &str) -> Vec<Change> {
+pub(crate) fn changes(yaml: &str) -> Vec<Change> {
     let (objects, _) = api::parse_documents("test.yaml", yaml.as_bytes());
     objects.into_iter().map(Change::Put).collect()
 }
 
 /// A node as Envoy sends it.
-pub fn node(id: &str, metadata: &serde_json::Map<String, serde_json::Value>) -> Node {
+pub(crate) fn node(id: &str, metadata: &serde_json::Map<String, serde_json::Value>) -> Node {
     Node {
         id: id.to_owned(),
         metadata: Some(fields(metadata)),

@@ -1,0 +1,234 @@
+//! One listener for each way to reach a service.
+
+use expect_test::expect;
+
+use crate::outbound::tests::{Case, check, features};
+
+#[test]
+fn http_services_share_the_listener_of_their_port() {
+    check(
+        "
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop}
+spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: stock, namespace: shop}
+spec: {clusterIP: 10.0.0.2, ports: [{name: grpc, port: 80}]}
+",
+        expect![[r#"
+            0.0.0.0_80 0.0.0.0:80 tls_inspector http_inspector
+              raw_buffer http/1.1,h2c -> http rds 80
+              default [PassthroughFilterChain] -> tcp PassthroughCluster
+        "#]],
+    );
+}
+
+#[test]
+fn tcp_and_tls_services_have_listeners_of_their_own() {
+    check(
+        "
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop}
+spec: {clusterIP: 10.0.0.1, ports: [{name: tcp, port: 3306}, {name: tls, port: 443}]}
+",
+        expect![[r#"
+            10.0.0.1_3306 10.0.0.1:3306
+              -> tcp outbound|3306||db.shop.svc.cluster.local
+            10.0.0.1_443 10.0.0.1:443
+              -> tcp outbound|443||db.shop.svc.cluster.local
+        "#]],
+    );
+}
+
+#[test]
+fn undeclared_protocols_are_detected() {
+    check(
+        "
+apiVersion: v1
+kind: Service
+metadata: {name: any, namespace: shop}
+spec: {clusterIP: 10.0.0.1, ports: [{name: unknown, port: 81}]}
+",
+        expect![[r#"
+            10.0.0.1_81 10.0.0.1:81 tls_inspector http_inspector
+              raw_buffer http/1.1,h2c -> http rds any.shop.svc.cluster.local:81
+              default -> tcp outbound|81||any.shop.svc.cluster.local
+        "#]],
+    );
+}
+
+#[test]
+fn udp_and_external_names_have_no_listener() {
+    check(
+        "
+apiVersion: v1
+kind: Service
+metadata: {name: dns, namespace: shop}
+spec: {clusterIP: 10.0.0.1, ports: [{name: dns, port: 53, protocol: UDP}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: other, namespace: shop}
+spec: {type: ExternalName, externalName: example.com, ports: [{name: http, port: 80}]}
+",
+        expect![""],
+    );
+}
+
+const HEADLESS: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: set, namespace: shop}
+spec: {clusterIP: None, ports: [{name: tcp, port: 9042}, {name: raft, port: 7000}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: set-1, namespace: shop, labels: {kubernetes.io/service-name: set}}
+addressType: IPv4
+ports: [{name: tcp, port: 9042}, {name: raft, port: 7000}]
+endpoints:
+- {addresses: [10.1.0.1], conditions: {ready: true}}
+- {addresses: [10.9.9.9], conditions: {ready: true}}
+";
+
+#[test]
+fn headless_services_have_a_listener_for_each_pod() {
+    check(
+        HEADLESS,
+        expect![[r#"
+        10.1.0.1_7000 10.1.0.1:7000 tls_inspector http_inspector
+          raw_buffer http/1.1,h2c -> http rds set.shop.svc.cluster.local:7000
+          default -> tcp outbound|7000||set.shop.svc.cluster.local
+        10.1.0.1_9042 10.1.0.1:9042
+          -> tcp outbound|9042||set.shop.svc.cluster.local
+        10.9.9.9_7000 10.9.9.9:7000 tls_inspector http_inspector
+          raw_buffer http/1.1,h2c -> http rds set.shop.svc.cluster.local:7000
+          default -> tcp outbound|7000||set.shop.svc.cluster.local
+        10.9.9.9_9042 10.9.9.9:9042
+          -> tcp outbound|9042||set.shop.svc.cluster.local
+    "#]],
+    );
+}
+
+#[test]
+fn a_pod_has_no_listener_for_itself() {
+    let case = Case::new(HEADLESS);
+    let plan = case.plan();
+    let names = plan.listeners_of(&case.proxy.addresses).map(|listener| &*listener.name);
+    let expected = ["10.1.0.1_7000", "10.1.0.1_9042", "virtualOutbound"];
+    assert_eq!(names.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn headless_services_may_share_one_listener() {
+    let mut case = Case::new(HEADLESS);
+    case.features = features(&[("PILOT_ENABLE_HEADLESS_FILTER_CHAIN_LISTENER", "true")]);
+    case.check(expect![[r#"
+        0.0.0.0_7000 0.0.0.0:7000 tls_inspector http_inspector
+          10.1.0.1/32 10.9.9.9/32 -> tcp outbound|7000||set.shop.svc.cluster.local
+          raw_buffer http/1.1,h2c -> http rds 7000
+          default [PassthroughFilterChain] -> tcp PassthroughCluster
+        0.0.0.0_9042 0.0.0.0:9042
+          10.1.0.1/32 10.9.9.9/32 -> tcp outbound|9042||set.shop.svc.cluster.local
+          default [PassthroughFilterChain] -> tcp PassthroughCluster
+    "#]]);
+}
+
+#[test]
+fn a_headless_service_without_pods_takes_no_port() {
+    check(
+        "
+apiVersion: v1
+kind: Service
+metadata: {name: set, namespace: shop}
+spec: {clusterIP: None, ports: [{name: tcp, port: 9042}]}
+",
+        expect![""],
+    );
+}
+
+#[test]
+fn ranges_are_matched_and_single_addresses_bound() {
+    check(
+        "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: old, namespace: shop}
+spec:
+  hosts: [old.example.com]
+  addresses: [192.168.0.0/16, 172.16.0.1/32]
+  ports: [{number: 5432, name: tcp, protocol: TCP}]
+  resolution: NONE
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: tls, namespace: shop}
+spec:
+  hosts: [tls.example.com]
+  addresses: [10.20.0.0/16]
+  ports: [{number: 443, name: tls, protocol: TLS}]
+  resolution: NONE
+",
+        expect![[r#"
+            0.0.0.0_443 0.0.0.0:443 tls_inspector
+              10.20.0.0/16 sni=tls.example.com -> tcp outbound|443||tls.example.com
+              default [PassthroughFilterChain] -> tcp PassthroughCluster
+            0.0.0.0_5432 0.0.0.0:5432
+              192.168.0.0/16 -> tcp outbound|5432||old.example.com
+              default [PassthroughFilterChain] -> tcp PassthroughCluster
+            172.16.0.1_5432 172.16.0.1:5432
+              -> tcp outbound|5432||old.example.com
+        "#]],
+    );
+}
+
+#[test]
+fn tls_without_an_address_is_told_by_its_server_name() {
+    check(
+        "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: a, namespace: shop}
+spec:
+  hosts: [a.example.com, '*.b.example.com']
+  ports: [{number: 443, name: tls, protocol: TLS}]
+  resolution: NONE
+",
+        expect![[r#"
+            0.0.0.0_443 0.0.0.0:443 tls_inspector
+              sni=*.b.example.com -> tcp outbound|443||*.b.example.com
+              sni=a.example.com -> tcp outbound|443||a.example.com
+              default [PassthroughFilterChain] -> tcp PassthroughCluster
+        "#]],
+    );
+}
+
+#[test]
+fn allocated_addresses_count_only_for_proxies_that_answer_dns() {
+    let mesh = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: a, namespace: shop}
+spec:
+  hosts: [a.example.com]
+  ports: [{number: 5432, name: tcp, protocol: TCP}]
+  resolution: DNS
+";
+    check(
+        mesh,
+        expect![[r#"
+        0.0.0.0_5432 0.0.0.0:5432
+          -> tcp outbound|5432||a.example.com
+    "#]],
+    );
+    let mut case = Case::new(mesh);
+    case.dns_capture = true;
+    case.check(expect![[r#"
+        240.240.34.73_5432 240.240.34.73:5432
+          -> tcp outbound|5432||a.example.com
+    "#]]);
+}

@@ -1,0 +1,9 @@
+//! The source on a real directory.
+
+mod broken;
+mod change;
+mod load;
+mod mesh_config;
+mod rig;
+mod start;
+mod vanish;
