@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use api::istio::mesh_config::MeshConfig;
+use envoy::{
+    Resource,
+    json::{FieldNames, bytes_to_json},
+};
 use model::{Locality, Proxy};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use snapshot::{Change, Features, Index, Reader, Snapshot};
 
 use crate::Client;
@@ -40,4 +44,43 @@ pub(crate) fn proxy(namespace: &str) -> Proxy {
 pub(crate) fn client(namespace: &str) -> Client {
     let empty = snapshot("");
     Client::reduce(&proxy(namespace), &Reader::new(&empty))
+}
+
+/// A resource as YAML, in Envoy's own words.
+pub(crate) fn render(resource: &Resource) -> String {
+    let json = bytes_to_json(resource.type_url(), resource.decode_bytes(), FieldNames::Proto);
+    let mut out = String::new();
+    write_yaml(&json, 0, &mut out);
+    out
+}
+
+/// Enough YAML to read messages: maps, lists and scalars; a list's first field follows its dash.
+fn write_yaml(value: &Value, depth: usize, out: &mut String) {
+    let pad = |depth: usize| "  ".repeat(depth);
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                let nested = matches!(field, Value::Object(it) if !it.is_empty())
+                    || matches!(field, Value::Array(it) if !it.is_empty());
+                if nested {
+                    out.push_str(&format!("{}{key}:\n", pad(depth)));
+                    write_yaml(field, depth + 1, out);
+                } else {
+                    out.push_str(&format!("{}{key}: {}\n", pad(depth), scalar(field)));
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                let mut text = String::new();
+                write_yaml(item, depth + 1, &mut text);
+                out.push_str(&format!("{}- {}", pad(depth), text.trim_start()));
+            }
+        }
+        other => out.push_str(&format!("{}{}\n", pad(depth), scalar(other))),
+    }
+}
+
+fn scalar(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -93,6 +93,8 @@ pub(crate) struct Tracker {
     writing: BTreeMap<PathBuf, Instant>,
     /// Files that are missing, and since when.
     missing: BTreeMap<PathBuf, Instant>,
+    /// Whether something could not be looked at, so that any event may be its return.
+    is_in_doubt: bool,
     /// What is wrong with places that are not files.
     findings: Findings,
     watch: DirectoryWatch,
@@ -111,6 +113,7 @@ impl Tracker {
             directories: BTreeMap::new(),
             writing: BTreeMap::new(),
             missing: BTreeMap::new(),
+            is_in_doubt: false,
             findings: Findings::new(),
             watch: DirectoryWatch::new(),
             rescan: settings.rescan,
@@ -150,6 +153,7 @@ impl Tracker {
         let touched = self.inbox().take();
         let received = touched.received;
         let mut needs_scan = extent == Extent::Everything;
+        needs_scan |= self.is_in_doubt && received.is_some();
         needs_scan |= self.touched(touched, &mut reads, now);
         needs_scan |= self.missing.values().any(|since| now >= *since + GONE_AFTER);
         self.take_open(&mut reads, now);
@@ -171,6 +175,7 @@ impl Tracker {
             }
             scan = scan::scan(&self.places);
         }
+        self.is_in_doubt = !scan.unproven.is_empty();
         for place in &mut self.places {
             place.last = scan.last.get(&place.path).copied().unwrap_or(place.last);
         }

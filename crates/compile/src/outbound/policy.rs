@@ -2,17 +2,11 @@
 
 use std::sync::Arc;
 
-use api::{
-    Duration,
-    istio::{
-        load_balancer::LoadBalancerSettings, sidecar::Sidecar,
-        traffic_policy::ConnectionPoolSettings, traffic_policy::TrafficPolicy,
-    },
-};
+use api::{Duration, istio::sidecar::Sidecar};
 use model::Service;
 use snapshot::{OutboundPolicy, Reader, resolve_short_name};
 
-use crate::{Client, Scope, filters::TcpRoute, names};
+use crate::{Client, Scope, filters::TcpRoute, names, traffic_policy::select_rules};
 
 /// The part of a traffic policy that a TCP proxy, and not a cluster, carries out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,36 +24,14 @@ impl TcpPolicy {
         client: &Client,
         reader: &Reader<'_>,
     ) -> Self {
-        let rules = reader.destination_rules(&service.key, &client.namespace, &client.labels);
-        let general = rules.iter().find_map(|rule| rule.spec.traffic_policy.as_ref());
-        let chosen = rules.iter().flat_map(|rule| &rule.spec.subsets);
-        let chosen = chosen.filter(|it| !subset.is_empty() && it.name == subset);
-        let chosen = chosen.filter_map(|it| it.traffic_policy.as_ref()).next();
-        let mut policy = Self::default();
-        for (pool, balancer) in general.into_iter().chain(chosen).map(|it| for_port(it, port)) {
-            let idle = pool.and_then(|pool| pool.tcp.as_ref()).and_then(|tcp| tcp.idle_timeout);
-            policy.idle_timeout = idle.or(policy.idle_timeout);
-            if let Some(balancer) = balancer {
-                policy.hash_source_ip = balancer
-                    .consistent_hash
-                    .as_ref()
-                    .is_some_and(|hash| hash.use_source_ip == Some(true));
-            }
+        let rules = select_rules(service, client, reader);
+        let policy = rules.policy(port, subset);
+        let tcp = policy.connection_pool.and_then(|pool| pool.tcp.as_ref());
+        let hash = policy.load_balancer.and_then(|it| it.consistent_hash.as_ref());
+        Self {
+            idle_timeout: tcp.and_then(|tcp| tcp.idle_timeout),
+            hash_source_ip: hash.is_some_and(|hash| hash.use_source_ip == Some(true)),
         }
-        policy
-    }
-}
-
-type PortPolicy<'a> = (Option<&'a ConnectionPoolSettings>, Option<&'a LoadBalancerSettings>);
-
-/// Settings for a port replace all others.
-fn for_port(policy: &TrafficPolicy, port: u16) -> PortPolicy<'_> {
-    let own = policy.port_level_settings.iter().find(|settings| {
-        settings.port.as_ref().is_some_and(|selector| selector.number == u32::from(port))
-    });
-    match own {
-        Some(own) => (own.connection_pool.as_ref(), own.load_balancer.as_ref()),
-        None => (policy.connection_pool.as_ref(), policy.load_balancer.as_ref()),
     }
 }
 

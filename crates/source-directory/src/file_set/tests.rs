@@ -60,25 +60,77 @@ fn check(steps: &[&str], expected: Expect) {
 
 #[test]
 fn only_what_changed_is_said() {
-    let expected = expect![[r#""#]];
+    let expected = expect![[r#"
+        f: a=1 b=1 c=1
+          put a=1 of f
+          put b=1 of f
+          put c=1 of f
+        f: b=1 a=2 d=1
+          put a=2 of f
+          delete c
+          put d=1 of f
+        f: b=1 a=2 d=1
+        -f
+          delete a
+          delete b
+          delete d
+        -f
+    "#]];
     check(&["f: a=1 b=1 c=1", "f: b=1 a=2 d=1", "f: b=1 a=2 d=1", "-f", "-f"], expected);
 }
 
 #[test]
 fn a_broken_file_keeps_what_it_does_not_show() {
-    let expected = expect![[r#""#]];
+    let expected = expect![[r#"
+        f: a=1 b=1
+          put a=1 of f
+          put b=1 of f
+        f: a=2 !
+          put a=2 of f
+          findings of f: MEL0001
+        f: !
+          findings of f: MEL0001
+        f: a=2
+          delete b
+          findings of f: 
+    "#]];
     check(&["f: a=1 b=1", "f: a=2 !", "f: !", "f: a=2"], expected);
 }
 
 #[test]
 fn the_first_path_wins_and_the_next_one_inherits() {
-    let expected = expect![[r#""#]];
+    let expected = expect![[r#"
+        g: a=g
+          put a=g of g
+        f: a=f
+          put a=f of f
+          findings of g: MEL0010
+        h: a=h
+          findings of h: MEL0010
+        f: b=f
+          put a=g of g
+          put b=f of f
+          findings of g: 
+          findings of h: MEL0010
+        -g
+          put a=h of h
+          findings of h: 
+        -h
+          delete a
+    "#]];
     check(&["g: a=g", "f: a=f", "h: a=h", "f: b=f", "-g", "-h"], expected);
 }
 
 #[test]
 fn an_object_written_twice_in_a_file_counts_once() {
-    let expected = expect![[r#""#]];
+    let expected = expect![[r#"
+        f: a=1 a=2
+          put a=1 of f
+          findings of f: MEL0010
+        f: a=2
+          put a=2 of f
+          findings of f: 
+    "#]];
     check(&["f: a=1 a=2", "f: a=2"], expected);
 }
 
@@ -88,11 +140,11 @@ fn a_duplicate_names_both_places() {
     set.update(&"f.yaml".into(), parse("f.yaml", "x=1 a=1"));
     set.update(&"g.yaml".into(), parse("g.yaml", "a=1"));
     let findings = set.take_findings();
-    expect![[r#""#]].assert_eq(&findings["g.yaml"].iter().next().unwrap().to_string());
+    expect!["g.yaml:1: warning[MEL0010] Namespace a: the object at g.yaml:1 has no effect: it is also at f.yaml:5, which comes first (remove one of the two)"].assert_eq(&findings["g.yaml"].iter().next().unwrap().to_string());
     // The place moves with an edit of the other file.
     set.update(&"f.yaml".into(), parse("f.yaml", "a=1"));
     let findings = set.take_findings();
-    expect![[r#""#]].assert_eq(&findings["g.yaml"].iter().next().unwrap().to_string());
+    expect!["g.yaml:1: warning[MEL0010] Namespace a: the object at g.yaml:1 has no effect: it is also at f.yaml:1, which comes first (remove one of the two)"].assert_eq(&findings["g.yaml"].iter().next().unwrap().to_string());
 }
 
 #[test]

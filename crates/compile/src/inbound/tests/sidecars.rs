@@ -1,0 +1,112 @@
+//! Ingress listeners of Sidecars.
+
+use expect_test::{Expect, expect};
+use model::Interception;
+
+use crate::inbound::tests::{Case, SERVICE, check, features};
+
+fn mesh(spec: &str) -> String {
+    format!(
+        "{SERVICE}---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {{name: default, namespace: shop}}
+spec:
+{spec}"
+    )
+}
+
+#[track_caller]
+fn check_sidecar(spec: &str, expected: Expect) {
+    check(&mesh(spec), expected);
+}
+
+#[test]
+fn they_replace_the_services() {
+    check_sidecar(
+        "
+  ingress:
+  - {port: {number: 9080, protocol: HTTP, name: a}}
+  - {port: {number: 9081, protocol: TCP, name: b}, bind: 0.0.0.0, defaultEndpoint: '127.0.0.1:8081'}
+  - {port: {number: 9082, protocol: HTTP2, name: c}, defaultEndpoint: '0.0.0.0:8082'}
+  - {port: {number: 9083, protocol: HTTP, name: d}, defaultEndpoint: 'unix:///var/run/app.sock'}
+",
+        expect![[r#"
+            virtualInbound 0.0.0.0:15006 bound original_dst http_inspector(off for 9080,9081,9082,9083,15006)
+              [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
+              [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
+              [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
+              [10.9.9.9_9080] :9080 raw_buffer -> http inline inbound|9080|| inbound|http|9080
+              [0.0.0.0_9081] :9081 raw_buffer -> tcp inbound|9081||
+              [10.9.9.9_9082] :9082 raw_buffer -> http inline inbound|9082|| inbound|http|9082
+              [10.9.9.9_9083] :9083 raw_buffer -> http inline inbound|9083|| inbound|http|9083
+            InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
+            inbound|9080|| original_dst from 127.0.0.6
+            inbound|9081|| static 127.0.0.1:8081
+            inbound|9082|| static 10.9.9.9:8082 with protocol options
+            inbound|9083|| static /var/run/app.sock
+        "#]],
+    );
+}
+
+#[test]
+fn they_may_be_merged_with_the_services() {
+    let mesh =
+        mesh("  ingress: [{port: {number: 10080, protocol: TCP, name: a}, bind: 0.0.0.0}]\n");
+    let mut case = Case::new(&mesh);
+    case.features = features(&[("PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE", "true")]);
+    case.check(expect![[r#"
+        virtualInbound 0.0.0.0:15006 bound original_dst http_inspector(off for 10080,10081,10090,15006)
+          [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
+          [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
+          [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
+          [0.0.0.0_10080] :10080 raw_buffer -> tcp inbound|10080||
+          [0.0.0.0_10081] :10081 raw_buffer -> http inline inbound|10081|| inbound|http|81
+          [0.0.0.0_10090] :10090 raw_buffer -> tcp inbound|10090||
+          [0.0.0.0_10091] :10091 raw_buffer http/1.1,h2c -> http inline inbound|10091|| inbound|http|91
+          [0.0.0.0_10091] :10091 raw_buffer -> tcp inbound|10091||
+          warning[MEL0335] Service shop/web: port 10080 of the workload is already served as Tcp for default.shop (give both services the same protocol)
+        InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
+        inbound|10080|| original_dst from 127.0.0.6
+        inbound|10081|| original_dst from 127.0.0.6 with protocol options
+        inbound|10090|| original_dst from 127.0.0.6
+        inbound|10091|| original_dst from 127.0.0.6 with protocol options
+    "#]]);
+}
+
+#[test]
+fn capture_mode_none_binds_really() {
+    check_sidecar(
+        "
+  ingress:
+  - {port: {number: 9080, protocol: HTTP, name: a}, captureMode: NONE, defaultEndpoint: '127.0.0.1:8080'}
+",
+        expect![[r#"
+            virtualInbound 0.0.0.0:15006 bound original_dst http_inspector(off for 15006)
+              [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
+              [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
+              [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
+            10.9.9.9_9080 10.9.9.9:9080 bound
+              [10.9.9.9_9080] :9080 raw_buffer -> http inline inbound|9080|| inbound|http|9080
+            InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
+            inbound|9080|| static 127.0.0.1:8080
+        "#]],
+    );
+}
+
+#[test]
+fn without_interception_they_are_all_there_is() {
+    let mesh = mesh(
+        "  ingress: [{port: {number: 80, protocol: HTTP, name: a}, defaultEndpoint: '127.0.0.1:8080'}]\n",
+    );
+    let mut case = Case::new(&mesh);
+    case.proxy.interception = Interception::None;
+    case.check(expect![[r#"
+        10.9.9.9_80 10.9.9.9:80 bound
+          [10.9.9.9_80] :80 raw_buffer -> http inline inbound|80|| inbound|http|80
+        InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
+        inbound|80|| static 127.0.0.1:8080
+    "#]]);
+    case.proxy.unprivileged = true;
+    assert_eq!(case.select().findings.len(), 1);
+}
