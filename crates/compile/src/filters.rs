@@ -9,6 +9,8 @@ mod listener;
 mod tcp;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use api::Duration;
 use envoy::{

@@ -26,6 +26,7 @@ use model::{Diagnostics, ObjectKey, Protocol};
 use crate::filters::{HttpSettings, TcpRoute};
 
 pub use address::Cidr;
+pub(crate) use bind::STATIC_PORTS;
 pub use chain::{ChainMatch, TransportProtocol};
 pub use compile::compile_listener;
 pub use plan::plan_outbound;

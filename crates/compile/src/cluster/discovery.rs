@@ -176,6 +176,8 @@ pub(super) fn dynamic_forward_proxy() -> ClusterDiscoveryType {
         cluster_implementation_specifier: Some(ClusterImplementationSpecifier::DnsCacheConfig(
             dynamic_dns_cache(),
         )),
+        // Plain text is possible, and TLS is checked as in every other cluster.
+        allow_insecure_cluster_options: true,
         ..ClusterConfig::default()
     };
     ClusterDiscoveryType::ClusterType(CustomClusterType {

@@ -27,7 +27,7 @@ use envoy::{
 };
 use model::{Protocol, ProxyKind};
 
-use super::{Draft, discovery::Discovery, limits::positive, tls};
+use super::{Draft, limits::positive, tls};
 use crate::filters::{duration, seconds};
 
 /// The key under which a cluster keeps its HTTP settings.
@@ -134,11 +134,9 @@ impl Draft<'_> {
         let auto_sni = tls.sni.is_empty();
         let sans = tls::subject_alt_names(tls, &self.input.service);
         let auto_san_validation = auto_sni && sans.is_empty() && !tls::skips_verification(tls);
-        // A cluster that resolves the host of each request must also check that very host.
-        let dynamic = self.discovery == Discovery::DynamicDns;
-        (auto_sni || dynamic).then(|| UpstreamHttpProtocolOptions {
-            auto_sni: true,
-            auto_san_validation: auto_san_validation || dynamic,
+        auto_sni.then(|| UpstreamHttpProtocolOptions {
+            auto_sni,
+            auto_san_validation,
             ..UpstreamHttpProtocolOptions::default()
         })
     }

@@ -95,7 +95,12 @@ fn router(namespace: &str) -> Client {
 
 #[test]
 fn a_service_with_an_address_is_found_by_eds() {
-    check_cluster(CART, &fixture::client("shop"), HOST, 80, expect![[r#"
+    check_cluster(
+        CART,
+        &fixture::client("shop"),
+        HOST,
+        80,
+        expect![[r#"
         alt_stat_name: outbound|80||cart.shop.svc.cluster.local;
         circuit_breakers:
           thresholds:
@@ -128,7 +133,8 @@ fn a_service_with_an_address_is_found_by_eds() {
                   namespace: shop
         name: outbound|80||cart.shop.svc.cluster.local
         type: EDS
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -146,7 +152,8 @@ fn the_protocol_of_the_port_decides_the_version_of_http() {
         +    @type: type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
         +    explicit_http_config:
         +      http2_protocol_options: {}
-    "#]].assert_eq(&other(&client, 90));
+    "#]]
+    .assert_eq(&other(&client, 90));
     expect![[r#"
         +typed_extension_protocol_options:
         +  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
@@ -154,7 +161,8 @@ fn the_protocol_of_the_port_decides_the_version_of_http() {
         +    use_downstream_protocol_config:
         +      http2_protocol_options: {}
         +      http_protocol_options: {}
-    "#]].assert_eq(&other(&client, 100));
+    "#]]
+    .assert_eq(&other(&client, 100));
     expect![[""]].assert_eq(&other(&client, 110));
     expect![[""]].assert_eq(&other(&router("shop"), 100));
     assert_eq!(Protocol::parse_port_name("web"), Protocol::Unsupported);
@@ -186,20 +194,32 @@ fn a_subset_has_its_own_name_and_policy() {
         +  service_name: outbound|80|v1|cart.shop.svc.cluster.local
         +      subset: v1
         +name: outbound|80|v1|cart.shop.svc.cluster.local
-    "#]].assert_eq(&difference(&whole, &subset));
+    "#]]
+    .assert_eq(&difference(&whole, &subset));
 }
 
 #[test]
 fn algorithms_of_balancing() {
-    check_policy("{loadBalancer: {simple: ROUND_ROBIN}}", 80, expect![[r#"
+    check_policy(
+        "{loadBalancer: {simple: ROUND_ROBIN}}",
+        80,
+        expect![[r#"
         -lb_policy: LEAST_REQUEST
-    "#]]);
+    "#]],
+    );
     check_policy("{loadBalancer: {simple: LEAST_CONN}}", 80, expect![[""]]);
-    check_policy("{loadBalancer: {simple: RANDOM}}", 80, expect![[r#"
+    check_policy(
+        "{loadBalancer: {simple: RANDOM}}",
+        80,
+        expect![[r#"
         -lb_policy: LEAST_REQUEST
         +lb_policy: RANDOM
-    "#]]);
-    check_policy("{loadBalancer: {simple: PASSTHROUGH}}", 80, expect![[r#"
+    "#]],
+    );
+    check_policy(
+        "{loadBalancer: {simple: PASSTHROUGH}}",
+        80,
+        expect![[r#"
         -common_lb_config:
         -  healthy_panic_threshold: {}
         -eds_cluster_config:
@@ -212,40 +232,56 @@ fn algorithms_of_balancing() {
         -type: EDS
         +lb_policy: CLUSTER_PROVIDED
         +type: ORIGINAL_DST
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn consistent_hashing_takes_a_ring_or_a_table() {
     let ring = "{loadBalancer: {consistentHash: {httpHeaderName: x-user}}}";
-    check_policy(ring, 80, expect![[r#"
+    check_policy(
+        ring,
+        80,
+        expect![[r#"
         -lb_policy: LEAST_REQUEST
         +lb_policy: RING_HASH
         +ring_hash_lb_config:
         +  minimum_ring_size: 1024
-    "#]]);
+    "#]],
+    );
     let large =
         "{loadBalancer: {consistentHash: {useSourceIp: true, ringHash: {minimumRingSize: 2048}}}}";
-    check_policy(large, 80, expect![[r#"
+    check_policy(
+        large,
+        80,
+        expect![[r#"
         -lb_policy: LEAST_REQUEST
         +lb_policy: RING_HASH
         +ring_hash_lb_config:
         +  minimum_ring_size: 2048
-    "#]]);
+    "#]],
+    );
     let table =
         "{loadBalancer: {consistentHash: {httpHeaderName: x-user, maglev: {tableSize: 65537}}}}";
-    check_policy(table, 80, expect![[r#"
+    check_policy(
+        table,
+        80,
+        expect![[r#"
         -lb_policy: LEAST_REQUEST
         +lb_policy: MAGLEV
         +maglev_lb_config:
         +  table_size: 65537
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn new_endpoints_warm_up() {
     let policy = "{loadBalancer: {warmup: {duration: 30s, minimumPercent: 5, aggression: 2}}}";
-    check_policy(policy, 80, expect![[r#"
+    check_policy(
+        policy,
+        80,
+        expect![[r#"
         +least_request_lb_config:
         +  slow_start_config:
         +    aggression:
@@ -254,9 +290,13 @@ fn new_endpoints_warm_up() {
         +    min_weight_percent:
         +      value: 5.0
         +    slow_start_window: 30s
-    "#]]);
+    "#]],
+    );
     let old = "{loadBalancer: {simple: ROUND_ROBIN, warmupDurationSecs: 10s}}";
-    check_policy(old, 80, expect![[r#"
+    check_policy(
+        old,
+        80,
+        expect![[r#"
         -lb_policy: LEAST_REQUEST
         +round_robin_lb_config:
         +  slow_start_config:
@@ -266,24 +306,33 @@ fn new_endpoints_warm_up() {
         +    min_weight_percent:
         +      value: 10.0
         +    slow_start_window: 10s
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn localities_are_weighed_only_where_a_rule_prefers_some() {
     let on = "{loadBalancer: {localityLbSetting: {distribute: [{from: '*', to: {'a/*': 100}}]}}}";
-    check_policy(on, 80, expect![[r#"
+    check_policy(
+        on,
+        80,
+        expect![[r#"
         +  locality_weighted_lb_config: {}
-    "#]]);
+    "#]],
+    );
     let pairs = "{outlierDetection: {interval: 1s}, \
                  loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}}";
-    check_policy(pairs, 80, expect![[r#"
+    check_policy(
+        pairs,
+        80,
+        expect![[r#"
         +  locality_weighted_lb_config: {}
         +outlier_detection:
         +  always_eject_one_host: true
         +  enforcing_success_rate: 0
         +  interval: 1s
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -348,6 +397,7 @@ fn sidecars_have_clusters_for_what_the_mesh_does_not_know() {
           name: envoy.clusters.dynamic_forward_proxy
           typed_config:
             @type: type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig
+            allow_insecure_cluster_options: true
             dns_cache_config:
               dns_lookup_family: V4_PREFERRED
               name: dynamic_dns

@@ -51,8 +51,9 @@ pub(crate) fn load_assignment(
     mut groups: Vec<Group<'_>>,
 ) -> ClusterLoadAssignment {
     groups.sort_by_key(|group| group.priority);
-    // Envoy refuses an assignment whose weights add up to more than 32 bits.
-    let limit = u64::from(u32::MAX);
+    // Envoy refuses an assignment whose weights add up to more than 32 bits; one bit is left for
+    // weights that are rounded up to 1.
+    let limit = u64::from(u32::MAX / 2);
     let heaviest: u64 = groups.iter().map(|group| group.weight).sum();
     let own = groups.iter().flat_map(|group| &group.endpoints);
     let endpoints: u64 = own.map(|endpoint| u64::from(endpoint.weight)).sum();

@@ -1,8 +1,19 @@
 use std::fmt::Write;
 
-use envoy::config::{
-    core::v3::{HealthStatus, address, socket_address::PortSpecifier},
-    endpoint::v3::{ClusterLoadAssignment, lb_endpoint::HostIdentifier},
+use envoy::{
+    Resource,
+    config::{
+        cluster::v3::{
+            Cluster,
+            cluster::{
+                CommonLbConfig,
+                common_lb_config::{LocalityConfigSpecifier, LocalityWeightedLbConfig},
+            },
+        },
+        core::v3::{HealthStatus, address, socket_address::PortSpecifier},
+        endpoint::v3::{ClusterLoadAssignment, lb_endpoint::HostIdentifier},
+    },
+    type_url,
 };
 use expect_test::{Expect, expect};
 use model::{Labels, Locality};
@@ -10,11 +21,11 @@ use prost::Message;
 use snapshot::Reader;
 
 use super::{Place, compile_endpoints, select_endpoints};
-use crate::{Compiled, fixture};
+use crate::{Compiled, filters::testing::validate, fixture};
 
 const HOST: &str = "cart.shop.svc.cluster.local";
 
-/// Six pods in four zones behind `cart.shop:80`, one of them not ready.
+/// `cart.shop` with two ports.
 const CART: &str = "
 apiVersion: v1
 kind: Service
@@ -162,96 +173,142 @@ fn an_endpoint_carries_its_workload() {
               - endpoint:
                   address:
                     socket_address:
-    "#]].assert_eq(&(first.join("\n") + "\n"));
+    "#]]
+    .assert_eq(&(first.join("\n") + "\n"));
 }
 
 #[test]
 fn localities_are_alike_without_ejection() {
-    check("", "", &Asker::at("a/1/x"), expect![[r#"
+    check(
+        "",
+        "",
+        &Asker::at("a/1/x"),
+        expect![[r#"
         outbound|80||cart.example.com
           P0 w1 a/1/x: 10.0.0.1:8080
           P0 w3 a/1/y: 10.0.0.2:8080*3
           P0 w1 a/2/: 10.0.0.3:8080
           P0 w1 b/1/: 10.0.0.4:8080
           P0 w1 c/1/: 10.0.0.5:8080
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_subset_keeps_the_endpoints_with_its_labels() {
-    check("", "v1", &Asker::at("a/1/x"), expect![[r#"
+    check(
+        "",
+        "v1",
+        &Asker::at("a/1/x"),
+        expect![[r#"
         outbound|80|v1|cart.example.com
           P0 w1 a/1/x: 10.0.0.1:8080
           P0 w1 a/2/: 10.0.0.3:8080
           P0 w1 b/1/: 10.0.0.4:8080
           P0 w1 c/1/: 10.0.0.5:8080
-    "#]]);
-    check("", "unknown", &Asker::at("a/1/x"), expect![[r#"
+    "#]],
+    );
+    check(
+        "",
+        "unknown",
+        &Asker::at("a/1/x"),
+        expect![[r#"
         outbound|80|unknown|cart.example.com
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn with_ejection_the_nearest_locality_comes_first() {
     let policy = format!("{{{EJECTS}}}");
-    check(&policy, "", &Asker::at("a/1/x"), expect![[r#"
+    check(
+        &policy,
+        "",
+        &Asker::at("a/1/x"),
+        expect![[r#"
         outbound|80||cart.example.com
           P0 w1 a/1/x: 10.0.0.1:8080
           P1 w3 a/1/y: 10.0.0.2:8080*3
           P2 w1 a/2/: 10.0.0.3:8080
           P3 w1 b/1/: 10.0.0.4:8080
           P3 w1 c/1/: 10.0.0.5:8080
-    "#]]);
-    check(&policy, "", &Asker::at("b/2"), expect![[r#"
+    "#]],
+    );
+    check(
+        &policy,
+        "",
+        &Asker::at("b/2"),
+        expect![[r#"
         outbound|80||cart.example.com
           P0 w1 b/1/: 10.0.0.4:8080
           P1 w1 a/1/x: 10.0.0.1:8080
           P1 w3 a/1/y: 10.0.0.2:8080*3
           P1 w1 a/2/: 10.0.0.3:8080
           P1 w1 c/1/: 10.0.0.5:8080
-    "#]]);
-    check(&policy, "", &Asker::at(""), expect![[r#"
+    "#]],
+    );
+    check(
+        &policy,
+        "",
+        &Asker::at(""),
+        expect![[r#"
         outbound|80||cart.example.com
           P0 w1 a/1/x: 10.0.0.1:8080
           P0 w3 a/1/y: 10.0.0.2:8080*3
           P0 w1 a/2/: 10.0.0.3:8080
           P0 w1 b/1/: 10.0.0.4:8080
           P0 w1 c/1/: 10.0.0.5:8080
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_region_fails_over_to_the_one_that_is_named() {
     let setting = "loadBalancer: {localityLbSetting: {failover: [{from: a, to: c}]}}";
-    check(&format!("{{{EJECTS}, {setting}}}"), "", &Asker::at("a/1/x"), expect![[r#"
+    check(
+        &format!("{{{EJECTS}, {setting}}}"),
+        "",
+        &Asker::at("a/1/x"),
+        expect![[r#"
         outbound|80||cart.example.com
           P0 w1 a/1/x: 10.0.0.1:8080
           P1 w3 a/1/y: 10.0.0.2:8080*3
           P2 w1 a/2/: 10.0.0.3:8080
           P3 w1 c/1/: 10.0.0.5:8080
           P4 w1 b/1/: 10.0.0.4:8080
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn traffic_is_distributed_by_shares() {
     let policy = "{loadBalancer: {localityLbSetting: {distribute: \
         [{from: 'a/*', to: {'a/1/*': 70, 'a/*': 20, 'b/1': 10}}]}}}";
-    check(policy, "", &Asker::at("a/2"), expect![[r#"
+    check(
+        policy,
+        "",
+        &Asker::at("a/2"),
+        expect![[r#"
         outbound|80||cart.example.com
           P0 w18 a/1/x: 10.0.0.1:8080
           P0 w53 a/1/y: 10.0.0.2:8080*3
           P0 w20 a/2/: 10.0.0.3:8080
           P0 w10 b/1/: 10.0.0.4:8080
-    "#]]);
-    check(policy, "", &Asker::at("b/1"), expect![[r#"
+    "#]],
+    );
+    check(
+        policy,
+        "",
+        &Asker::at("b/1"),
+        expect![[r#"
         outbound|80||cart.example.com
           P0 w1 a/1/x: 10.0.0.1:8080
           P0 w3 a/1/y: 10.0.0.2:8080*3
           P0 w1 a/2/: 10.0.0.3:8080
           P0 w1 b/1/: 10.0.0.4:8080
           P0 w1 c/1/: 10.0.0.5:8080
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -260,36 +317,51 @@ fn endpoints_that_share_labels_with_the_client_come_first() {
     let asker = Asker { labels, ..Asker::at("a/1/x") };
     let setting = "loadBalancer: {localityLbSetting: {failoverPriority: \
         [topology.kubernetes.io/region, version]}}";
-    check(&format!("{{{EJECTS}, {setting}}}"), "", &asker, expect![[r#"
+    check(
+        &format!("{{{EJECTS}, {setting}}}"),
+        "",
+        &asker,
+        expect![[r#"
         outbound|80||cart.example.com
           P0 w1 a/1/x: 10.0.0.1:8080
           P0 w1 a/2/: 10.0.0.3:8080
           P1 w3 a/1/y: 10.0.0.2:8080*3
           P2 w1 b/1/: 10.0.0.4:8080
           P2 w1 c/1/: 10.0.0.5:8080
-    "#]]);
+    "#]],
+    );
     let fixed = "loadBalancer: {localityLbSetting: {failoverPriority: ['version=v2']}}";
-    check(&format!("{{{EJECTS}, {fixed}}}"), "", &asker, expect![[r#"
+    check(
+        &format!("{{{EJECTS}, {fixed}}}"),
+        "",
+        &asker,
+        expect![[r#"
         outbound|80||cart.example.com
           P0 w3 a/1/y: 10.0.0.2:8080*3
           P1 w1 a/1/x: 10.0.0.1:8080
           P1 w1 a/2/: 10.0.0.3:8080
           P1 w1 b/1/: 10.0.0.4:8080
           P1 w1 c/1/: 10.0.0.5:8080
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn localities_can_be_switched_off() {
     let policy = format!("{{{EJECTS}, loadBalancer: {{localityLbSetting: {{enabled: false}}}}}}");
-    check(&policy, "", &Asker::at("a/1/x"), expect![[r#"
+    check(
+        &policy,
+        "",
+        &Asker::at("a/1/x"),
+        expect![[r#"
         outbound|80||cart.example.com
           P0 w1 a/1/x: 10.0.0.1:8080
           P0 w3 a/1/y: 10.0.0.2:8080*3
           P0 w1 a/2/: 10.0.0.3:8080
           P0 w1 b/1/: 10.0.0.4:8080
           P0 w1 c/1/: 10.0.0.5:8080
-    "#]]);
+    "#]],
+    );
 }
 
 fn slice(distribution: &str) -> String {
@@ -316,7 +388,8 @@ fn an_endpoint_that_is_not_ready_is_marked() {
         outbound|80||cart.shop.svc.cluster.local
           P0 w2 /z1/: 10.0.0.1:8080 10.0.0.2:8080
           P0 w1 /z2/: 10.0.0.3:8080 UNHEALTHY
-    "#]].assert_eq(&render(&compiled));
+    "#]]
+    .assert_eq(&render(&compiled));
 }
 
 #[test]
@@ -331,7 +404,8 @@ spec: {host: cart, trafficPolicy: {outlierDetection: {minHealthPercent: 10}}}
     expect![[r#"
         outbound|80||cart.shop.svc.cluster.local
           P0 w2 /z1/: 10.0.0.1:8080 10.0.0.2:8080
-    "#]].assert_eq(&render(&compiled));
+    "#]]
+    .assert_eq(&render(&compiled));
 }
 
 #[test]
@@ -339,7 +413,8 @@ fn a_port_that_no_endpoint_serves_has_none() {
     let compiled = compile(&slice(""), HOST, 81, "", &Asker::at(""));
     expect![[r#"
         outbound|81||cart.shop.svc.cluster.local
-    "#]].assert_eq(&render(&compiled));
+    "#]]
+    .assert_eq(&render(&compiled));
 }
 
 #[test]
@@ -348,7 +423,8 @@ fn a_node_local_service_has_the_endpoints_of_the_node() {
     expect![[r#"
         outbound|80||cart.shop.svc.cluster.local
           P0 w1 /z1/: 10.0.0.1:8080
-    "#]].assert_eq(&render(&compile(&yaml, HOST, 80, "", &Asker::at(""))));
+    "#]]
+    .assert_eq(&render(&compile(&yaml, HOST, 80, "", &Asker::at(""))));
 }
 
 #[test]
@@ -359,7 +435,8 @@ fn a_traffic_distribution_prefers_neighbours_without_ejection() {
           P0 w1 /z1/: 10.0.0.1:8080
           P1 w1 /z1/: 10.0.0.2:8080
           P2 w1 /z2/: 10.0.0.3:8080 UNHEALTHY
-    "#]].assert_eq(&render(&compile(&yaml, HOST, 80, "", &Asker::at("/z1"))));
+    "#]]
+    .assert_eq(&render(&compile(&yaml, HOST, 80, "", &Asker::at("/z1"))));
 }
 
 #[test]
@@ -373,5 +450,61 @@ fn a_socket_is_a_pipe() {
           P0 w1 a/2/: 10.0.0.3:8080
           P0 w1 b/1/: 10.0.0.4:8080
           P0 w1 c/1/: 10.0.0.5:8080
-    "#]].assert_eq(&render(&compile(&yaml, "cart.example.com", 80, "", &Asker::at(""))));
+    "#]]
+    .assert_eq(&render(&compile(&yaml, "cart.example.com", 80, "", &Asker::at(""))));
+}
+
+#[test]
+fn weights_beyond_what_envoy_adds_up_are_scaled_down() {
+    let yaml = mesh("").replace("weight: 3", "weight: 4294967295");
+    expect![[r#"
+        outbound|80||cart.example.com
+          P0 w1 a/1/x: 10.0.0.1:8080
+          P0 w1431655765 a/1/y: 10.0.0.2:8080*1431655765
+          P0 w1 a/2/: 10.0.0.3:8080
+          P0 w1 b/1/: 10.0.0.4:8080
+          P0 w1 c/1/: 10.0.0.5:8080
+    "#]]
+    .assert_eq(&render(&compile(&yaml, "cart.example.com", 80, "", &Asker::at(""))));
+}
+
+/// A cluster that holds the assignment itself: Envoy checks both in the same way.
+fn static_cluster(compiled: &Compiled, number: usize) -> Compiled {
+    let bytes = compiled.resource.decode_bytes();
+    let weighted = LocalityConfigSpecifier::LocalityWeightedLbConfig(LocalityWeightedLbConfig {});
+    let cluster = Cluster {
+        name: format!("{number}"),
+        load_assignment: Some(ClusterLoadAssignment::decode(bytes).expect("a valid encoding")),
+        common_lb_config: Some(CommonLbConfig {
+            locality_config_specifier: Some(weighted),
+            ..CommonLbConfig::default()
+        }),
+        ..Cluster::default()
+    };
+    Compiled::new(Resource::from_message(cluster.name.clone(), type_url::CLUSTER, &cluster))
+}
+
+#[test]
+fn a_real_envoy_accepts_priorities_weights_and_sockets() {
+    let host = "cart.example.com";
+    let priority = "loadBalancer: {localityLbSetting: {failoverPriority: \
+        [topology.kubernetes.io/region, version], failover: [{from: a, to: c}]}}";
+    let shares = "{loadBalancer: {localityLbSetting: {distribute: \
+        [{from: 'a/*', to: {'a/1/*': 70, 'a/*': 20, 'b/1': 10}}]}}}";
+    let meshes = [
+        mesh(&format!("{{{EJECTS}}}")),
+        mesh(&format!("{{{EJECTS}, {priority}}}")),
+        mesh(shares),
+        mesh("").replace("weight: 3", "weight: 4294967295"),
+        mesh("").replace("address: 10.0.0.1", "address: 'unix:///run/cart.sock'"),
+    ];
+    let mut clusters: Vec<Compiled> = Vec::new();
+    for yaml in &meshes {
+        let compiled = compile(yaml, host, 80, "", &Asker::at("a/1/x"));
+        clusters.push(static_cluster(&compiled, clusters.len()));
+    }
+    let compiled =
+        compile(&slice("trafficDistribution: PreferClose,"), HOST, 80, "", &Asker::at("/z1"));
+    clusters.push(static_cluster(&compiled, clusters.len()));
+    validate(&[], &clusters);
 }

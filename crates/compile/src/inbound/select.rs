@@ -22,7 +22,7 @@ use crate::{
         BAD_ENDPOINT, CONFLICT, InboundEndpoint, InboundInput, InboundPort, InboundRetry,
         PORT_REFUSED,
     },
-    names,
+    outbound::STATIC_PORTS,
 };
 
 /// Number of loopback addresses over which connections to the application are spread.
@@ -34,8 +34,6 @@ const SPREAD_SWITCH: &str = "MELTEMI_INBOUND_LOOPBACK_ADDRESSES";
 const MAX_SPREAD: u8 = 64;
 const MERGE_SWITCH: &str = "PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE";
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const STATIC_PORTS: [u16; 7] =
-    [15000, names::OUTBOUND_PORT, names::INBOUND_PORT, 15020, 15021, 15053, 15090];
 
 /// Selects the incoming side of one proxy. `proxy_addresses` are its own, the main one first.
 pub fn select_inbound(

@@ -47,12 +47,25 @@ pub(super) enum Reach {
     Anywhere,
 }
 
-/// Every way to reach the service for this client, none of them twice. Never empty.
-pub(super) fn reaches(service: &Service, client: &Client) -> Vec<Reach> {
-    let usable = |address: &IpAddr| match address {
+impl Reach {
+    pub(super) fn range(self) -> Option<Cidr> {
+        match self {
+            Self::Range(range) => Some(range),
+            Self::Address(_) | Self::Anywhere => None,
+        }
+    }
+}
+
+/// Whether the client speaks the IP family of the address.
+pub(super) fn is_usable(address: IpAddr, client: &Client) -> bool {
+    match address {
         IpAddr::V4(_) => client.ipv4 || !client.ipv6,
         IpAddr::V6(_) => client.ipv6,
-    };
+    }
+}
+
+/// Every way to reach the service for this client, none of them twice. Never empty.
+pub(super) fn reaches(service: &Service, client: &Client) -> Vec<Reach> {
     let written: Vec<Cidr> =
         service.addresses.iter().filter_map(|address| Cidr::parse(address)).collect();
     let written = written.into_iter().filter(|range| !range.address.is_unspecified());
@@ -61,8 +74,8 @@ pub(super) fn reaches(service: &Service, client: &Client) -> Vec<Reach> {
         ranges.extend(service.allocated.iter().copied().map(Cidr::single));
     }
     // A service of the other family only is better reached at an odd address than everywhere.
-    if ranges.iter().any(|range| usable(&range.address)) {
-        ranges.retain(|range| usable(&range.address));
+    if ranges.iter().any(|range| is_usable(range.address, client)) {
+        ranges.retain(|range| is_usable(range.address, client));
     }
     let mut reaches: Vec<Reach> = ranges
         .into_iter()

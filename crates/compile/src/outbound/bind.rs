@@ -8,7 +8,7 @@ use model::{Interception, Protocol};
 use crate::{Client, EgressListener, names, outbound::Capture};
 
 /// Ports of the proxy's own: admin, captures, agent, health, DNS, statistics.
-const STATIC_PORTS: [u16; 7] =
+pub(crate) const STATIC_PORTS: [u16; 7] =
     [15000, names::OUTBOUND_PORT, names::INBOUND_PORT, 15020, 15021, 15053, 15090];
 
 /// Where an egress listener puts its ports.

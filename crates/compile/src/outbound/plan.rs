@@ -9,7 +9,7 @@ use std::{
 use model::{
     Diagnostic, EndpointAddress, Hostname, Protocol, Registry, Resolution, Service, ServicePort,
 };
-use snapshot::{Mesh, OutboundPolicy, Reader, VirtualServiceRecord};
+use snapshot::{Mesh, OutboundPolicy, Reader};
 
 use crate::{
     Client, EgressListener, RuleRef, Scope,
@@ -18,7 +18,7 @@ use crate::{
     outbound::{
         Capture, ChainAction, ChainInput, ChainMatch, Cidr, HttpRouteSource, HttpRoutes,
         ListenerInput, OutboundPlan, PORT_REFUSED,
-        address::{Reach, reaches},
+        address::{Reach, is_usable, reaches},
         bind::Binding,
         entry::{Entries, Entry, Request},
         policy,
@@ -65,6 +65,12 @@ struct Place {
     ranges: Vec<Cidr>,
     needs_server_name: bool,
     pod: Option<IpAddr>,
+}
+
+impl Place {
+    fn at(bind: Arc<str>, capture: Capture) -> Self {
+        Self { bind, capture, ranges: Vec::new(), needs_server_name: false, pod: None }
+    }
 }
 
 impl<'a> Planner<'a> {
@@ -118,22 +124,13 @@ impl<'a> Planner<'a> {
             self.entries.diagnostics.push(finding.object(service.origin.clone()));
             return;
         }
-        let capture = binding.capture;
-        let place = |bind: Arc<str>| Place {
-            bind,
-            capture,
-            ranges: Vec::new(),
-            needs_server_name: false,
-            pod: None,
-        };
+        let place = |bind: Arc<str>| Place::at(bind, binding.capture);
+        if binding.bind.is_none() && protocol.is_http() {
+            self.add(wanted, place(self.wildcard.clone()));
+            return;
+        }
         let reaches = reaches(service, self.client);
-        let ranges: Vec<Cidr> = reaches
-            .iter()
-            .filter_map(|reach| match reach {
-                Reach::Range(range) => Some(*range),
-                Reach::Address(_) | Reach::Anywhere => None,
-            })
-            .collect();
+        let ranges: Vec<Cidr> = reaches.iter().filter_map(|reach| reach.range()).collect();
         let anywhere = reaches == [Reach::Anywhere];
         if let Some(bind) = &binding.bind {
             let shared = anywhere && *bind == self.wildcard;
@@ -141,12 +138,8 @@ impl<'a> Planner<'a> {
             self.add(wanted, Place { needs_server_name, ..place(bind.clone()) });
             return;
         }
-        if protocol.is_http() {
-            self.add(wanted, place(self.wildcard.clone()));
-            return;
-        }
         if anywhere && pods == EachPod::Apart && service.resolution == Resolution::Passthrough {
-            self.add_pods(wanted, capture);
+            self.add_pods(wanted, binding.capture);
             return;
         }
         for reach in &reaches {
@@ -173,15 +166,9 @@ impl<'a> Planner<'a> {
             .collect();
         serving.dedup();
         let listed = service.registry == Registry::Kubernetes || !service.selector.is_empty();
-        let wildcard = Place {
-            bind: self.wildcard.clone(),
-            capture,
-            ranges: Vec::new(),
-            needs_server_name: true,
-            pod: None,
-        };
+        let wildcard = Place::at(self.wildcard.clone(), capture);
         if serving.is_empty() && !listed {
-            self.add(wanted, wildcard);
+            self.add(wanted, Place { needs_server_name: true, ..wildcard });
             return;
         }
         let pods: Vec<IpAddr> = serving
@@ -190,28 +177,20 @@ impl<'a> Planner<'a> {
                 EndpointAddress::Ip(address) => Some(*address),
                 EndpointAddress::Dns(_) | EndpointAddress::Unix(_) => None,
             })
-            .filter(
-                |address| if address.is_ipv4() { client.ipv4 || !client.ipv6 } else { client.ipv6 },
-            )
+            .filter(|address| is_usable(*address, client))
             .collect();
         // Without a pod there is no listener: one for every address would take over the port as
         // soon as the last pod went away.
         if self.mesh.features.flag("PILOT_ENABLE_HEADLESS_FILTER_CHAIN_LISTENER", false) {
             if !pods.is_empty() {
                 let ranges = pods.into_iter().map(Cidr::single).collect();
-                self.add(wanted, Place { ranges, needs_server_name: false, ..wildcard });
+                self.add(wanted, Place { ranges, ..wildcard });
             }
             return;
         }
         for pod in pods {
-            let place = Place {
-                bind: pod.to_string().into(),
-                capture,
-                ranges: Vec::new(),
-                needs_server_name: false,
-                pod: Some(pod),
-            };
-            self.add(wanted, place);
+            let place = Place::at(pod.to_string().into(), capture);
+            self.add(wanted, Place { pod: Some(pod), ..place });
         }
     }
 
@@ -237,7 +216,6 @@ impl<'a> Planner<'a> {
             ));
         } else {
             let records = tcp::read_rules(rules.matching(service.hostname()), self.reader);
-            let records: Vec<&VirtualServiceRecord> = records;
             let target = TcpTarget {
                 service,
                 port,

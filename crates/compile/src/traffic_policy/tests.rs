@@ -84,7 +84,10 @@ spec:
       - port: {number: 80}
         loadBalancer: {simple: LEAST_REQUEST}
 ";
-    check(rules, "shop", expect![[r#"
+    check(
+        rules,
+        "shop",
+        expect![[r#"
         DestinationRule shop/cart
         subset `` 
           80: RoundRobin connections=5 Simple budget=30
@@ -95,7 +98,8 @@ spec:
         subset `v2` version=v2
           80: LeastRequest budget=30
           90: connections=7 ejects budget=30
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -119,7 +123,10 @@ kind: DestinationRule
 metadata: {name: third, namespace: shop, creationTimestamp: 2024-03-01T00:00:00Z}
 spec: {host: cart, trafficPolicy: {tls: {mode: SIMPLE}}}
 ";
-    check(rules, "web", expect![[r#"
+    check(
+        rules,
+        "web",
+        expect![[r#"
         DestinationRule shop/first
         DestinationRule shop/second
         DestinationRule shop/third
@@ -132,7 +139,8 @@ spec: {host: cart, trafficPolicy: {tls: {mode: SIMPLE}}}
         subset `v2` version=v2
           80: Disable
           90: Disable
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -148,10 +156,14 @@ kind: DestinationRule
 metadata: {name: theirs, namespace: shop}
 spec: {host: cart, trafficPolicy: {tls: {mode: SIMPLE}}}
 ";
-    check(rules, "web", expect![[r#"
+    check(
+        rules,
+        "web",
+        expect![[r#"
         DestinationRule web/own
         subset `` 
           80: Random
           90: Random
-    "#]]);
+    "#]],
+    );
 }

@@ -1,13 +1,14 @@
 //! A real Envoy reads every shape of cluster.
 
-use envoy::json::{FieldNames, bytes_to_json};
-use serde_json::{Value, json};
+use envoy::{Resource, config::cluster::v3::Cluster, type_url};
+use prost::Message;
 use snapshot::OutboundPolicy;
 
 use super::{Compiled, HOST, compile, fixture, router, rule, special_clusters};
+use crate::filters::testing::validate;
 
-/// Policies that between them set every field. Files must exist: Envoy reads them.
-const POLICIES: [&str; 12] = [
+/// Policies that between them set every field but files, which Envoy would read.
+const POLICIES: [&str; 13] = [
     "{loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 30s, minimumPercent: 5, aggression: 2}}}",
     "{loadBalancer: {simple: LEAST_REQUEST, warmup: {duration: 30s}}}",
     "{loadBalancer: {simple: RANDOM}}",
@@ -27,44 +28,22 @@ const POLICIES: [&str; 12] = [
     "{tls: {mode: SIMPLE}, proxyProtocol: {version: V2}}",
     "{tls: {mode: SIMPLE, sni: a.b, subjectAltNames: [a.b, 'spiffe://td/sa/cart', 10.0.0.1]}}",
     "{tls: {mode: SIMPLE, insecureSkipVerify: true}, proxyProtocol: {version: V1}}",
+    "{tls: {mode: MUTUAL, credentialName: cart-cert, subjectAltNames: [a.b]}}",
 ];
 
-fn bootstrap(clusters: &[Value]) -> String {
-    let mut clusters = clusters.to_vec();
-    clusters.push(json!({
-        "name": "plane", "type": "STATIC",
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http2_protocol_options": {}},
-            },
-        },
-    }));
-    let plane = json!({
-        "api_type": "GRPC", "transport_api_version": "V3",
-        "grpc_services": [{"envoy_grpc": {"cluster_name": "plane"}}],
-    });
-    let bootstrap = json!({
-        "node": {"id": "test", "cluster": "test"},
-        "dynamic_resources": {"ads_config": plane},
-        "static_resources": {"clusters": clusters},
-    });
-    serde_json::to_string_pretty(&bootstrap).expect("JSON can be written")
-}
-
-fn to_json(compiled: &Compiled, name: String) -> Value {
-    let resource = &compiled.resource;
-    let mut json = bytes_to_json(resource.type_url(), resource.decode_bytes(), FieldNames::Proto);
-    json["name"] = name.into();
-    json
+/// The same cluster under another name: all are judged together.
+fn renamed(compiled: &Compiled, number: usize) -> Compiled {
+    let bytes = compiled.resource.decode_bytes();
+    let mut cluster = Cluster::decode(bytes).expect("the encoding is valid");
+    cluster.name = format!("{number}-{}", cluster.name);
+    Compiled::new(Resource::from_message(cluster.name.clone(), type_url::CLUSTER, &cluster))
 }
 
 #[test]
 fn a_real_envoy_accepts_every_shape() {
     let mut clusters = Vec::new();
     let mut add = |compiled: &Compiled| {
-        let name = format!("{}-{}", clusters.len(), compiled.resource.name());
-        clusters.push(to_json(compiled, name));
+        clusters.push(renamed(compiled, clusters.len()));
     };
     for policy in POLICIES {
         let snapshot = fixture::snapshot(&rule(policy));
@@ -87,9 +66,7 @@ fn a_real_envoy_accepts_every_shape() {
     for compiled in special_clusters(&fixture::client("shop"), snapshot.mesh(), policy) {
         add(&compiled);
     }
-    if let Err(said) = testkit::envoy_process::validate(&bootstrap(&clusters)) {
-        panic!("Envoy refuses: {said}");
-    }
+    validate(&[], &clusters);
 }
 
 fn entry(resolution: &str, host: &str, policy: &str) -> String {

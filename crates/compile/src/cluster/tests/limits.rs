@@ -10,7 +10,10 @@ fn connection_pools_limit_connections_and_requests() {
         maxConnectionDuration: 1h, tcpKeepalive: {probes: 3, time: 60s, interval: 5s}}, \
         http: {http1MaxPendingRequests: 6, http2MaxRequests: 7, maxRetries: 8, \
         maxRequestsPerConnection: 9, idleTimeout: 90s}}}";
-    check_policy(policy, 80, expect![[r#"
+    check_policy(
+        policy,
+        80,
+        expect![[r#"
         -    - max_connections: 4294967295
         -      max_pending_requests: 4294967295
         -      max_requests: 4294967295
@@ -39,58 +42,78 @@ fn connection_pools_limit_connections_and_requests() {
         +    keepalive_interval: 5
         +    keepalive_probes: 3
         +    keepalive_time: 60
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn http2_has_settings_of_its_own() {
     let policy = "{connectionPool: {http: {maxConcurrentStreams: 50, \
         http2KeepAlive: {interval: 30s}}}}";
-    check_policy(policy, 90, expect![[r#"
+    check_policy(
+        policy,
+        90,
+        expect![[r#"
         -      http2_protocol_options: {}
         +      http2_protocol_options:
         +        connection_keepalive:
         +          interval: 30s
         +          timeout: 10s
         +        max_concurrent_streams: 50
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn http1_is_upgraded_or_follows_the_client() {
-    check_policy("{connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}", 80, expect![[r#"
+    check_policy(
+        "{connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}",
+        80,
+        expect![[r#"
         +typed_extension_protocol_options:
         +  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         +    @type: type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
         +    explicit_http_config:
         +      http2_protocol_options: {}
-    "#]]);
+    "#]],
+    );
     check_policy("{connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}", 110, expect![[""]]);
-    check_policy("{connectionPool: {http: {useClientProtocol: true}}}", 80, expect![[r#"
+    check_policy(
+        "{connectionPool: {http: {useClientProtocol: true}}}",
+        80,
+        expect![[r#"
         +typed_extension_protocol_options:
         +  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         +    @type: type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
         +    use_downstream_protocol_config:
         +      http2_protocol_options: {}
         +      http_protocol_options: {}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_retry_budget_of_the_service_takes_the_place_of_the_default() {
-    check_policy("{retryBudget: {percent: 50, minRetryConcurrency: 10}}", 80, expect![[r#"
+    check_policy(
+        "{retryBudget: {percent: 50, minRetryConcurrency: 10}}",
+        80,
+        expect![[r#"
         -          value: 20.0
         -        min_retry_concurrency: 3
         +          value: 50.0
         +        min_retry_concurrency: 10
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn failing_endpoints_are_ejected() {
     let policy = "{outlierDetection: {consecutive5xxErrors: 3, consecutiveGatewayErrors: 0, \
         interval: 5s, baseEjectionTime: 30s, maxEjectionPercent: 50, minHealthPercent: 20}}";
-    check_policy(policy, 80, expect![[r#"
+    check_policy(
+        policy,
+        80,
+        expect![[r#"
         -  healthy_panic_threshold: {}
         +  healthy_panic_threshold:
         +    value: 20.0
@@ -104,10 +127,14 @@ fn failing_endpoints_are_ejected() {
         +  enforcing_success_rate: 0
         +  interval: 5s
         +  max_ejection_percent: 50
-    "#]]);
+    "#]],
+    );
     let split = "{outlierDetection: {splitExternalLocalOriginErrors: true, \
         consecutiveLocalOriginFailures: 4, outlierDetectionHttpErrorCodes: [429, 503]}}";
-    check_policy(split, 80, expect![[r#"
+    check_policy(
+        split,
+        80,
+        expect![[r#"
         +outlier_detection:
         +  always_eject_one_host: true
         +  consecutive_local_origin_failure: 4
@@ -134,5 +161,6 @@ fn failing_endpoints_are_ejected() {
         +                  - name: :status
         +                    string_match:
         +                      exact: 503
-    "#]]);
+    "#]],
+    );
 }

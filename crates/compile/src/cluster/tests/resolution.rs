@@ -24,7 +24,12 @@ spec:
 #[test]
 fn a_dns_entry_is_resolved_by_envoy() {
     let yaml = entry("DNS", "");
-    check_cluster(&yaml, &fixture::client("shop"), "api.bank.com", 443, expect![[r#"
+    check_cluster(
+        &yaml,
+        &fixture::client("shop"),
+        "api.bank.com",
+        443,
+        expect![[r#"
         alt_stat_name: outbound|443||api.bank.com;
         circuit_breakers:
           thresholds:
@@ -72,14 +77,21 @@ fn a_dns_entry_is_resolved_by_envoy() {
                   name: api.bank.com
                   namespace: shop
         name: outbound|443||api.bank.com
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_round_robin_entry_takes_one_name_and_the_family_of_the_proxy() {
-    let yaml = entry("DNS_ROUND_ROBIN", "  endpoints: [{address: a.bank.com}, {address: b.bank.com}]");
+    let yaml =
+        entry("DNS_ROUND_ROBIN", "  endpoints: [{address: a.bank.com}, {address: b.bank.com}]");
     let client = Client { ipv4: false, ipv6: true, ..fixture::client("shop") };
-    check_cluster(&yaml, &client, "api.bank.com", 443, expect![[r#"
+    check_cluster(
+        &yaml,
+        &client,
+        "api.bank.com",
+        443,
+        expect![[r#"
         alt_stat_name: outbound|443||api.bank.com;
         circuit_breakers:
           thresholds:
@@ -129,7 +141,8 @@ fn a_round_robin_entry_takes_one_name_and_the_family_of_the_proxy() {
                   namespace: shop
         name: outbound|443||api.bank.com
         warning[MEL0321] ServiceEntry shop/bank: only the first endpoint of `outbound|443||api.bank.com` is used (use the resolution `DNS` to use all of them)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -137,50 +150,58 @@ fn an_entry_without_resolution_goes_where_the_caller_goes() {
     let snapshot = fixture::snapshot(&entry("NONE", ""));
     let client = fixture::client("shop");
     let text = render(compile(&snapshot, &client, "api.bank.com", 443, ""));
-    let kind = |text: &str| -> String {
-        text.lines().filter(|it| it.starts_with("type") || it.starts_with("lb_policy")).collect()
-    };
-    expect!["lb_policy: CLUSTER_PROVIDEDtype: ORIGINAL_DST"].assert_eq(&kind(&text));
+    assert_eq!(kind(&text), ["lb_policy: CLUSTER_PROVIDED", "type: ORIGINAL_DST"]);
     let text = render(compile(&snapshot, &router("shop"), "api.bank.com", 443, ""));
-    expect!["lb_policy: LEAST_REQUESTtype: EDS"].assert_eq(&kind(&text));
+    assert_eq!(kind(&text), ["lb_policy: LEAST_REQUEST", "type: EDS"]);
+}
+
+fn kind(text: &str) -> Vec<&str> {
+    text.lines().filter(|it| it.starts_with("type") || it.starts_with("lb_policy")).collect()
 }
 
 #[test]
 fn a_wildcard_is_resolved_per_request() {
     let yaml = entry("DYNAMIC_DNS", "").replace("api.bank.com", "'*.bank.com'");
-    check_cluster(&yaml, &fixture::client("shop"), "*.bank.com", 443, expect![[r#"
-        alt_stat_name: outbound|443||*.bank.com;
-        circuit_breakers:
-          thresholds:
-            - max_connections: 4294967295
-              max_pending_requests: 4294967295
-              max_requests: 4294967295
-              max_retries: 4294967295
-              retry_budget:
-                budget_percent:
-                  value: 20.0
-                min_retry_concurrency: 3
-              track_remaining: true
-        cluster_type:
-          name: envoy.clusters.dynamic_forward_proxy
-          typed_config:
-            @type: type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig
-            dns_cache_config:
-              dns_lookup_family: V4_PREFERRED
-              name: dynamic_dns
-        connect_timeout: 10s
-        lb_policy: CLUSTER_PROVIDED
-        metadata:
-          filter_metadata:
-            istio:
-              default_original_port: 443.0
-              external: true
-              services:
-                - host: *.bank.com
-                  name: *.bank.com
-                  namespace: shop
-        name: outbound|443||*.bank.com
-    "#]]);
+    check_cluster(
+        &yaml,
+        &fixture::client("shop"),
+        "*.bank.com",
+        443,
+        expect![[r#"
+            alt_stat_name: outbound|443||*.bank.com;
+            circuit_breakers:
+              thresholds:
+                - max_connections: 4294967295
+                  max_pending_requests: 4294967295
+                  max_requests: 4294967295
+                  max_retries: 4294967295
+                  retry_budget:
+                    budget_percent:
+                      value: 20.0
+                    min_retry_concurrency: 3
+                  track_remaining: true
+            cluster_type:
+              name: envoy.clusters.dynamic_forward_proxy
+              typed_config:
+                @type: type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig
+                allow_insecure_cluster_options: true
+                dns_cache_config:
+                  dns_lookup_family: V4_PREFERRED
+                  name: dynamic_dns
+            connect_timeout: 10s
+            lb_policy: CLUSTER_PROVIDED
+            metadata:
+              filter_metadata:
+                istio:
+                  default_original_port: 443.0
+                  external: true
+                  services:
+                    - host: *.bank.com
+                      name: *.bank.com
+                      namespace: shop
+            name: outbound|443||*.bank.com
+        "#]],
+    );
 }
 
 #[test]
@@ -192,7 +213,13 @@ metadata: {name: bank, namespace: shop}
 spec: {type: ExternalName, externalName: api.bank.com, ports: [{name: http, port: 80}]}
 ";
     let host = "bank.shop.svc.cluster.local";
-    check_cluster(yaml, &fixture::client("shop"), host, 80, expect![[r#"
+    check_cluster(
+        yaml,
+        &fixture::client("shop"),
+        host,
+        80,
+        expect![[r#"
         no cluster
-    "#]]);
+    "#]],
+    );
 }

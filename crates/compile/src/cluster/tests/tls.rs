@@ -6,7 +6,10 @@ use super::{HOST, check_policy, compile, difference, fixture, render, router, ru
 
 #[test]
 fn simple_tls_takes_the_name_from_the_request() {
-    check_policy("{tls: {mode: SIMPLE}}", 80, expect![[r#"
+    check_policy(
+        "{tls: {mode: SIMPLE}}",
+        80,
+        expect![[r#"
         +transport_socket:
         +  name: envoy.transport_sockets.tls
         +  typed_config:
@@ -23,14 +26,18 @@ fn simple_tls_takes_the_name_from_the_request() {
         +    upstream_http_protocol_options:
         +      auto_san_validation: true
         +      auto_sni: true
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn simple_tls_checks_the_names_that_are_written() {
     let policy = "{tls: {mode: SIMPLE, sni: cart.example.com, caCertificates: /ca.pem, \
         subjectAltNames: [cart.example.com, 'spiffe://td/ns/shop/sa/cart', 10.0.0.1]}}";
-    check_policy(policy, 90, expect![[r#"
+    check_policy(
+        policy,
+        90,
+        expect![[r#"
         +transport_socket:
         +  name: envoy.transport_sockets.tls
         +  typed_config:
@@ -52,12 +59,16 @@ fn simple_tls_checks_the_names_that_are_written() {
         +        trusted_ca:
         +          filename: /ca.pem
         +    sni: cart.example.com
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn nothing_is_checked_when_verification_is_skipped() {
-    check_policy("{tls: {mode: SIMPLE, insecureSkipVerify: true}}", 80, expect![[r#"
+    check_policy(
+        "{tls: {mode: SIMPLE, insecureSkipVerify: true}}",
+        80,
+        expect![[r#"
         +transport_socket:
         +  name: envoy.transport_sockets.tls
         +  typed_config:
@@ -70,14 +81,18 @@ fn nothing_is_checked_when_verification_is_skipped() {
         +      http_protocol_options: {}
         +    upstream_http_protocol_options:
         +      auto_sni: true
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn mutual_tls_shows_a_certificate_from_files() {
     let policy = "{tls: {mode: MUTUAL, clientCertificate: /cert.pem, privateKey: /key.pem, \
         caCertificates: /ca.pem, sni: a.b}}";
-    check_policy(policy, 110, expect![[r#"
+    check_policy(
+        policy,
+        110,
+        expect![[r#"
         +transport_socket:
         +  name: envoy.transport_sockets.tls
         +  typed_config:
@@ -92,7 +107,8 @@ fn mutual_tls_shows_a_certificate_from_files() {
         +        trusted_ca:
         +          filename: /ca.pem
         +    sni: a.b
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -123,14 +139,21 @@ fn a_gateway_takes_certificates_out_of_secrets_and_a_sidecar_is_warned() {
 
 #[test]
 fn istio_mutual_is_not_carried_out_and_reported() {
-    check_policy("{tls: {mode: ISTIO_MUTUAL}}", 80, expect![[r#"
+    check_policy(
+        "{tls: {mode: ISTIO_MUTUAL}}",
+        80,
+        expect![[r#"
         +warning[MEL0320] DestinationRule shop/cart: `ISTIO_MUTUAL` for `cart.shop.svc.cluster.local` is not carried out: identities are not served yet, and the traffic is not encrypted (use `MUTUAL` with certificates of your own)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_proxy_protocol_wraps_what_is_below() {
-    check_policy("{proxyProtocol: {version: V2}}", 110, expect![[r#"
+    check_policy(
+        "{proxyProtocol: {version: V2}}",
+        110,
+        expect![[r#"
         +transport_socket:
         +  name: envoy.transport_sockets.upstream_proxy_protocol
         +  typed_config:
@@ -141,5 +164,6 @@ fn the_proxy_protocol_wraps_what_is_below() {
         +      name: envoy.transport_sockets.raw_buffer
         +      typed_config:
         +        @type: type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer
-    "#]]);
+    "#]],
+    );
 }
