@@ -12,6 +12,7 @@ pub mod endpoint;
 pub mod filters;
 #[cfg(test)]
 mod fixture;
+pub mod gateway;
 pub mod inbound;
 pub mod names;
 pub mod outbound;

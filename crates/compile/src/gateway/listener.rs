@@ -1,0 +1,130 @@
+//! Writes one planned listener of a gateway down.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use envoy::{
+    Any, Resource,
+    config::{
+        core::v3::TrafficDirection,
+        listener::v3::{
+            AdditionalAddress, Filter, FilterChain, FilterChainMatch, Listener, ListenerFilter,
+            listener_filter,
+        },
+    },
+    extensions::filters::listener::proxy_protocol::v3::ProxyProtocol,
+    type_url,
+};
+use model::ObjectKey;
+
+use super::{GatewayAction, GatewayChain, GatewayListenerInput, SniMatch, sni::MESH_PROTOCOLS};
+use crate::{
+    Compiled,
+    filters::{
+        HcmOptions, HttpRole, InspectedPorts, RouteSource, address, http_connection_manager,
+        seconds, tcp_proxy, tls_inspector,
+    },
+};
+
+/// How long a TLS handshake with a caller may take.
+const TRANSPORT_CONNECT_TIMEOUT: i64 = 15;
+const PROXY_PROTOCOL: &str = "envoy.filters.listener.proxy_protocol";
+
+impl GatewayListenerInput {
+    /// The route configurations that it asks for.
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.chains.iter().filter_map(|chain| match &chain.action {
+            GatewayAction::Http { route, .. } => Some(route),
+            GatewayAction::Tcp(_) => None,
+        })
+    }
+
+    fn clusters(&self) -> BTreeSet<Arc<str>> {
+        let routes = self.chains.iter().filter_map(|chain| match &chain.action {
+            GatewayAction::Http { .. } => None,
+            GatewayAction::Tcp(route) => Some(route),
+        });
+        routes.flat_map(|route| route.clusters().cloned()).collect()
+    }
+}
+
+/// Compiles one listener of a [`GatewayPlan`](super::GatewayPlan).
+pub fn compile_gateway_listener(input: &GatewayListenerInput) -> Compiled {
+    let further = input.further_binds.iter().map(|bind| AdditionalAddress {
+        address: Some(address(bind, input.port)),
+        ..AdditionalAddress::default()
+    });
+    let listener = Listener {
+        name: input.name.to_string(),
+        address: Some(address(&input.bind, input.port)),
+        additional_addresses: further.collect(),
+        traffic_direction: TrafficDirection::Outbound.into(),
+        listener_filters: listener_filters(input),
+        filter_chains: input.chains.iter().map(|chain| filter_chain(chain, input)).collect(),
+        max_connections_to_accept_per_socket_event: Some(1),
+        ..Listener::default()
+    };
+    let origins: BTreeSet<&ObjectKey> =
+        input.chains.iter().flat_map(|chain| &chain.origins).collect();
+    let routes: BTreeSet<Arc<str>> = input.routes().cloned().collect();
+    Compiled {
+        clusters: input.clusters().into_iter().collect(),
+        routes: routes.into_iter().collect(),
+        origins: origins.into_iter().cloned().collect(),
+        ..Compiled::new(Resource::from_message(input.name.clone(), type_url::LISTENER, &listener))
+    }
+}
+
+/// A caller that says nothing is not waited for longer than Envoy does by itself (15 s).
+fn listener_filters(input: &GatewayListenerInput) -> Vec<ListenerFilter> {
+    let proxy_protocol = input.proxy_protocol.then(|| ListenerFilter {
+        name: PROXY_PROTOCOL.to_owned(),
+        config_type: Some(listener_filter::ConfigType::TypedConfig(Any::pack(
+            &ProxyProtocol::default(),
+        ))),
+        ..ListenerFilter::default()
+    });
+    let inspected = input.chains.iter().any(|chain| chain.matches != SniMatch::Any);
+    let inspector = inspected.then(|| tls_inspector(&InspectedPorts::all())).flatten();
+    proxy_protocol.into_iter().chain(inspector).collect()
+}
+
+fn filter_chain(chain: &GatewayChain, input: &GatewayListenerInput) -> FilterChain {
+    FilterChain {
+        filter_chain_match: filter_chain_match(&chain.matches),
+        filters: vec![filter(chain, input)],
+        transport_socket: chain.tls.as_ref().map(|settings| settings.compile()),
+        transport_socket_connect_timeout: Some(seconds(TRANSPORT_CONNECT_TIMEOUT)),
+        ..FilterChain::default()
+    }
+}
+
+fn filter_chain_match(matches: &SniMatch) -> Option<FilterChainMatch> {
+    let (names, protocols): (&[Arc<str>], &[&str]) = match matches {
+        SniMatch::Any => return None,
+        SniMatch::ServerNames(names) if names.is_empty() => return None,
+        SniMatch::ServerNames(names) => (names, &[]),
+        SniMatch::MeshCluster(name) => (std::slice::from_ref(name), &MESH_PROTOCOLS),
+    };
+    Some(FilterChainMatch {
+        server_names: names.iter().map(ToString::to_string).collect(),
+        application_protocols: protocols.iter().map(|protocol| (*protocol).to_owned()).collect(),
+        ..FilterChainMatch::default()
+    })
+}
+
+fn filter(chain: &GatewayChain, input: &GatewayListenerInput) -> Filter {
+    match &chain.action {
+        GatewayAction::Tcp(route) => tcp_proxy(route),
+        GatewayAction::Http { route, protocol, stat_prefix } => {
+            let of_listener = || format!("outbound_{};", input.name);
+            http_connection_manager(&HcmOptions {
+                stat_prefix: stat_prefix.as_ref().map_or_else(of_listener, ToString::to_string),
+                role: HttpRole::Gateway { trusted_hops: input.trusted_hops },
+                routes: RouteSource::Rds(route.clone()),
+                protocol: *protocol,
+                absolute_url: false,
+                settings: input.http.clone(),
+            })
+        }
+    }
+}

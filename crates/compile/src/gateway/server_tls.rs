@@ -1,0 +1,354 @@
+//! How a server proves itself and whom it believes: settings as written → a `DownstreamTlsContext`.
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use api::istio::{
+    gateway::{ServerTlsMode, ServerTlsSettings, TlsProtocol as WrittenVersion},
+    mesh_config::MeshTlsProtocol,
+};
+use envoy::{
+    Any,
+    config::core::v3::{
+        AggregatedConfigSource, ApiVersion, ConfigSource, DataSource, TransportSocket,
+        config_source::ConfigSourceSpecifier, data_source::Specifier, transport_socket::ConfigType,
+    },
+    extensions::transport_sockets::tls::v3::{
+        CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, SdsSecretConfig,
+        SubjectAltNameMatcher, TlsCertificate, TlsParameters,
+        certificate_validation_context::TrustChainVerification,
+        common_tls_context::{CombinedCertificateValidationContext, ValidationContextType},
+        subject_alt_name_matcher::SanType,
+        tls_parameters::TlsProtocol,
+    },
+    types::matcher::v3::{StringMatcher, string_matcher::MatchPattern},
+};
+use snapshot::Mesh;
+
+/// Names of the secrets with the proxy's own identity.
+const OWN_CERTIFICATE: &str = "default";
+const MESH_AUTHORITIES: &str = "ROOTCA";
+/// Names with these beginnings are complete; others are names of Kubernetes Secrets.
+const COMPLETE: [&str; 3] = ["kubernetes://", "kubernetes-gateway://", "configmap://"];
+const BUILT_IN: &str = "builtin://";
+/// What Envoy's TLS library can do before TLS 1.3; it refuses a listener with another name.
+const CIPHER_SUITES: [&str; 15] = [
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-RSA-AES128-SHA",
+    "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-RSA-AES256-SHA",
+    "AES128-GCM-SHA256",
+    "AES256-GCM-SHA384",
+    "AES128-SHA",
+    "AES256-SHA",
+    "DES-CBC3-SHA",
+];
+
+/// How a gateway ends TLS.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Termination {
+    pub certificates: Certificates,
+    pub client: ClientCheck,
+    pub min_version: WrittenVersion,
+    pub max_version: WrittenVersion,
+    /// Empty is Envoy's choice.
+    pub cipher_suites: Vec<Arc<str>>,
+    pub ecdh_curves: Vec<Arc<str>>,
+}
+
+/// Where the server's certificates come from. There is at least one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Certificates {
+    /// Names of secrets, served over ADS.
+    Secrets(Vec<Arc<str>>),
+    /// Paths of a certificate and its key.
+    Files(Vec<(Arc<str>, Arc<str>)>),
+}
+
+/// What is asked of callers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ClientCheck {
+    Nothing,
+    /// A certificate is checked if there is one.
+    Optional(Authorities),
+    Required(Authorities),
+}
+
+/// Which certificates of callers are believed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Authorities {
+    pub source: AuthoritySource,
+    /// If not empty, the certificate must be for one of these names.
+    pub subject_alt_names: Vec<Arc<str>>,
+    pub spki: Vec<Arc<str>>,
+    pub hashes: Vec<Arc<str>>,
+    /// Believe a certificate whoever has signed it.
+    pub accept_untrusted: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AuthoritySource {
+    Secret(Arc<str>),
+    /// Paths of the authorities and of a list of revoked certificates.
+    Files {
+        authorities: Arc<str>,
+        revoked: Option<Arc<str>>,
+    },
+}
+
+/// Reads the settings of a server that ends TLS. An error says what is missing; `notes` what is
+/// left out.
+pub(super) fn parse_termination(
+    tls: &ServerTlsSettings,
+    mesh: &Mesh,
+    notes: &mut Vec<String>,
+) -> Result<Termination, String> {
+    let defaults = mesh.config.tls_defaults.as_ref();
+    let default_suites = defaults.map(|it| it.cipher_suites.as_slice()).unwrap_or_default();
+    let suites = match tls.cipher_suites.is_empty() {
+        true => default_suites,
+        false => &tls.cipher_suites,
+    };
+    let curves = defaults.map(|it| it.ecdh_curves.as_slice()).unwrap_or_default();
+    let min_version = match (tls.min_protocol_version, defaults.map(|it| it.min_protocol_version)) {
+        (WrittenVersion::TlsAuto, Some(MeshTlsProtocol::Tlsv1_2)) => WrittenVersion::Tlsv1_2,
+        (WrittenVersion::TlsAuto, Some(MeshTlsProtocol::Tlsv1_3)) => WrittenVersion::Tlsv1_3,
+        (written, _) => written,
+    };
+    Ok(Termination {
+        certificates: certificates(tls, notes)?,
+        client: match tls.mode {
+            ServerTlsMode::Mutual | ServerTlsMode::IstioMutual => {
+                ClientCheck::Required(authorities(tls)?)
+            }
+            ServerTlsMode::OptionalMutual => ClientCheck::Optional(authorities(tls)?),
+            ServerTlsMode::Simple | ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough => {
+                ClientCheck::Nothing
+            }
+        },
+        min_version,
+        max_version: tls.max_protocol_version,
+        cipher_suites: known_suites(suites, notes),
+        ecdh_curves: texts(curves),
+    })
+}
+
+fn certificates(tls: &ServerTlsSettings, notes: &mut Vec<String>) -> Result<Certificates, String> {
+    if tls.mode == ServerTlsMode::IstioMutual {
+        notes.push("identities are not served yet: nobody can connect to the server".to_owned());
+        return Ok(Certificates::Secrets(vec![OWN_CERTIFICATE.into()]));
+    }
+    let credentials = std::iter::once(&tls.credential_name).chain(&tls.credential_names);
+    let secrets: Vec<Arc<str>> =
+        credentials.filter(|name| !name.is_empty()).map(|name| secret_name(name)).collect();
+    if !secrets.is_empty() {
+        return Ok(Certificates::Secrets(secrets));
+    }
+    let single = (&tls.server_certificate, &tls.private_key);
+    let several = tls.tls_certificates.iter().map(|it| (&it.server_certificate, &it.private_key));
+    let files: Vec<(Arc<str>, Arc<str>)> = std::iter::once(single)
+        .chain(several)
+        .filter(|(certificate, key)| !certificate.is_empty() && !key.is_empty())
+        .map(|(certificate, key)| (certificate.as_str().into(), key.as_str().into()))
+        .collect();
+    match files.is_empty() {
+        true => Err("the server has no certificate".to_owned()),
+        false => Ok(Certificates::Files(files)),
+    }
+}
+
+fn authorities(tls: &ServerTlsSettings) -> Result<Authorities, String> {
+    let revoked = (!tls.ca_crl.is_empty()).then(|| tls.ca_crl.as_str().into());
+    let of_certificate = tls.tls_certificates.iter().map(|it| it.ca_certificates.as_str());
+    let file = std::iter::once(tls.ca_certificates.as_str()).chain(of_certificate);
+    let file = file.into_iter().find(|path| !path.is_empty());
+    let credential = std::iter::once(&tls.credential_name).chain(&tls.credential_names);
+    let credential = credential.into_iter().find(|name| !name.is_empty());
+    let source = if tls.mode == ServerTlsMode::IstioMutual {
+        AuthoritySource::Secret(MESH_AUTHORITIES.into())
+    } else if !tls.ca_cert_credential_name.is_empty() {
+        AuthoritySource::Secret(authorities_secret(&tls.ca_cert_credential_name))
+    } else if let Some(name) = credential {
+        AuthoritySource::Secret(authorities_secret(name))
+    } else if let Some(path) = file {
+        AuthoritySource::Files { authorities: path.into(), revoked }
+    } else {
+        return Err("the server has no authorities to check its callers by".to_owned());
+    };
+    Ok(Authorities {
+        source,
+        subject_alt_names: texts(&tls.subject_alt_names),
+        spki: texts(&tls.verify_certificate_spki),
+        hashes: texts(&tls.verify_certificate_hash),
+        accept_untrusted: tls.insecure_skip_verify == Some(true),
+    })
+}
+
+/// `shop-cert` is `kubernetes://shop-cert`.
+fn secret_name(written: &str) -> Arc<str> {
+    if written.starts_with(BUILT_IN) {
+        return OWN_CERTIFICATE.into();
+    }
+    match COMPLETE.iter().any(|prefix| written.starts_with(prefix)) {
+        true => written.into(),
+        false => format!("kubernetes://{written}").into(),
+    }
+}
+
+/// The authorities that belong to a credential.
+fn authorities_secret(written: &str) -> Arc<str> {
+    if written.starts_with(BUILT_IN) {
+        return MESH_AUTHORITIES.into();
+    }
+    format!("{}-cacert", secret_name(written)).into()
+}
+
+fn known_suites(written: &[String], notes: &mut Vec<String>) -> Vec<Arc<str>> {
+    let mut seen = BTreeSet::new();
+    let mut known = Vec::new();
+    for suite in written {
+        match CIPHER_SUITES.contains(&suite.as_str()) {
+            true if seen.insert(suite) => known.push(suite.as_str().into()),
+            true => {}
+            false => notes.push(format!("the cipher suite `{suite}` is not known")),
+        }
+    }
+    known
+}
+
+fn texts(list: &[String]) -> Vec<Arc<str>> {
+    list.iter().map(|text| text.as_str().into()).collect()
+}
+
+impl Termination {
+    /// The transport socket of a chain. HTTP is offered in both versions.
+    pub(super) fn compile(&self) -> TransportSocket {
+        let strings = |list: &[Arc<str>]| list.iter().map(ToString::to_string).collect();
+        let parameters = TlsParameters {
+            tls_minimum_protocol_version: version(self.min_version).into(),
+            tls_maximum_protocol_version: version(self.max_version).into(),
+            cipher_suites: strings(&self.cipher_suites),
+            ecdh_curves: strings(&self.ecdh_curves),
+            ..TlsParameters::default()
+        };
+        let mut common = CommonTlsContext {
+            tls_params: (parameters != TlsParameters::default()).then_some(parameters),
+            alpn_protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],
+            ..CommonTlsContext::default()
+        };
+        match &self.certificates {
+            Certificates::Secrets(names) => {
+                common.tls_certificate_sds_secret_configs =
+                    names.iter().map(|name| secret(name)).collect();
+            }
+            Certificates::Files(files) => {
+                let files = files.iter().map(|(certificate, key)| TlsCertificate {
+                    certificate_chain: Some(file(certificate)),
+                    private_key: Some(file(key)),
+                    ..TlsCertificate::default()
+                });
+                common.tls_certificates = files.collect();
+            }
+        }
+        let (required, checked) = match &self.client {
+            ClientCheck::Nothing => (false, None),
+            ClientCheck::Optional(authorities) => (false, Some(authorities)),
+            ClientCheck::Required(authorities) => (true, Some(authorities)),
+        };
+        common.validation_context_type = checked.map(Authorities::compile);
+        let context = DownstreamTlsContext {
+            common_tls_context: Some(common),
+            require_client_certificate: Some(required),
+            ..DownstreamTlsContext::default()
+        };
+        TransportSocket {
+            name: "envoy.transport_sockets.tls".to_owned(),
+            config_type: Some(ConfigType::TypedConfig(Any::pack(&context))),
+        }
+    }
+}
+
+impl Authorities {
+    fn compile(&self) -> ValidationContextType {
+        let strings = |list: &[Arc<str>]| list.iter().map(ToString::to_string).collect();
+        let trust = match self.accept_untrusted {
+            true => TrustChainVerification::AcceptUntrusted,
+            false => TrustChainVerification::VerifyTrustChain,
+        };
+        let checks = CertificateValidationContext {
+            match_typed_subject_alt_names: self
+                .subject_alt_names
+                .iter()
+                .map(|name| san_matcher(name))
+                .collect(),
+            verify_certificate_spki: strings(&self.spki),
+            verify_certificate_hash: strings(&self.hashes),
+            trust_chain_verification: trust.into(),
+            ..CertificateValidationContext::default()
+        };
+        match &self.source {
+            AuthoritySource::Secret(name) => ValidationContextType::CombinedValidationContext(
+                CombinedCertificateValidationContext {
+                    default_validation_context: Some(checks),
+                    validation_context_sds_secret_config: Some(secret(name)),
+                    ..CombinedCertificateValidationContext::default()
+                },
+            ),
+            AuthoritySource::Files { authorities, revoked } => {
+                ValidationContextType::ValidationContext(CertificateValidationContext {
+                    trusted_ca: Some(file(authorities)),
+                    crl: revoked.as_ref().map(|path| file(path)),
+                    ..checks
+                })
+            }
+        }
+    }
+}
+
+fn version(written: WrittenVersion) -> TlsProtocol {
+    match written {
+        WrittenVersion::TlsAuto => TlsProtocol::TlsAuto,
+        WrittenVersion::Tlsv1_0 => TlsProtocol::TlSv10,
+        WrittenVersion::Tlsv1_1 => TlsProtocol::TlSv11,
+        WrittenVersion::Tlsv1_2 => TlsProtocol::TlSv12,
+        WrittenVersion::Tlsv1_3 => TlsProtocol::TlSv13,
+    }
+}
+
+/// Envoy waits for a secret only for a while (15 s), other than for routes: a Secret that does not
+/// exist must not hold up the other servers of the port.
+fn secret(name: &str) -> SdsSecretConfig {
+    let source = ConfigSource {
+        resource_api_version: ApiVersion::V3.into(),
+        config_source_specifier: Some(ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),
+        ..ConfigSource::default()
+    };
+    SdsSecretConfig { name: name.to_owned(), sds_config: Some(source) }
+}
+
+fn file(path: &str) -> DataSource {
+    DataSource { specifier: Some(Specifier::Filename(path.to_owned())), ..DataSource::default() }
+}
+
+/// Istio's names have no type: it follows from their form.
+fn san_matcher(name: &str) -> SubjectAltNameMatcher {
+    let kind = match name {
+        _ if name.contains("://") => SanType::Uri,
+        _ if name.contains('@') => SanType::Email,
+        _ if name.parse::<IpAddr>().is_ok() => SanType::IpAddress,
+        _ => SanType::Dns,
+    };
+    SubjectAltNameMatcher {
+        san_type: kind.into(),
+        matcher: Some(StringMatcher {
+            match_pattern: Some(MatchPattern::Exact(name.to_owned())),
+            ..StringMatcher::default()
+        }),
+        ..SubjectAltNameMatcher::default()
+    }
+}
