@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{codegen, deny, gates, setup, workspace::Workspace};
+use crate::{bench, codegen, demo, fuzz, gates, passed_on::PassedOn, setup, workspace::Workspace};
 
 /// Tasks of the Meltemi workspace.
 #[derive(Debug, Parser)]
@@ -23,8 +23,11 @@ enum Task {
     Test,
     /// Makes the generated files, or with `--check` fails if they are not fresh.
     Codegen(codegen::Codegen),
-    /// Checks licences, bans and sources of all dependencies with cargo-deny.
-    Deny,
+    /// Runs a sample shop on the mesh, changes things under load and counts failed requests.
+    Demo(PassedOn),
+    /// Measures what streams and changes cost the control plane.
+    Bench(PassedOn),
+    Fuzz(fuzz::Fuzz),
 }
 
 pub(crate) fn run() -> ExitCode {
@@ -47,7 +50,9 @@ fn run_task(task: Task, workspace: &Workspace) -> Result<ExitCode> {
         }
         Task::Test => return gates::run(workspace),
         Task::Codegen(args) => codegen::run(&args, workspace)?,
-        Task::Deny => deny::run(workspace)?,
+        Task::Demo(args) => return Err(demo::run(&args, workspace)),
+        Task::Bench(args) => return Err(bench::run(&args, workspace)),
+        Task::Fuzz(args) => fuzz::run(&args, workspace)?,
     }
     Ok(ExitCode::SUCCESS)
 }

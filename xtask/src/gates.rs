@@ -9,11 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
+    bench::{self, Profile},
     codegen::{self, Codegen},
+    demo,
     setup::{self, Tools},
+    suites::Suites,
     workspace::{Workspace, run_shown},
 };
 
@@ -38,17 +41,29 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
         let args = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
         run_shown(&mut workspace.cargo(&args))
     });
-    gate(&mut outcomes, "cargo test", || run_shown(&mut test_command(workspace, tools.as_ref())));
+    let mut suites = Suites::default();
+    gate(&mut outcomes, "cargo test", || {
+        let (ran, passed) = Suites::run(&mut test_command(workspace, tools.as_ref()))?;
+        suites = ran;
+        ensure!(passed, "cargo test failed");
+        Ok(())
+    });
     gate(&mut outcomes, "cargo doc", || {
         let mut doc = workspace.cargo(&["doc", "--workspace", "--no-deps"]);
         run_shown(doc.env("RUSTDOCFLAGS", "-D warnings"))
     });
     gate(&mut outcomes, "codegen --check", || codegen::run(&Codegen { check: true }, workspace));
-    gate(&mut outcomes, "no aws-lc-rs", || check_absent(workspace, "aws-lc-rs"));
+    gate(&mut outcomes, "demo", || {
+        let tools = tools.as_ref().context("setup failed")?;
+        run_shown(&mut demo::prepare(workspace, tools)?)
+    });
+    gate(&mut outcomes, "bench --quick", || {
+        run_shown(bench::prepare(workspace, Profile::Dev)?.arg("--quick"))
+    });
     if workspace.ci {
         gate(&mut outcomes, "corpus", || check_corpus(workspace));
     }
-    summarise(&outcomes, workspace);
+    summarise(&outcomes, &suites, workspace);
     let failed = outcomes.iter().any(|outcome| outcome.error.is_some());
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -77,22 +92,6 @@ fn test_command(workspace: &Workspace, tools: Option<&Tools>) -> Command {
     test
 }
 
-/// Passes if no crate of the workspace depends on `package`, in any way.
-fn check_absent(workspace: &Workspace, package: &str) -> Result<()> {
-    let mut tree = workspace.cargo(&["tree", "--workspace", "--target", "all", "--invert"]);
-    let output = tree.arg(package).output().context("failed to start cargo tree")?;
-    let (stdout, stderr) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if !stdout.trim().is_empty() {
-        bail!("something turned {package} on:\n{stdout}");
-    }
-    // Cargo says the first when the lock file has no such package, the second when it is unused.
-    if stderr.contains("did not match any packages") || stderr.contains("nothing to print") {
-        return Ok(());
-    }
-    bail!("cargo tree gave no answer:\n{stderr}");
-}
-
 fn check_corpus(workspace: &Workspace) -> Result<()> {
     if workspace.corpus.is_none() {
         bail!("there is no corpus, and CI=true allows no test to be skipped");
@@ -100,8 +99,8 @@ fn check_corpus(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn summarise(outcomes: &[Outcome], workspace: &Workspace) {
-    println!("\n=== summary");
+fn summarise(outcomes: &[Outcome], suites: &Suites, workspace: &Workspace) {
+    println!("\n=== summary\n{suites}");
     for Outcome { gate, took, error } in outcomes {
         let verdict = if error.is_none() { "ok" } else { "FAILED" };
         println!("{verdict:<7} {gate:<16} {:>8}", seconds(*took));

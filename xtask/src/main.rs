@@ -3,11 +3,15 @@
 //! - Builds in seconds: it depends on no crate of the product.
 //! - Not here: the tests themselves. The tidy tests of this workspace are in `tests/it`.
 
+mod bench;
 mod cli;
 mod codegen;
-mod deny;
+mod demo;
+mod fuzz;
 mod gates;
+mod passed_on;
 mod setup;
+mod suites;
 mod workspace;
 
 fn main() -> std::process::ExitCode {

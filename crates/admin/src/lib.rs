@@ -1,45 +1,93 @@
 //! The HTTP API that the command line and people with a browser use.
 //!
-//! - Reads only: nothing here changes the mesh.
+//! - `/ready` and `/metrics` for machines; `/debug/…` says what is there, as JSON.
+//! - `/api/…` does what commands ask for: wait, compare, apply. Only `apply` changes anything.
+//! - A web page cannot use any of it behind the back of the person who looks at it (`guard`).
 //! - Not here: how answers are printed (`meltemi`).
 
+mod apply;
+mod debug;
+mod diff;
+mod difference;
+mod error;
+mod finding;
+mod guard;
+mod lines;
+mod metrics;
 mod proxies;
+mod redact;
+mod wait;
 
-use std::sync::Arc;
+use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::{
-    Json, Router,
-    extract::State,
+    Extension, Router,
+    extract::{DefaultBodyLimit, State},
     http::{StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use push::{EngineHandle, StreamRegistry};
+use source::SourceStatuses;
+use source_directory::DirectoryHandle;
+use store::WriterHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-pub use self::proxies::{ProxyConfig, ProxyStatus, ProxyStatusList, ResourceStatus};
+pub use self::{
+    apply::{AppliedObject, ApplyReport, FileSetRequest, InputFile},
+    diff::{DiffReport, EnvoyEffect, ObjectDiff},
+    difference::{FieldChange, differences},
+    error::{ApiError, ErrorBody, Reason},
+    finding::{Finding, FindingList},
+    metrics::MeshMetrics,
+    proxies::{ProxyConfig, ProxyStatus, ProxyStatusList, ResourceStatus},
+    wait::{RefusedResource, WaitEvent, WaitOutcome, WaitQuery, WaitReport, WaitingProxy},
+};
+
+/// The longest body that is taken.
+const LONGEST_BODY: usize = 32 << 20;
 
 /// What the API answers from.
 pub struct Admin {
     pub ready: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Current findings about the sources, as JSON.
-    pub findings: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
     pub metrics: Registry,
-    pub streams: StreamRegistry,
+    pub mesh: MeshMetrics,
+    pub statuses: SourceStatuses,
+    pub directory: DirectoryHandle,
+    pub writer: WriterHandle,
     pub engine: EngineHandle,
+    pub streams: StreamRegistry,
 }
 
 type Shared = Arc<Admin>;
 
-/// The routes of the API.
-pub fn router(admin: Admin) -> Router {
+/// Serves the API until `shutdown`.
+pub async fn serve(
+    listener: TcpListener,
+    admin: Admin,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let router = router(admin, shutdown.clone());
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(shutdown.cancelled_owned()).await
+}
+
+fn router(admin: Admin, shutdown: CancellationToken) -> Router {
     Router::new()
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
-        .route("/debug/findings", get(findings))
-        .route("/debug/counters", get(counters))
+        .route("/api/wait", get(wait::wait))
+        .route("/api/apply", post(apply::apply))
+        .route("/api/diff", post(diff::diff))
         .route("/debug/proxies", get(proxies::list))
         .route("/debug/config_dump", get(proxies::config))
+        .merge(debug::routes())
+        .layer(Extension(shutdown))
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(middleware::from_fn(guard::guard))
         .with_state(Arc::new(admin))
 }
 
@@ -51,6 +99,7 @@ async fn ready(State(admin): State<Shared>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(admin): State<Shared>) -> Response {
+    admin.mesh.look(&admin).await;
     let mut text = String::new();
     match encode(&mut text, &admin.metrics) {
         Ok(()) => {
@@ -59,18 +108,4 @@ async fn metrics(State(admin): State<Shared>) -> Response {
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
-}
-
-async fn findings(State(admin): State<Shared>) -> Json<serde_json::Value> {
-    Json((admin.findings)())
-}
-
-async fn counters(State(admin): State<Shared>) -> Json<serde_json::Value> {
-    let counters = admin.engine.counters();
-    Json(serde_json::json!({
-        "jobs": counters.jobs.get(),
-        "compiled": counters.compiled.get(),
-        "notified": counters.notified.get(),
-        "snapshots": counters.snapshots.get(),
-    }))
 }

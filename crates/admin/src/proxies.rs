@@ -1,17 +1,17 @@
 //! What the connected proxies hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{
     Json,
     extract::{Query, State},
-    http::StatusCode,
 };
 use envoy::json::{FieldNames, bytes_to_json};
+use model::ObjectKey;
 use push::{ProxyDump, ResourceDump, ResourceKind};
 use serde::{Deserialize, Serialize};
 
-use crate::Shared;
+use crate::{ApiError, Reason, Shared, redact::redact};
 
 /// One proxy in `/debug/proxies`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct ProxyStatus {
     pub state: String,
     /// Names that wait, by type.
     pub pending: BTreeMap<String, usize>,
+    /// What waits for clusters that nothing defines, in words.
+    #[serde(default)]
+    pub held_back: Vec<String>,
     /// Refused resources with Envoy's words.
     pub refused: Vec<ResourceStatus>,
 }
@@ -62,9 +65,13 @@ pub struct ResourceStatus {
 pub struct ProxyConfig {
     pub status: ProxyStatus,
     pub resources: Vec<ResourceStatus>,
+    /// Where the objects behind the resources are written: `file:line` by
+    /// `VirtualService shop/cart`.
+    #[serde(default)]
+    pub sources: BTreeMap<String, String>,
 }
 
-fn kind_name(kind: ResourceKind) -> String {
+pub(crate) fn kind_name(kind: ResourceKind) -> String {
     match kind {
         ResourceKind::Cluster => "cluster",
         ResourceKind::Endpoint => "endpoint",
@@ -74,10 +81,15 @@ fn kind_name(kind: ResourceKind) -> String {
     .to_owned()
 }
 
+/// `name.namespace`.
+pub(crate) fn proxy_name(proxy: &model::Proxy) -> String {
+    format!("{}.{}", proxy.name, proxy.namespace)
+}
+
 fn resource_status(dump: &ResourceDump) -> ResourceStatus {
     let resource = match dump.body.is_empty() {
         true => serde_json::Value::Null,
-        false => bytes_to_json(dump.kind.type_url(), dump.body.clone(), FieldNames::Proto),
+        false => redact(bytes_to_json(dump.kind.type_url(), dump.body.clone(), FieldNames::Proto)),
     };
     ResourceStatus {
         kind: kind_name(dump.kind),
@@ -101,7 +113,7 @@ fn proxy_status(dump: &ProxyDump) -> ProxyStatus {
     let pending = dump.pending.iter().filter(|(_, count)| **count > 0);
     ProxyStatus {
         id: dump.proxy.id.to_string(),
-        proxy: format!("{}.{}", dump.proxy.name, dump.proxy.namespace),
+        proxy: proxy_name(&dump.proxy),
         kind: match dump.proxy.kind {
             model::ProxyKind::Sidecar => "sidecar".to_owned(),
             model::ProxyKind::Router => "router".to_owned(),
@@ -110,8 +122,15 @@ fn proxy_status(dump: &ProxyDump) -> ProxyStatus {
         version: dump.proxy.istio_version.to_string(),
         state: state.to_owned(),
         pending: pending.map(|(kind, count)| (kind_name(*kind), *count)).collect(),
+        held_back: dump.held_back.iter().map(held_back_text).collect(),
         refused,
     }
+}
+
+pub(crate) fn held_back_text(held_back: &push::HeldBack) -> String {
+    let clusters = held_back.clusters.join("`, `");
+    let kind = kind_name(held_back.kind);
+    format!("{kind} `{}` waits for `{clusters}`, which nothing defines", held_back.name)
 }
 
 pub(crate) async fn list(State(admin): State<Shared>) -> Json<ProxyStatusList> {
@@ -130,23 +149,30 @@ pub(crate) struct ConfigQuery {
 pub(crate) async fn config(
     State(admin): State<Shared>,
     Query(query): Query<ConfigQuery>,
-) -> Result<Json<ProxyConfig>, (StatusCode, String)> {
+) -> Result<Json<ProxyConfig>, ApiError> {
     let wanted = |proxy: &model::Proxy| {
-        let full = format!("{}.{}", proxy.name, proxy.namespace);
-        query.proxy == full
+        query.proxy == proxy_name(proxy)
             || query.proxy == proxy.name.as_str()
             || query.proxy == proxy.id.0.as_ref()
     };
     let dumps = admin.streams.dump(wanted, true).await;
     let Some(dump) = dumps.last() else {
-        let message = format!(
-            "no connected proxy is called `{}`; `meltemi proxy status` lists them",
-            query.proxy
-        );
-        return Err((StatusCode::NOT_FOUND, message));
+        let message = format!("no connected proxy is called `{}`", query.proxy);
+        let hint = "`meltemi proxy status` lists them";
+        return Err(ApiError::new(Reason::NotFound, message).hint(hint));
     };
+    let origins: BTreeSet<ObjectKey> =
+        dump.resources.iter().flat_map(|it| it.origins.iter().cloned()).collect();
+    let sources = admin.writer.read(move |index| {
+        let located = origins.iter().filter_map(|key| {
+            let object = index.objects().get(key)?;
+            Some((key.to_string(), object.location.to_string()))
+        });
+        located.collect()
+    });
     Ok(Json(ProxyConfig {
         status: proxy_status(dump),
         resources: dump.resources.iter().map(resource_status).collect(),
+        sources: sources.await.unwrap_or_default(),
     }))
 }

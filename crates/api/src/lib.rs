@@ -12,12 +12,16 @@ pub mod k8s;
 pub mod meta;
 
 mod de;
+mod grpc_status;
+mod locate;
 mod object;
 mod parse;
 mod scalar;
 mod validate;
 mod yaml;
 
+pub use grpc_status::grpc_status;
+pub use locate::find_lines;
 pub use object::{Object, Spec};
 pub use parse::{parse_documents, parse_mesh_config};
 pub use scalar::{Bytes, Duration, IntOrString, Timestamp};

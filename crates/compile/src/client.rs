@@ -5,13 +5,14 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use model::{Interception, Labels, Namespace, ObjectKey, Proxy, ProxyKind};
+use model::{Generator, Interception, Labels, Namespace, ObjectKey, Proxy, ProxyKind};
 use snapshot::Reader;
 
 /// The outbound side of a proxy (and all of a gateway).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Client {
     pub kind: ProxyKind,
+    pub generator: Generator,
     pub namespace: Namespace,
     /// `shop.svc.cluster.local`: decides which short names stand for which hosts.
     pub dns_domain: Arc<str>,
@@ -43,6 +44,7 @@ impl Client {
         let flag = |key: &str| proxy.metadata.get(key).is_some_and(|value| value == "true");
         Self {
             kind: proxy.kind,
+            generator: proxy.generator,
             namespace: proxy.namespace.clone(),
             dns_domain: proxy.dns_domain.clone(),
             labels: labels.collect(),

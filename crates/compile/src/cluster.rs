@@ -20,26 +20,22 @@ mod tls;
 
 use std::sync::Arc;
 
+use api::codes::Code;
 use envoy::{Resource, config::cluster::v3::Cluster, type_url};
 use model::{
-    Diagnostic, Diagnostics, ObjectKey, Protocol, ProxyKind, Resolution, Service, ServicePort,
+    Diagnostics, Generator, ObjectKey, Protocol, ProxyKind, Resolution, Service, ServicePort,
     Shared,
 };
 use snapshot::{EndpointSet, Mesh, Reader};
 
+pub(crate) use limits::{keepalive, positive};
 pub use special::special_clusters;
+pub(crate) use tls::originates;
 
 use crate::{
-    Client, Compiled, names,
+    Client, Compiled, grpc, names,
     traffic_policy::{Policy, Rules, select_rules},
 };
-
-/// `ISTIO_MUTUAL` is asked for.
-const NO_IDENTITY: &str = "MEL0320";
-/// Only the first endpoint of a `DNS_ROUND_ROBIN` service is used.
-const ONE_NAME: &str = "MEL0321";
-/// A certificate is asked for that the client cannot have.
-const NO_CERTIFICATE: &str = "MEL0322";
 
 /// Everything that a cluster depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +55,7 @@ pub struct ClusterInput {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClusterClient {
     pub kind: ProxyKind,
+    pub generator: Generator,
     pub ipv4: bool,
     pub ipv6: bool,
     pub cluster_id: Arc<str>,
@@ -85,7 +82,13 @@ pub fn select_cluster(
         subset: subset.into(),
         rules: select_rules(service, client, reader),
         endpoints: resolved.then(|| reader.endpoints(&service.key).cloned()).flatten(),
-        client: ClusterClient { kind: client.kind, ipv4, ipv6, cluster_id },
+        client: ClusterClient {
+            kind: client.kind,
+            generator: client.generator,
+            ipv4,
+            ipv6,
+            cluster_id,
+        },
     }
 }
 
@@ -97,20 +100,30 @@ impl ClusterInput {
 
     /// Whether Envoy asks for the endpoints of this cluster by its name.
     pub fn is_eds(&self) -> bool {
-        Draft::new(self).is_some_and(|draft| draft.discovery == discovery::Discovery::Eds)
+        match self.client.generator {
+            Generator::Envoy => {
+                Draft::new(self).is_some_and(|draft| draft.discovery == discovery::Discovery::Eds)
+            }
+            Generator::Grpc => grpc::is_eds(self),
+        }
     }
 }
 
 /// Compiles a cluster. `None` when there is nothing to connect to: a service that stands for
 /// another, a UDP port, an unknown port or subset, a name to resolve without endpoints.
 pub fn compile_cluster(input: &ClusterInput) -> Option<Compiled> {
-    let mut draft = Draft::new(input)?;
-    let cluster = draft.compile()?;
+    let (cluster, diagnostics) = match input.client.generator {
+        Generator::Envoy => {
+            let mut draft = Draft::new(input)?;
+            (draft.compile()?, draft.diagnostics)
+        }
+        Generator::Grpc => grpc::compile_cluster(input)?,
+    };
     let mut compiled =
         Compiled::new(Resource::from_message(cluster.name.clone(), type_url::CLUSTER, &cluster));
     compiled.origins.push(input.service.origin.clone());
     compiled.origins.extend(input.rules.origins());
-    compiled.diagnostics = draft.diagnostics;
+    compiled.diagnostics = diagnostics;
     Some(compiled)
 }
 
@@ -156,9 +169,9 @@ impl<'a> Draft<'a> {
     }
 
     /// Reports a finding about the first rule.
-    fn warn(&mut self, code: &'static str, message: String, hint: &str) {
+    fn warn(&mut self, code: &Code, message: String, hint: &str) {
         let rule: Option<&ObjectKey> = self.input.rules.records.first().map(|record| &record.key);
         let object = rule.unwrap_or(&self.input.service.origin).clone();
-        self.diagnostics.push(Diagnostic::warning(code, message).object(object).hint(hint));
+        self.diagnostics.push(code.diagnostic(message).object(object).hint(hint));
     }
 }

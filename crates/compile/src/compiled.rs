@@ -1,9 +1,11 @@
 //! What a compile function gives back.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use envoy::Resource;
 use model::{Diagnostics, ObjectKey};
+
+use crate::RouteParts;
 
 /// One Envoy resource, and what must be known about it without decoding it again.
 #[derive(Clone, Debug)]
@@ -16,6 +18,10 @@ pub struct Compiled {
     /// The objects that it was made from.
     pub origins: Vec<ObjectKey>,
     pub diagnostics: Diagnostics,
+    /// The pod that an outbound listener stands for: the pod itself is not sent it.
+    pub pod: Option<IpAddr>,
+    /// Only of route configurations.
+    pub parts: Option<Arc<RouteParts>>,
 }
 
 impl Compiled {
@@ -27,6 +33,8 @@ impl Compiled {
             routes: Vec::new(),
             origins: Vec::new(),
             diagnostics: Diagnostics::default(),
+            pod: None,
+            parts: None,
         }
     }
 }

@@ -7,35 +7,26 @@
 
 mod assignment;
 mod locality;
+mod place;
+mod prune;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use envoy::{Resource, type_url};
-use model::{Endpoint, Health, Labels, Locality, ProxyKind, Service, Shared};
+use model::{Endpoint, Generator, Health, Locality, ProxyKind, Service, Shared};
 use snapshot::{EndpointSet, Mesh, Reader};
 
-pub(crate) use assignment::{group_by_locality, load_assignment};
+pub(crate) use assignment::{Group, group_by_locality, load_assignment};
+pub(crate) use locality::compact;
+pub use place::{Place, PlaceNeeds, place_needs};
+pub use prune::prune_endpoints;
 
 use crate::{
-    Client, Compiled, names,
-    traffic_policy::{
-        CLUSTER_LABEL, HOST_LABEL, LocalitySettings, NETWORK_LABEL, Policy, REGION_LABEL, Rules,
-        SUBZONE_LABEL, ZONE_LABEL, select_rules,
-    },
+    Client, Compiled, grpc, names,
+    traffic_policy::{LocalitySettings, Policy, Rules, select_rules},
 };
-
-/// Where a client runs: what a [`Client`] leaves out because only endpoints depend on it.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    pub locality: &'a Locality,
-    pub node_name: &'a str,
-    pub network: &'a str,
-    pub cluster_id: &'a str,
-    /// All labels of the client.
-    pub labels: &'a Labels,
-}
 
 /// Everything that a load assignment depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +46,7 @@ pub struct EndpointInput {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EndpointClient {
     pub kind: ProxyKind,
+    pub generator: Generator,
     pub cluster_id: Arc<str>,
     /// Only when localities matter.
     pub locality: Option<Locality>,
@@ -71,7 +63,7 @@ pub fn select_endpoints(
     port: u16,
     subset: &str,
     client: &Client,
-    place: &Place<'_>,
+    place: &Place,
     reader: &Reader<'_>,
 ) -> EndpointInput {
     let rules = select_rules(service, client, reader);
@@ -84,14 +76,15 @@ pub fn select_endpoints(
         }
         LocalitySettings::Priority { labels, failover } => {
             let locality = (!failover.is_empty()).then(|| place.locality.clone());
-            (locality, labels.iter().map(|label| place.preference(label)).collect())
+            (locality, labels.iter().map(|label| place.preference(label, client)).collect())
         }
     };
     let client = EndpointClient {
         kind: client.kind,
-        cluster_id: place.cluster_id.into(),
+        generator: client.generator,
+        cluster_id: client.cluster_id.clone(),
         locality,
-        node: service.node_local.then(|| place.node_name.into()),
+        node: service.node_local.then(|| place.node_name.clone()),
         preferences,
     };
     EndpointInput {
@@ -105,41 +98,18 @@ pub fn select_endpoints(
     }
 }
 
-impl Place<'_> {
-    /// Reads one entry of `failoverPriority`: a label, whose value is the client's own unless it
-    /// says another one by `label=value`.
-    fn preference(&self, entry: &str) -> (Arc<str>, Arc<str>) {
-        let (label, value) = match entry.split_once('=') {
-            Some((label, value)) => (label, value),
-            None => (entry, self.label(entry)),
-        };
-        (label.into(), value.into())
-    }
-
-    fn label(&self, label: &str) -> &str {
-        let own = self.labels.get(label).unwrap_or_default();
-        let known = match label {
-            NETWORK_LABEL => self.network,
-            CLUSTER_LABEL => self.cluster_id,
-            REGION_LABEL => &self.locality.region,
-            ZONE_LABEL => &self.locality.zone,
-            SUBZONE_LABEL => &self.locality.subzone,
-            HOST_LABEL => self.node_name,
-            _ => own,
-        };
-        if known.is_empty() { own } else { known }
-    }
-}
-
 /// Compiles the load assignment. A port or a subset that does not exist has no endpoints.
 pub fn compile_endpoints(input: &EndpointInput) -> Compiled {
     let service = &input.service;
     let name = names::outbound_cluster(input.port, &input.subset, service.hostname());
     let policy = input.rules.policy(input.port, &input.subset);
+    let port = service.port(input.port).map_or("", |port| &port.name);
     let mut groups = group_by_locality(chosen_endpoints(input, &policy));
     let settings = LocalitySettings::new(&policy, service, &input.mesh);
     locality::apply(&mut groups, &settings, &input.client);
-    let port = service.port(input.port).map_or("", |port| &port.name);
+    if input.client.generator == Generator::Grpc {
+        grpc::fit_groups(&mut groups, port, &policy);
+    }
     let assignment = load_assignment(&name, port, &input.client.cluster_id, groups);
     let mut compiled = Compiled::new(Resource::from_message(name, type_url::ENDPOINT, &assignment));
     compiled.origins.push(service.origin.clone());

@@ -29,7 +29,7 @@ pub use listener::{
     HTTP_INSPECTOR, InspectedPorts, ORIGINAL_DST, ORIGINAL_SRC, TLS_INSPECTOR, http_inspector,
     original_dst, original_src, tls_inspector,
 };
-pub use tcp::{TcpRoute, WeightedDestination, tcp_proxy};
+pub use tcp::{TcpPolicy, TcpRoute, Tunnel, TunnelMethod, WeightedDestination, tcp_proxy};
 
 /// The mark of connections that keep their caller's address; iptables rules know it.
 pub const ORIGINAL_SRC_MARK: u32 = 1337;

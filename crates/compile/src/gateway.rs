@@ -8,6 +8,7 @@
 //! - Not here: what one rule says in routes (`route`), the clusters themselves (`cluster`).
 
 mod clusters;
+mod conflict;
 mod hosts;
 mod listener;
 mod merge;
@@ -43,23 +44,10 @@ pub use server_tls::{Authorities, AuthoritySource, Certificates, ClientCheck, Te
 pub use sni::{compile_sni_cluster, compile_sni_endpoints};
 pub use virtual_host::{GatewayHostInput, GatewayRule, compile_gateway_host};
 
-/// Two servers want the same port, host or route.
-pub(crate) const CONFLICT: &str = "MEL0340";
-/// A server cannot listen.
-pub(crate) const PORT_REFUSED: &str = "MEL0341";
-/// The encryption of a server cannot be set up.
-pub(crate) const UNUSABLE_TLS: &str = "MEL0342";
-/// A part of a server's encryption has no effect.
-pub(crate) const LIMITED_TLS: &str = "MEL0343";
-/// A server or a rule leads nowhere.
-pub(crate) const NO_DESTINATION: &str = "MEL0344";
-/// A server name cannot be matched, or is already another chain's.
-pub(crate) const SERVER_NAME: &str = "MEL0345";
-
 /// The servers of one class of gateways and the rules that are bound to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GatewayScope {
-    /// By address, then by port.
+    /// By address, then by port. One place occurs twice where plain HTTP follows TLS.
     pub ports: Vec<GatewayPort>,
     /// By gateway (`namespace/name`), in the order in which rules win. Without their content.
     pub rules: BTreeMap<Arc<str>, Vec<RuleRef>>,

@@ -9,6 +9,7 @@
 mod chains;
 mod clusters;
 mod listeners;
+mod pool;
 mod routes;
 mod select;
 #[cfg(test)]
@@ -16,7 +17,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use api::Duration;
+use api::{Duration, istio::traffic_policy::ConnectionPoolSettings};
 use model::{Diagnostic, Interception, ObjectKey, Protocol};
 
 use crate::filters::HttpSettings;
@@ -24,13 +25,6 @@ use crate::filters::HttpSettings;
 pub use clusters::compile_inbound_clusters;
 pub use listeners::compile_inbound_listeners;
 pub use select::select_inbound;
-
-/// Two services disagree on a port of the application.
-pub(crate) const CONFLICT: &str = "MEL0335";
-/// A port cannot be listened on.
-pub(crate) const PORT_REFUSED: &str = "MEL0336";
-/// A listener of a Sidecar leads nowhere.
-pub(crate) const BAD_ENDPOINT: &str = "MEL0337";
 
 /// All that the incoming side depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +57,8 @@ pub struct InboundPort {
     pub bind: Arc<str>,
     pub bound: bool,
     pub endpoint: InboundEndpoint,
+    /// Limits that a Sidecar sets.
+    pub pool: Option<Arc<ConnectionPoolSettings>>,
     pub origin: ObjectKey,
 }
 

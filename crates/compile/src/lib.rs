@@ -7,17 +7,21 @@
 
 mod client;
 pub mod cluster;
+pub mod codes;
 mod compiled;
 pub mod endpoint;
 pub mod filters;
 #[cfg(test)]
 mod fixture;
 pub mod gateway;
+pub mod grpc;
 pub mod inbound;
 pub mod names;
 pub mod outbound;
+mod own_services;
 mod route;
 mod route_config;
+mod route_parts;
 mod scope;
 pub mod traffic_policy;
 mod virtual_host;
@@ -29,6 +33,7 @@ pub use route::{
     select_destinations, translate_routes,
 };
 pub use route_config::{CatchAll, RouteInput, RouteName, compile_route, select_route};
+pub use route_parts::{LastHost, RouteParts};
 pub use scope::{EgressListener, EgressPort, RuleRef, Scope};
 pub use virtual_host::{
     Caller, CompiledVirtualHost, DomainForm, VirtualHostInput, compile_virtual_host,

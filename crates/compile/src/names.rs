@@ -17,6 +17,13 @@ pub fn outbound_cluster(port: u16, subset: &str, hostname: &Hostname) -> String 
     format!("outbound|{port}|{subset}|{hostname}")
 }
 
+/// The whole service's cluster for that of a subset; `None` where there is no subset in the name.
+pub fn without_subset(cluster: &str) -> Option<String> {
+    let mut parts = cluster.strip_prefix("outbound|")?.splitn(3, '|');
+    let (port, subset, hostname) = (parts.next()?, parts.next()?, parts.next()?);
+    (!subset.is_empty()).then(|| format!("outbound|{port}||{hostname}"))
+}
+
 /// `inbound|8080||`.
 pub fn inbound_cluster(port: u16) -> String {
     format!("inbound|{port}||")

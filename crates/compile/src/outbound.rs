@@ -31,15 +31,6 @@ pub use chain::{ChainMatch, TransportProtocol};
 pub use compile::compile_listener;
 pub use plan::plan_outbound;
 
-/// Two listeners want the same connections.
-pub(crate) const CONFLICT: &str = "MEL0330";
-/// A port cannot be listened on.
-pub(crate) const PORT_REFUSED: &str = "MEL0331";
-/// A match of a VirtualService cannot be told to Envoy.
-pub(crate) const UNUSABLE_MATCH: &str = "MEL0332";
-/// A rule sends connections nowhere.
-pub(crate) const NO_DESTINATION: &str = "MEL0333";
-
 /// The outgoing side of a class.
 #[derive(Clone, Debug, Default)]
 pub struct OutboundPlan {

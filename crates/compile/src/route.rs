@@ -14,9 +14,11 @@ use envoy::config::{
         Decorator, Route, route, route_action::ClusterSpecifier, route_match::PathSpecifier,
     },
 };
-use model::{Diagnostics, Hostname, Labels, Namespace, Protocol};
+use model::{Diagnostics, Generator, Hostname, Labels, Namespace, Protocol};
 use prost_types::{Struct, Value, value};
 use snapshot::{Mesh, VirtualServiceRecord};
+
+use crate::{codes, grpc};
 
 mod action;
 mod destination;
@@ -32,9 +34,6 @@ mod tests;
 pub(crate) use action::forward;
 pub use destination::{Destination, select_destinations};
 
-/// A rule, or a part of it, cannot be told to Envoy.
-pub(crate) const UNUSABLE: &str = "MEL0310";
-
 /// What a rule is evaluated for.
 #[derive(Clone, Copy)]
 pub struct RouteContext<'a> {
@@ -43,6 +42,7 @@ pub struct RouteContext<'a> {
     pub namespace: &'a Namespace,
     /// Labels of the proxy.
     pub labels: &'a Labels,
+    pub generator: Generator,
     /// `mesh` or names of gateways as `namespace/name`.
     pub gateways: &'a [Arc<str>],
     /// Port of the listener.
@@ -50,6 +50,13 @@ pub struct RouteContext<'a> {
     pub scheme: Scheme,
     /// What is known of the hosts in the rule, sorted by host.
     pub destinations: &'a [Destination],
+}
+
+impl RouteContext<'_> {
+    /// Whether requests to a port of this protocol are gRPC calls.
+    fn calls_grpc(&self, protocol: Protocol) -> bool {
+        matches!(protocol, Protocol::Grpc | Protocol::GrpcWeb) || self.generator == Generator::Grpc
+    }
 }
 
 /// What the listener speaks: decides the default port of redirects.
@@ -76,19 +83,12 @@ pub fn translate_routes(
     let mut out = TranslatedRoutes::default();
     for (index, http) in rule.spec.http.iter().enumerate() {
         let translation = Translation { rule, http, index, context };
-        if http.match_.is_empty() {
-            let route = translation.translate(None, &mut out);
-            out.routes.push(route);
-            return out;
+        if translation.add_routes(&mut out) {
+            break;
         }
-        for condition in http.match_.iter().filter(|it| condition_applies(it, context)) {
-            let route = translation.translate(Some(condition), &mut out);
-            let last = is_catch_all(&route);
-            out.routes.push(route);
-            if last {
-                return out;
-            }
-        }
+    }
+    if context.generator == Generator::Grpc {
+        out.clusters = grpc::clusters_of(&out.routes);
     }
     out
 }
@@ -124,6 +124,33 @@ struct Translation<'a> {
 }
 
 impl Translation<'_> {
+    /// Adds the routes of the rule. Says whether no request gets past them.
+    fn add_routes(&self, out: &mut TranslatedRoutes) -> bool {
+        let conditions = &self.http.match_;
+        let mut applying = conditions.iter().filter(|it| condition_applies(it, self.context));
+        if self.context.generator == Generator::Grpc {
+            grpc::report_rule(&self.rule.key, self.index, self.http, &mut out.diagnostics);
+        }
+        if conditions.is_empty() {
+            let route = self.translate(None, out);
+            self.push(route, out);
+            return true;
+        }
+        applying.any(|condition| {
+            let route = self.translate(Some(condition), out);
+            let last = is_catch_all(&route);
+            self.push(route, out);
+            last
+        })
+    }
+
+    fn push(&self, route: Route, out: &mut TranslatedRoutes) {
+        match self.context.generator {
+            Generator::Envoy => out.routes.push(route),
+            Generator::Grpc => out.routes.extend(grpc::fit_route(route)),
+        }
+    }
+
     fn translate(&self, condition: Option<&HttpMatchRequest>, out: &mut TranslatedRoutes) -> Route {
         let mut route = Route {
             name: self.name(condition),
@@ -159,7 +186,8 @@ impl Translation<'_> {
     /// the requests where nobody wanted them.
     fn refuse(&self, route: &mut Route, out: &mut TranslatedRoutes) {
         route.action = Some(redirect::refusal());
-        let finding = model::Diagnostic::error(UNUSABLE, "the rule leads nowhere")
+        let finding = codes::ROUTE_UNUSABLE
+            .diagnostic("the rule leads nowhere")
             .object(self.rule.key.clone())
             .field(format!("spec.http[{}]", self.index))
             .hint("set a destination with a weight, a redirect with a known code or a response");
@@ -196,7 +224,7 @@ pub fn default_route(hostname: &Hostname, context: &RouteContext<'_>) -> Route {
     };
     let target = context.resolve(&destination);
     let upstream = retry::Upstream {
-        grpc: matches!(target.protocol, Protocol::Grpc | Protocol::GrpcWeb),
+        grpc: context.calls_grpc(target.protocol),
         hashed: target.consistent_hash.is_some(),
     };
     let mut action = action::forward(None);

@@ -6,16 +6,13 @@
 //! - Not here: gateways, inbound routes (inline in listeners), one host (`virtual_host`).
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
-use bytes::Bytes;
-use envoy::{Resource, Rope, config::route::v3::RouteConfiguration, type_url};
-use model::{Diagnostic, Diagnostics, ObjectKey, Shared};
-use prost::Message;
+use model::{Diagnostics, Shared};
 
-use crate::{Compiled, CompiledVirtualHost, VirtualHostInput};
+use crate::{Compiled, CompiledVirtualHost, LastHost, RouteParts, VirtualHostInput, codes};
 
 mod catch_all;
 mod name;
@@ -25,11 +22,8 @@ mod tests;
 
 pub use catch_all::CatchAll;
 pub use name::RouteName;
+pub(crate) use select::find_listener;
 pub use select::select_route;
-
-/// A host or one of its domains is left out because another host has it.
-const DUPLICATE_DOMAIN: &str = "MEL0311";
-const MAX_DIRECT_RESPONSE: u32 = 1024 * 1024;
 
 /// Everything that one route configuration depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,31 +61,9 @@ pub fn compile_route(
     hosts.sort_by(|a, b| a.name.cmp(&b.name));
     let everything = hosts.iter().any(|host| host.domains.iter().any(|it| &**it == "*"));
     let last = (!everything).then(|| input.catch_all.encode(input.counts_attempts)).flatten();
-    let head = RouteConfiguration { name: input.name.to_string(), ..RouteConfiguration::default() };
-    let tail = RouteConfiguration {
-        validate_clusters: Some(false),
-        max_direct_response_body_size_bytes: Some(MAX_DIRECT_RESPONSE),
-        ignore_port_in_host_matching: !input.matches_ports,
-        ..RouteConfiguration::default()
-    };
-    let body: Rope = std::iter::once(Bytes::from(head.encode_to_vec()))
-        .chain(hosts.iter().map(|host| host.bytes.clone()))
-        .chain(last)
-        .chain(std::iter::once(Bytes::from(tail.encode_to_vec())))
-        .collect();
-    let resource = Resource::new(input.name.clone(), type_url::ROUTE, body);
-    let mut clusters: BTreeSet<Arc<str>> =
-        hosts.iter().flat_map(|host| host.clusters.iter().cloned()).collect();
-    if !everything {
-        clusters.extend(input.catch_all.cluster());
-    }
-    let origins: BTreeSet<&ObjectKey> = hosts.iter().flat_map(|host| &host.origins).collect();
-    let origins = origins.into_iter().cloned().collect();
-    for host in &hosts {
-        diagnostics.extend(host.diagnostics.clone());
-    }
-    let clusters = clusters.into_iter().collect();
-    Compiled { clusters, origins, diagnostics, ..Compiled::new(resource) }
+    let last = last.map(|bytes| LastHost { bytes, cluster: input.catch_all.cluster() });
+    let ignores_ports = !input.matches_ports;
+    RouteParts { name: input.name.clone(), hosts, last, ignores_ports, diagnostics }.compile()
 }
 
 /// The hosts with a name and domains of their own. Envoy refuses a configuration in which a
@@ -153,7 +125,7 @@ fn report(
         let Some(owner) = owners.get(domain) else { continue };
         let message =
             format!("the domain `{domain}` of `{}` is already `{owner}`'s", host.hostname);
-        let finding = Diagnostic::warning(DUPLICATE_DOMAIN, message);
+        let finding = codes::DUPLICATE_DOMAIN.diagnostic(message);
         diagnostics.push(match origin {
             Some(origin) => finding.object(origin.clone()),
             None => finding,

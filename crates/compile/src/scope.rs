@@ -4,16 +4,26 @@
 //! A scope names rules and holds services. The content of a rule is read where it is used, so a
 //! rule that changes without moving leaves every scope as it is.
 
+mod import;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use api::istio::sidecar::{CaptureMode, IstioEgressListener, OutboundTrafficPolicyMode, Sidecar};
-use model::{Hostname, Namespace, ObjectKey, Protocol, Registry, Service, ServicePort, Shared};
+use model::{
+    Hostname, Namespace, ObjectKey, Protocol, Registry, Service, ServicePort, Shared, Visibility,
+};
 use snapshot::{OutboundPolicy, Reader, VirtualServiceRecord};
 
+use self::import::Imports;
 use crate::Client;
+
+/// How often a name may stand for a name before it leads nowhere.
+const MAX_ALIASES: usize = 8;
+/// Without a Sidecar, a service of the client's own namespace beats others with its host.
+const UNIFIED_SWITCH: &str = "PILOT_UNIFIED_SIDECAR_SCOPE";
 
 /// Everything outbound that a class sees.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +43,7 @@ pub struct EgressListener {
     pub port: Option<EgressPort>,
     pub bind: Arc<str>,
     pub capture_mode: CaptureMode,
-    /// Oldest first. With a port, each service has only that port.
+    /// Closest first, then oldest. With a port, each service has only that port.
     pub services: Vec<Shared<Service>>,
     pub rules: Vec<RuleRef>,
 }
@@ -60,20 +70,37 @@ impl Scope {
         self.by_host.get(hostname).map(|index| &self.services[*index])
     }
 
+    /// The names that only stand for others, by the service that they lead to in the end. Sorted.
+    pub(crate) fn aliases(&self) -> BTreeMap<Hostname, Vec<Hostname>> {
+        let mut out: BTreeMap<Hostname, Vec<Hostname>> = BTreeMap::new();
+        for service in &self.services {
+            let Some(mut target) = service.alias_of.as_ref() else { continue };
+            for _ in 0..MAX_ALIASES {
+                let next = self.service(target).and_then(|it| it.alias_of.as_ref());
+                let Some(next) = next else { break };
+                target = next;
+            }
+            out.entry(target.clone()).or_default().push(service.hostname().clone());
+        }
+        out.values_mut().for_each(|names| names.sort());
+        out
+    }
+
     /// Selects the scope of a class.
     pub fn select(client: &Client, reader: &Reader<'_>) -> Self {
-        let rules: Vec<&Shared<VirtualServiceRecord>> = reader
-            .visible_virtual_services(&client.namespace)
-            .into_iter()
-            .filter(|rule| rule.binds_to_mesh())
-            .collect();
-        let services = reader.visible_services(&client.namespace);
+        let own = &client.namespace;
+        let mut rules: Vec<&Shared<VirtualServiceRecord>> = reader.visible_virtual_services(own);
+        rules.retain(|rule| rule.binds_to_mesh());
+        rules.sort_by_key(|rule| closeness(&rule.visibility, rule.namespace(), own));
+        let mut services = reader.visible_services(own);
+        services.sort_by_key(|service| closeness(&service.visibility, service.namespace(), own));
         let sidecar = client.sidecar.as_ref().and_then(|key| {
             reader.sidecars(&key.namespace).iter().find(|record| record.key == *key)
         });
         let policy = reader.mesh().outbound_policy;
         let Some(record) = sidecar else {
-            return Self::open(&services, &rules, policy);
+            let unified = reader.mesh().features.flag(UNIFIED_SWITCH, true);
+            return Self::open(&services, &rules, policy, unified.then_some(own));
         };
         Self::restricted(&record.spec, client, &services, &rules, policy)
     }
@@ -83,8 +110,9 @@ impl Scope {
         services: &[&Shared<Service>],
         rules: &[&Shared<VirtualServiceRecord>],
         outbound_policy: OutboundPolicy,
+        own: Option<&Namespace>,
     ) -> Self {
-        let services = one_per_host(services.iter().copied().cloned().collect(), None);
+        let services = one_per_host(services.iter().copied().cloned().collect(), own);
         let listener = EgressListener {
             port: None,
             bind: "".into(),
@@ -131,12 +159,22 @@ impl Scope {
     }
 }
 
+/// Sorts what a client in a namespace sees: first what is only for its own namespace, then what is
+/// shown to chosen namespaces, then what everybody sees; each of these by age.
+pub(crate) fn closeness(visibility: &Visibility, owner: &Namespace, client: &Namespace) -> u8 {
+    match visibility {
+        Visibility::Namespaces(_) if owner == client => 0,
+        Visibility::Namespaces(_) => 1,
+        Visibility::Public => 2,
+    }
+}
+
 fn rule_ref(rule: &VirtualServiceRecord) -> RuleRef {
     RuleRef { key: rule.key.clone(), hosts: rule.hosts.clone() }
 }
 
 /// A host may be defined in several namespaces; a class knows one of them: its own namespace's if
-/// asked for, else Kubernetes' (nobody takes over a host by a ServiceEntry), else the oldest.
+/// asked for, else Kubernetes' (nobody takes over a host by a ServiceEntry), else the first.
 fn one_per_host(services: Vec<Shared<Service>>, own: Option<&Namespace>) -> Vec<Shared<Service>> {
     let rank = |service: &Service| {
         (Some(service.namespace()) != own, service.registry != Registry::Kubernetes)
@@ -159,60 +197,26 @@ fn one_per_host(services: Vec<Shared<Service>>, own: Option<&Namespace>) -> Vec<
     numbered.filter(|(index, _)| keep.contains(index)).map(|(_, service)| service).collect()
 }
 
-/// One entry of `egress[].hosts`: `namespace/host`.
-struct Import {
-    /// `None` is any namespace.
-    namespace: Option<Namespace>,
-    host: Hostname,
-}
-
-impl Import {
-    fn parse(text: &str, own: &Namespace) -> Option<Self> {
-        let (namespace, host) = text.split_once('/')?;
-        let namespace = match namespace {
-            "*" => None,
-            "." => Some(own.clone()),
-            "~" => return None,
-            name => Some(name.into()),
-        };
-        Some(Self { namespace, host: Hostname::new(host) })
-    }
-
-    fn reaches(&self, namespace: &Namespace) -> bool {
-        self.namespace.as_ref().is_none_or(|it| it == namespace)
-    }
-}
-
 fn egress_listener(
     egress: &IstioEgressListener,
     client: &Client,
     services: &[&Shared<Service>],
     rules: &[&Shared<VirtualServiceRecord>],
 ) -> EgressListener {
-    let imports: Vec<Import> =
-        egress.hosts.iter().filter_map(|text| Import::parse(text, &client.namespace)).collect();
+    let imports = Imports::parse(&egress.hosts, &client.namespace);
     let port = egress.port.as_ref().map(|port| EgressPort {
         number: u16::try_from(port.number).unwrap_or_default(),
         protocol: Protocol::parse(&port.protocol),
         name: port.name.as_str().into(),
     });
-    let imported = services.iter().copied().filter(|service| {
-        imports.iter().any(|import| {
-            import.reaches(service.namespace()) && import.host.covers(service.hostname())
-        })
-    });
+    let imported = services.iter().copied().filter(|service| imports.has_service(service));
     let narrowed = imported.filter_map(|service| match &port {
         Some(port) if port.number != 0 && port.protocol != Protocol::HttpProxy => {
             with_ports(service, |own| own.number == port.number)
         }
         _ => Some(service.clone()),
     });
-    let rules = rules.iter().filter(|rule| {
-        imports.iter().any(|import| {
-            import.reaches(rule.namespace())
-                && rule.hosts.iter().any(|host| import.host.overlaps(host))
-        })
-    });
+    let rules = rules.iter().filter(|rule| imports.has_rule(rule));
     EgressListener {
         bind: egress.bind.as_str().into(),
         capture_mode: egress.capture_mode,

@@ -4,6 +4,7 @@
 //!   first traffic policy wins.
 //! - A subset's policy replaces the service's block by block; settings of a port replace pools,
 //!   balancing, ejection and TLS together, so that an absent block means its default.
+//! - The mesh's own settings fill in pools and ejection that nothing else says.
 //! - Not here: which rules apply (`snapshot`), what Envoy is told (`cluster`, `endpoint`).
 
 mod locality;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use api::istio::{
     destination_rule::Subset,
     load_balancer::LoadBalancerSettings,
+    mesh_config::DefaultTrafficPolicy,
     traffic_policy::{
         ClientTlsSettings, ConnectionPoolSettings, OutlierDetection, ProxyProtocol, RetryBudget,
         TrafficPolicy, TunnelSettings,
@@ -34,6 +36,8 @@ use crate::Client;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Rules {
     pub records: Vec<Shared<DestinationRuleRecord>>,
+    /// The mesh's settings, for what no rule says.
+    pub defaults: Option<Arc<DefaultTrafficPolicy>>,
 }
 
 /// What is in force for one port of a service, or of a subset.
@@ -51,7 +55,8 @@ pub struct Policy<'a> {
 /// Selects the rules for a service.
 pub fn select_rules(service: &Service, client: &Client, reader: &Reader<'_>) -> Rules {
     let records = reader.destination_rules(&service.key, &client.namespace, &client.labels);
-    Rules { records }
+    let defaults = reader.mesh().config.default_traffic_policy.clone();
+    Rules { records, defaults }
 }
 
 impl Rules {
@@ -84,7 +89,17 @@ impl Rules {
         let general = self.records.iter().find_map(|record| record.spec.traffic_policy.as_ref());
         let chosen = self.subset(subset).and_then(|it| it.traffic_policy.as_ref());
         let layers = general.into_iter().chain(chosen);
-        layers.fold(Policy::default(), |policy, layer| policy.overlaid(layer, port))
+        let policy = layers.fold(Policy::default(), |policy, layer| policy.overlaid(layer, port));
+        let defaults = self.defaults.as_deref();
+        Policy {
+            connection_pool: policy
+                .connection_pool
+                .or(defaults.and_then(|it| it.connection_pool.as_ref())),
+            outlier_detection: policy
+                .outlier_detection
+                .or(defaults.and_then(|it| it.outlier_detection.as_ref())),
+            ..policy
+        }
     }
 
     fn subset(&self, name: &str) -> Option<&Subset> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use envoy::config::route::v3::{Route, VirtualHost};
-use model::{Diagnostics, Hostname, Labels, Namespace, ObjectKey, Service, Shared};
+use model::{Diagnostics, Generator, Hostname, Labels, Namespace, ObjectKey, Service, Shared};
 use prost::{
     Message,
     encoding::{WireType, encode_key, encode_varint},
@@ -16,7 +16,7 @@ use prost::{
 use snapshot::{Mesh, VirtualServiceRecord};
 
 use crate::{
-    names,
+    grpc, names,
     route::{Destination, RouteContext, Scheme, default_route, rule_applies, translate_routes},
 };
 
@@ -24,7 +24,7 @@ mod domains;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use domains::host_with_port;
+pub(crate) use domains::{host_with_port, short_names};
 
 /// Tag of `virtual_hosts` in a `RouteConfiguration`.
 const VIRTUAL_HOSTS: u32 = 2;
@@ -54,6 +54,7 @@ pub struct VirtualHostInput {
 /// share hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
+    pub generator: Generator,
     pub namespace: Namespace,
     pub labels: Labels,
     pub dns_domain: Arc<str>,
@@ -96,6 +97,7 @@ impl VirtualHostInput {
             mesh: &self.mesh,
             namespace: &self.caller.namespace,
             labels: &self.caller.labels,
+            generator: self.caller.generator,
             gateways,
             port: self.port,
             scheme: Scheme::Http,
@@ -115,6 +117,7 @@ pub(crate) fn applies(
         mesh,
         namespace: &caller.namespace,
         labels: &caller.labels,
+        generator: caller.generator,
         gateways: &mesh_gateway(),
         port,
         scheme: Scheme::Http,
@@ -154,10 +157,14 @@ pub fn compile_virtual_host(input: &VirtualHostInput) -> CompiledVirtualHost {
         None => {
             let cluster = names::outbound_cluster(input.port, "", &input.hostname);
             out.clusters = vec![cluster.into()];
-            vec![default_route(&input.hostname, &context)]
+            let route = default_route(&input.hostname, &context);
+            match context.generator {
+                Generator::Envoy => vec![route],
+                Generator::Grpc => grpc::fit_route(route),
+            }
         }
     };
-    let policies = input.destinations.iter().flat_map(|it| &it.policies);
+    let policies = input.destinations.iter().flat_map(|it| &it.policies.records);
     origins.extend(policies.map(|rule| rule.key.clone()));
     out.origins = origins;
     if routes.is_empty() || out.domains.is_empty() {

@@ -1,14 +1,28 @@
-//! `bootstrap`: what a stock Envoy needs to find the control plane and to say who it is.
+//! `bootstrap`: what a stock Envoy, or gRPC's own client, needs to find the control plane and to
+//! say who it is; and what an application needs to find the ports of its dependencies.
+//!
+//! - What the files of `--config` say of the workload is used where no argument says otherwise.
+//! - Not here: what the proxy is sent once it is connected (`push`).
+
+mod dependencies;
+mod envoy;
+mod node;
 
 use std::{
-    io::Write,
-    net::{IpAddr, SocketAddr},
-    process::ExitCode,
+    net::IpAddr,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context;
 use clap::ValueEnum;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use self::{envoy::XdsAddress, node::Known};
+use crate::{
+    environment::Environment,
+    output::{Exit, Failure, Format, Screen},
+    path::require_readable,
+};
 
 /// Which protocol the proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -21,6 +35,8 @@ enum Protocol {
 enum Kind {
     Sidecar,
     Gateway,
+    /// No Envoy: an application whose gRPC library reads xDS (`GRPC_XDS_BOOTSTRAP`).
+    Grpc,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -30,24 +46,37 @@ enum Interception {
     None,
 }
 
-/// Print an Envoy bootstrap for a workload.
+/// Print the bootstrap of a workload: for the Envoy beside it, or for its gRPC library.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  meltemi bootstrap --workload cart-1.shop --address 10.0.0.7 > envoy.json\n  meltemi bootstrap --workload edge.shop --kind gateway --label istio=ingressgateway"
-)]
+#[command(after_help = "\
+Examples:
+  meltemi bootstrap --workload cart-1.shop --address 10.0.0.7 > envoy.json
+  meltemi bootstrap --workload edge.shop --kind gateway --label istio=ingressgateway
+  meltemi bootstrap --workload cart-1.shop --config ./mesh --admin-port 0 -o yaml
+  meltemi bootstrap --workload web-1.shop --kind grpc > grpc.json
+  meltemi bootstrap --workload cart-1.shop --config ./mesh --mesh-config-json > mesh-config.json
+
+Exit codes: 0 done, 64 wrong usage, 65 a file cannot be read")]
 pub(crate) struct Bootstrap {
     /// Name and namespace, as `cart-7f9c.shop`.
     #[arg(long)]
     workload: String,
     #[arg(long, value_enum, default_value_t = Kind::Sidecar)]
     kind: Kind,
-    /// Address of the workload; the first of several is the main one.
-    #[arg(long = "address", default_value = "127.0.0.1")]
+    /// Folder or file with objects: the workload's Pod or WorkloadEntry is looked for there.
+    #[arg(long, num_args = 1.., value_delimiter = ',')]
+    config: Vec<PathBuf>,
+    /// File with a `MeshConfig`; wins over a ConfigMap called `istio`.
+    #[arg(long, requires = "config")]
+    mesh_config: Option<PathBuf>,
+    /// Address of the workload; the first of several is the main one. By default that of its
+    /// object, else 127.0.0.1.
+    #[arg(long = "address")]
     addresses: Vec<IpAddr>,
     /// Label of the workload, `key=value`. May be given several times.
     #[arg(long = "label")]
     labels: Vec<String>,
-    /// Further node metadata, `KEY=value`.
+    /// Further node metadata, `KEY=value`; a value that begins with `{` or `[` is JSON.
     #[arg(long = "metadata")]
     metadata: Vec<String>,
     #[arg(long)]
@@ -55,136 +84,100 @@ pub(crate) struct Bootstrap {
     /// `region/zone/subzone`.
     #[arg(long)]
     locality: Option<String>,
+    /// Network of the workload, where networks do not reach each other directly.
+    #[arg(long)]
+    network: Option<String>,
+    /// Machine that the workload runs on.
+    #[arg(long)]
+    node_name: Option<String>,
     #[arg(long, value_enum, default_value_t = Interception::Redirect)]
     interception: Interception,
     #[arg(long, value_enum, default_value_t = Protocol::Delta)]
     protocol: Protocol,
-    /// Address of the control plane.
+    /// Address of the control plane, `host:port`.
     #[arg(long, default_value = "127.0.0.1:15010")]
-    xds_address: SocketAddr,
+    xds_address: XdsAddress,
+    /// File with the authorities (PEM) that the control plane is trusted by; with it, TLS is used.
+    #[arg(long)]
+    xds_ca: Option<PathBuf>,
+    /// Name that the certificate of the control plane must have; by default its host.
+    #[arg(long, requires = "xds_ca")]
+    xds_server_name: Option<String>,
     /// Port of Envoy's own admin page on 127.0.0.1; 0 picks one.
     #[arg(long, default_value_t = 15000)]
     admin_port: u16,
+    /// Port on all addresses where Prometheus reads Envoy's metrics; Istio's is 15090.
+    #[arg(long)]
+    stats_port: Option<u16>,
     #[arg(long, default_value = "cluster.local")]
     domain: String,
     #[arg(long, default_value = "Kubernetes")]
     cluster_id: String,
+    /// Print `mesh-config.json` instead: the local port of each dependency that a Sidecar binds.
+    #[arg(long, requires = "config")]
+    mesh_config_json: bool,
+    #[arg(short, long, default_value = "json", value_parser = Format::among(&[Format::Json, Format::Yaml]))]
+    pub(crate) output: Format,
 }
 
-/// The Istio version that our proxies claim: EnvoyFilters match on it.
-const ISTIO_VERSION: &str = "1.30.0";
-
 impl Bootstrap {
-    pub(crate) fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-        serde_json::to_writer_pretty(&mut *out, &self.render()?)?;
-        writeln!(out)?;
-        Ok(ExitCode::SUCCESS)
-    }
-
-    fn render(&self) -> anyhow::Result<Value> {
-        let (api, ads) = match self.protocol {
-            Protocol::Delta => ("DELTA_GRPC", json!({"ads": {}})),
-            Protocol::Sotw => ("GRPC", json!({"ads": {}})),
-        };
-        let mut source = ads;
-        source["resource_api_version"] = "V3".into();
-        source["initial_fetch_timeout"] = "0s".into();
-        Ok(json!({
-            "node": self.node()?,
-            "admin": {"address": socket("127.0.0.1", self.admin_port)},
-            "dynamic_resources": {
-                "ads_config": {
-                    "api_type": api,
-                    "transport_api_version": "V3",
-                    "set_node_on_first_message_only": true,
-                    "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
-                },
-                "cds_config": source.clone(),
-                "lds_config": source,
-            },
-            "static_resources": {"clusters": [self.xds_cluster()]},
-        }))
-    }
-
-    fn node(&self) -> anyhow::Result<Value> {
-        let (name, namespace) = self
-            .workload
-            .rsplit_once('.')
-            .with_context(|| format!("`{}` is not NAME.NAMESPACE", self.workload))?;
-        let kind = match self.kind {
-            Kind::Sidecar => "sidecar",
-            Kind::Gateway => "router",
-        };
-        let address = self.addresses.first().context("no --address")?;
-        let domain = format!("{namespace}.svc.{}", self.domain);
-        let mut node = json!({
-            "id": format!("{kind}~{address}~{name}.{namespace}~{domain}"),
-            "cluster": format!("{name}.{namespace}"),
-            "metadata": self.metadata(name, namespace)?,
-        });
-        if let Some(locality) = &self.locality {
-            let mut parts = locality.splitn(3, '/');
-            node["locality"] = json!({
-                "region": parts.next().unwrap_or_default(),
-                "zone": parts.next().unwrap_or_default(),
-                "sub_zone": parts.next().unwrap_or_default(),
-            });
+    pub(crate) fn run(
+        self,
+        environment: &Environment,
+        screen: &mut Screen<'_>,
+    ) -> anyhow::Result<Exit> {
+        for path in self.config.iter().chain(&self.mesh_config) {
+            require_readable(path, "bootstrap-unreadable-hint", screen)?;
         }
-        Ok(node)
-    }
-
-    fn metadata(&self, name: &str, namespace: &str) -> anyhow::Result<Value> {
-        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
-        let interception = match self.interception {
-            Interception::Redirect => "REDIRECT",
-            Interception::Tproxy => "TPROXY",
-            Interception::None => "NONE",
+        let mesh = node::Mesh::load(&self, environment);
+        let known = match self.workload_name() {
+            Some((name, namespace)) => mesh.find(name, namespace),
+            None => {
+                let words = [("workload", self.workload.as_str().into())];
+                let message = screen.text("bootstrap-workload", &words);
+                return Err(Failure::new(Exit::Usage, message).into());
+            }
         };
-        let mut metadata = Map::new();
-        metadata.insert("NAME".into(), name.into());
-        metadata.insert("NAMESPACE".into(), namespace.into());
-        metadata.insert("ISTIO_VERSION".into(), ISTIO_VERSION.into());
-        metadata.insert("INSTANCE_IPS".into(), addresses.join(",").into());
-        metadata.insert("CLUSTER_ID".into(), self.cluster_id.as_str().into());
-        metadata.insert("INTERCEPTION_MODE".into(), interception.into());
-        metadata.insert("LABELS".into(), pairs(&self.labels)?.into());
-        if let Some(account) = &self.service_account {
-            metadata.insert("SERVICE_ACCOUNT".into(), account.as_str().into());
-        }
-        metadata.extend(pairs(&self.metadata)?);
-        Ok(metadata.into())
+        let rendered = match self.mesh_config_json {
+            true => dependencies::render(&self.proxy(&known)?, &mesh),
+            false => self.render(&known)?,
+        };
+        screen.structured(self.output, &rendered)?;
+        Ok(Exit::Done)
     }
 
-    fn xds_cluster(&self) -> Value {
-        let host = self.xds_address.ip().to_string();
-        json!({
-            "name": "xds-grpc",
-            "type": "STATIC",
-            "connect_timeout": "1s",
-            "typed_extension_protocol_options": {
-                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                    "explicit_http_config": {"http2_protocol_options": {
-                        "connection_keepalive": {"interval": "30s", "timeout": "5s"},
-                    }},
-                },
-            },
-            "load_assignment": {"cluster_name": "xds-grpc", "endpoints": [{"lb_endpoints": [
-                {"endpoint": {"address": socket(&host, self.xds_address.port())}},
-            ]}]},
+    /// Name and namespace.
+    fn workload_name(&self) -> Option<(&str, &str)> {
+        let (name, namespace) = self.workload.rsplit_once('.')?;
+        (!name.is_empty() && !namespace.is_empty()).then_some((name, namespace))
+    }
+
+    fn render(&self, known: &Known) -> anyhow::Result<Value> {
+        let node = self.node(known)?;
+        Ok(match self.kind {
+            Kind::Sidecar | Kind::Gateway => self.render_envoy(node)?,
+            Kind::Grpc => json!({
+                "xds_servers": [{
+                    "server_uri": self.xds_address.to_string(),
+                    "channel_creds": [{"type": "insecure"}],
+                    "server_features": ["xds_v3"],
+                }],
+                "node": node,
+            }),
         })
     }
 }
 
-fn socket(address: &str, port: u16) -> Value {
-    json!({"socket_address": {"address": address, "port_value": port}})
+/// `key=value` pairs.
+fn pairs(texts: &[String]) -> anyhow::Result<Vec<(&str, &str)>> {
+    let pair =
+        |text: &'_ String| text.find('=').with_context(|| format!("`{text}` is not KEY=VALUE"));
+    texts.iter().map(|text| pair(text).map(|at| (&text[..at], &text[at + 1..]))).collect()
 }
 
-fn pairs(texts: &[String]) -> anyhow::Result<Map<String, Value>> {
-    let pair = |text: &String| {
-        let (key, value) =
-            text.split_once('=').with_context(|| format!("`{text}` is not KEY=VALUE"))?;
-        Ok((key.to_owned(), value.into()))
-    };
-    texts.iter().map(pair).collect()
+/// An absolute path, since Envoy is seldom started where the bootstrap was made.
+fn absolute(path: &Path) -> anyhow::Result<String> {
+    let path = std::path::absolute(path)
+        .with_context(|| format!("failed to find `{}`", path.display()))?;
+    Ok(path.display().to_string())
 }

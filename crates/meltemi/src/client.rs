@@ -1,13 +1,22 @@
 //! A small client of the admin API.
+//!
+//! - Every failure is a [`Failure`] with an exit code and, where there is one, what to try next.
+//! - One connection per request: a command asks once or twice.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use anyhow::{Context, bail};
-use serde::de::DeserializeOwned;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
+use admin::{ErrorBody, Reason};
+use anyhow::Context;
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, StatusCode, body::Incoming, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{net::TcpStream, time::timeout};
+
+use crate::{
+    language::Catalogue,
+    output::{Exit, Failure},
 };
 
 /// Where the control plane answers.
@@ -18,36 +27,141 @@ pub(crate) struct Server {
     address: SocketAddr,
 }
 
-/// Exit code for a control plane that cannot be reached.
-pub(crate) const UNREACHABLE: u8 = 69;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
+/// An answer that comes line by line.
+pub(crate) struct Lines {
+    body: Incoming,
+    rest: BytesMut,
+}
+
 impl Server {
-    /// Reads JSON from a path. `Err(code)` is an exit code whose reason was printed.
+    /// Reads JSON from a path.
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
-    ) -> anyhow::Result<Result<T, ExitCode>> {
-        let connect = timeout(CONNECT_LIMIT, TcpStream::connect(self.address)).await;
-        let Ok(Ok(mut socket)) = connect else {
-            eprintln!(
-                "error: no control plane answers at {} (is `meltemi serve` running? `--server` names another one)",
-                self.address
-            );
-            return Ok(Err(ExitCode::from(UNREACHABLE)));
-        };
-        let request =
-            format!("GET {path} HTTP/1.0\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address);
-        socket.write_all(request.as_bytes()).await.context("failed to send the request")?;
-        let mut answer = Vec::new();
-        socket.read_to_end(&mut answer).await.context("failed to read the answer")?;
-        let end = answer.windows(4).position(|it| it == b"\r\n\r\n");
-        let end = end.context("the answer is not HTTP")?;
-        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-        let body = &answer[end + 4..];
-        if head.split_whitespace().nth(1) != Some("200") {
-            bail!("{}", String::from_utf8_lossy(body).trim());
-        }
-        Ok(Ok(serde_json::from_slice(body).context("the answer is not what was asked for")?))
+        catalogue: &Catalogue,
+    ) -> anyhow::Result<T> {
+        let body = self.ask(Method::GET, path, Bytes::new(), catalogue).await?;
+        read(body).await
     }
+
+    /// Sends JSON to a path and reads the answer.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        value: &impl Serialize,
+        catalogue: &Catalogue,
+    ) -> anyhow::Result<T> {
+        let value = serde_json::to_vec(value).context("failed to write the request")?;
+        let body = self.ask(Method::POST, path, value.into(), catalogue).await?;
+        read(body).await
+    }
+
+    /// Reads an answer that is not there yet as a whole.
+    pub(crate) async fn lines(&self, path: &str, catalogue: &Catalogue) -> anyhow::Result<Lines> {
+        let body = self.ask(Method::GET, path, Bytes::new(), catalogue).await?;
+        Ok(Lines { body, rest: BytesMut::new() })
+    }
+
+    /// The body of a good answer.
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        catalogue: &Catalogue,
+    ) -> anyhow::Result<Incoming> {
+        let unreachable = || {
+            let address = [("address", self.address.to_string().into())];
+            let message = catalogue.text("unreachable", &address);
+            let hint = catalogue.text("unreachable-hint", &[]);
+            Failure::new(Exit::Unreachable, message).hint(hint)
+        };
+        let connect = timeout(CONNECT_LIMIT, TcpStream::connect(self.address)).await;
+        let Ok(Ok(socket)) = connect else { return Err(unreachable().into()) };
+        let handshake = http1::handshake(TokioIo::new(socket)).await;
+        let (mut sender, connection) = handshake.context("failed to speak HTTP")?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, self.address.to_string())
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .context("failed to write the request")?;
+        // A connection that ends before the answer is a control plane that has just gone.
+        let Ok(response) = sender.send_request(request).await else {
+            return Err(unreachable().into());
+        };
+        match response.status() {
+            StatusCode::OK => Ok(response.into_body()),
+            status => Err(refusal(status, response.into_body()).await),
+        }
+    }
+}
+
+impl Lines {
+    /// The next line; `None` when the answer has ended, or been cut off.
+    pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> anyhow::Result<Option<T>> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line = self.rest.split_to(end + 1);
+                if let Ok(body) = serde_json::from_slice::<ErrorBody>(&line) {
+                    return Err(failure(body).into());
+                }
+                let value = serde_json::from_slice(&line);
+                return value.map(Some).context("the answer is not what was asked for");
+            }
+            let Some(Ok(frame)) = self.body.frame().await else { return Ok(None) };
+            self.rest.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        }
+    }
+}
+
+/// A text as a part of a query.
+pub(crate) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(byte.into());
+            }
+            other => encoded.push_str(&format!("%{other:02X}")),
+        }
+    }
+    encoded
+}
+
+async fn read<T: DeserializeOwned>(body: Incoming) -> anyhow::Result<T> {
+    let body = body.collect().await.context("failed to read the answer")?.to_bytes();
+    serde_json::from_slice(&body).context("the answer is not what was asked for")
+}
+
+async fn refusal(status: StatusCode, body: Incoming) -> anyhow::Error {
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    match serde_json::from_slice::<ErrorBody>(&body) {
+        Ok(body) => failure(body).into(),
+        Err(_) => {
+            let text = String::from_utf8_lossy(&body).trim().to_owned();
+            Failure::new(Exit::Failed, format!("the control plane answers {status}: {text}")).into()
+        }
+    }
+}
+
+fn failure(body: ErrorBody) -> Failure {
+    let error = body.error;
+    let exit = match error.reason {
+        Reason::BadRequest => Exit::Usage,
+        Reason::BadInput => Exit::BadInput,
+        Reason::NotFound | Reason::Internal => Exit::Failed,
+        Reason::Forbidden => Exit::NotAllowed,
+        Reason::Conflict => Exit::Conflict,
+        Reason::Unavailable => Exit::TryAgain,
+    };
+    let mut message = error.message;
+    for finding in error.findings {
+        message.push_str(&format!("\n  {finding}"));
+    }
+    Failure::new(exit, message).hint(error.hint)
 }

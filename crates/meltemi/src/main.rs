@@ -1,14 +1,26 @@
 //! The `meltemi` binary.
 
+mod apply;
 mod bootstrap;
+mod check;
 mod client;
 mod command;
+mod completion;
+mod diff;
+mod environment;
+mod explain;
+mod help;
+mod input;
+mod language;
+mod output;
+mod path;
 mod proxy;
 mod serve;
-
-use clap::Parser;
+mod settings;
+mod wait;
+mod why;
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    command::run(command::Command::parse()).await
+    command::main().await
 }

@@ -1,91 +1,202 @@
 //! `serve`: joins sources, store, push and the two servers.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
-use admin::Admin;
+use admin::{Admin, MeshMetrics};
 use anyhow::Context;
 use api::istio::mesh_config::MeshConfig;
+use clap::ArgMatches;
 use prometheus_client::registry::Registry;
-use push::{Engine, EngineHandle, PushService};
+use push::{Engine, EngineHandle, PushService, StreamMetrics};
 use runtime::Readiness;
-use snapshot::{ChangeSet, Features, Index, Snapshot};
+use snapshot::{Features, Index};
 use source::{Source, SourceStatuses, SuperviseSettings, supervise};
-use source_directory::{DirectorySettings, DirectorySource};
-use store::{SnapshotSink, Writer};
+use source_directory::{DirectorySettings, DirectorySource, directory_control};
+use store::{Publication, SnapshotSink, Writer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use xds::Server;
 
+use crate::{
+    command,
+    environment::Environment,
+    output::{Exit, Failure, Screen},
+    path::require_readable,
+    settings::{Resolver, SettingsFile, istiod},
+};
+
 /// Serve xDS from folders of YAML.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  meltemi serve --config ./mesh\n  meltemi serve --config base --config overlay --mesh-config mesh.yaml"
-)]
+#[command(after_help = "\
+Examples:
+  meltemi serve --config ./mesh
+  meltemi serve --config base --config overlay --mesh-config mesh.yaml
+  meltemi serve --settings /etc/meltemi.yaml --log debug
+
+Flags beat the environment, that beats the file of --settings, and that the defaults.
+Exit codes: 0 ended by a signal, 1 an address cannot be listened on, 64 wrong usage,
+65 a path cannot be read")]
 pub(crate) struct Serve {
+    /// File with settings (YAML): the flags' names in camel case, such as `xdsAddress`.
+    #[arg(long, env = "MELTEMI_SETTINGS")]
+    settings: Option<PathBuf>,
     /// Folder (or file) with Istio and Kubernetes objects; may be given several times.
-    #[arg(long = "config", required = true, num_args = 1.., env = "MELTEMI_CONFIG", value_delimiter = ',')]
-    config: Vec<PathBuf>,
+    #[arg(long = "config", num_args = 1.., env = "MELTEMI_CONFIG", value_delimiter = ',')]
+    config: Option<Vec<PathBuf>>,
     /// File with a `MeshConfig`; wins over a ConfigMap called `istio`.
     #[arg(long, env = "MELTEMI_MESH_CONFIG")]
     mesh_config: Option<PathBuf>,
-    /// Where proxies connect.
-    #[arg(long, env = "MELTEMI_XDS_ADDRESS", default_value = "127.0.0.1:15010")]
-    xds_address: SocketAddr,
-    /// Where `/ready`, `/metrics` and `/debug` are served.
-    #[arg(long, env = "MELTEMI_ADMIN_ADDRESS", default_value = "127.0.0.1:15014")]
-    admin_address: SocketAddr,
+    /// Where proxies connect; 127.0.0.1:15010 unless set.
+    #[arg(long, env = "MELTEMI_XDS_ADDRESS")]
+    xds_address: Option<SocketAddr>,
+    /// Where `/ready`, `/metrics` and `/debug` are served; 127.0.0.1:15014 unless set.
+    #[arg(long, env = "MELTEMI_ADMIN_ADDRESS")]
+    admin_address: Option<SocketAddr>,
     /// Certificate (PEM) of the xDS port; with it, TLS and plain text share the port.
-    #[arg(long, env = "MELTEMI_TLS_CERTIFICATE", requires = "tls_key")]
+    #[arg(long, env = "MELTEMI_TLS_CERTIFICATE")]
     tls_certificate: Option<PathBuf>,
     /// Key (PEM) of the certificate.
-    #[arg(long, env = "MELTEMI_TLS_KEY", requires = "tls_certificate")]
+    #[arg(long, env = "MELTEMI_TLS_KEY")]
     tls_key: Option<PathBuf>,
-    /// Suffix of Kubernetes service names.
-    #[arg(long, env = "MELTEMI_DOMAIN", default_value = "cluster.local")]
-    domain: String,
-    /// What is logged: a level, or levels per module such as `info,push=debug`.
-    #[arg(long, env = "MELTEMI_LOG", default_value = "info")]
-    log: String,
+    /// Suffix of Kubernetes service names; `cluster.local` unless set.
+    #[arg(long, env = "MELTEMI_DOMAIN")]
+    domain: Option<String>,
+    /// What is logged: a level, or levels per module such as `info,push=debug`; `info` unless set.
+    #[arg(long, env = "MELTEMI_LOG")]
+    log: Option<String>,
 }
+
+/// What the server runs with.
+#[derive(Clone, Debug)]
+struct Settings {
+    config: Vec<PathBuf>,
+    mesh_config: Option<PathBuf>,
+    xds_address: SocketAddr,
+    admin_address: SocketAddr,
+    /// Certificate and key.
+    tls: Option<(PathBuf, PathBuf)>,
+    domain: String,
+    log: String,
+    features: Features,
+}
+
+const XDS_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15010);
+const ADMIN_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15014);
 
 /// Events of sources that may wait for the writer.
 const QUEUE: usize = 256;
 
-struct EngineSink(EngineHandle);
+struct EngineSink {
+    engine: EngineHandle,
+    streams: StreamMetrics,
+    mesh: MeshMetrics,
+}
 
 impl SnapshotSink for EngineSink {
-    async fn publish(&mut self, snapshot: Arc<Snapshot>, changes: ChangeSet) {
-        self.0.publish(snapshot, changes).await;
+    async fn publish(&mut self, publication: Publication) {
+        let Publication { snapshot, changes, noticed } = publication;
+        self.streams.begin(snapshot.revision, noticed);
+        self.mesh.published(&changes);
+        self.engine.publish(snapshot, changes).await;
     }
 }
 
-/// istiod's switches, as far as they are set. This is the only place that reads them.
-#[expect(clippy::disallowed_methods, reason = "the binary reads its settings, once")]
-fn features() -> Features {
-    let known = |name: &str| {
-        ["PILOT_", "ENABLE_", "ISTIO_", "DISABLE_", "MAX_CONNECTIONS_"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-    };
-    Features(std::env::vars().filter(|(name, _)| known(name)).collect())
+impl Serve {
+    /// `command` and `matches` are those of this subcommand.
+    pub(crate) async fn run(
+        self,
+        command: &clap::Command,
+        matches: &ArgMatches,
+        environment: &Environment,
+        screen: &Screen<'_>,
+    ) -> anyhow::Result<Exit> {
+        let mut resolver = Resolver::new(matches, command);
+        let settings = self.resolve(&mut resolver, environment, screen)?;
+        for path in settings.config.iter().chain(&settings.mesh_config) {
+            require_readable(path, "serve-unreadable-hint", screen)?;
+        }
+        runtime::start_logs(&settings.log);
+        // The table is for people who read the log; nothing is secret in it but the place of keys.
+        eprint!("{}", anstream::adapter::strip_str(&resolver.table().render(None)));
+        warn_of_variables(environment);
+        settings.serve().await
+    }
+
+    fn resolve(
+        self,
+        resolver: &mut Resolver<'_>,
+        environment: &Environment,
+        screen: &Screen<'_>,
+    ) -> Result<Settings, Failure> {
+        let Self { settings, config, mesh_config, xds_address, admin_address, .. } = self;
+        let Self { tls_certificate, tls_key, domain, log, .. } = self;
+        let path = resolver.pick_optional("settings", settings, None, None);
+        let file = path.map(|path| SettingsFile::read(&path, screen)).transpose()?;
+        let file = file.unwrap_or_default();
+        let config = resolver.pick("config", config, file.config, Vec::new());
+        let mesh_config =
+            resolver.pick_optional("mesh_config", mesh_config, file.mesh_config, None);
+        let xds_address = resolver.pick("xds_address", xds_address, file.xds_address, XDS_ADDRESS);
+        let admin_address =
+            resolver.pick("admin_address", admin_address, file.admin_address, ADMIN_ADDRESS);
+        let certificate =
+            resolver.pick_optional("tls_certificate", tls_certificate, file.tls_certificate, None);
+        let key = resolver.pick_optional("tls_key", tls_key, file.tls_key, None);
+        let domain = resolver.pick("domain", domain, file.domain, "cluster.local".to_owned());
+        let log = resolver.pick("log", log, file.log, "info".to_owned());
+        let features = istiod::features(environment);
+        resolver.add_switches(&features);
+        let usage = |key: &str| Failure::new(Exit::Usage, screen.text(key, &[]));
+        if config.is_empty() {
+            return Err(usage("serve-no-config").hint(screen.text("serve-no-config-hint", &[])));
+        }
+        let tls = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(usage("serve-half-tls")),
+        };
+        let (xds_address, admin_address) = (xds_address, admin_address);
+        Ok(Settings { config, mesh_config, xds_address, admin_address, tls, domain, log, features })
+    }
 }
 
-impl Serve {
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        runtime::start_logs(&self.log);
+/// Names what is set and has no effect, in one line each.
+fn warn_of_variables(environment: &Environment) {
+    let ignored = istiod::ignored(environment);
+    if !ignored.is_empty() {
+        let names = ignored.join(" ");
+        tracing::warn!(names, "Switches of istiod are set that have no meaning here");
+    }
+    let known = command::variables();
+    let unknown = istiod::unknown(environment, &known);
+    if !unknown.is_empty() {
+        let names = unknown.join(" ");
+        tracing::warn!(names, "Variables are set that nothing reads; are they mistyped?");
+    }
+}
+
+impl Settings {
+    async fn serve(self) -> anyhow::Result<Exit> {
         let shutdown = CancellationToken::new();
         tokio::spawn(runtime::wait_for_signal(shutdown.clone()));
         let readiness = Readiness::default();
         let block = readiness.block();
 
-        let index = Index::new(Arc::new(MeshConfig::default()), features(), &self.domain);
+        let index =
+            Index::new(Arc::new(MeshConfig::default()), self.features.clone(), &self.domain);
         let engine = Engine::start(index.snapshot());
         let settings = DirectorySettings {
             paths: self.config.clone(),
             mesh_config: self.mesh_config.clone(),
             rescan: Duration::from_secs(10),
         };
-        let make = move || DirectorySource::new(settings.clone());
+        let (directory, commands) = directory_control();
+        let make = move || DirectorySource::new(settings.clone()).listen_to(commands.clone());
         let name: Arc<str> = make().name().into();
         let statuses = SourceStatuses::default();
         let (events, receiver) = source::channel(QUEUE);
@@ -95,25 +206,38 @@ impl Serve {
         let service = Arc::new(PushService::new(engine.clone()));
         let mut metrics = Registry::default();
         let xds_metrics = xds::Metrics::register(metrics.sub_registry_with_prefix("meltemi_xds"));
+        let streams = service.metrics().clone();
+        streams.register(&mut metrics);
+        let mesh = MeshMetrics::register(&mut metrics, engine.clone());
+        let writer = Writer::new(index, [name]);
         let admin = Admin {
             ready: Box::new(move || readiness.is_ready()),
-            findings: Box::new(move || findings(&statuses)),
             metrics,
-            streams: service.registry().clone(),
+            mesh: mesh.clone(),
+            statuses,
+            directory,
+            writer: writer.handle(),
             engine: engine.clone(),
+            streams: service.registry().clone(),
         };
         let admin = serve_admin(self.admin_address, admin, shutdown.clone()).await?;
-        let xds = self.xds_listener().await?;
+        let xds = self.xds_listener()?;
         let server = Server::new(self.xds_settings()?, xds_metrics);
         // Proxies wait in the listen queue until the first snapshot is compiled: an empty mesh
         // that is merely unread must not be served.
         let (synced, first) = tokio::sync::oneshot::channel();
-        let writer = Writer::new(index, [name]);
+        let first_engine = engine.clone();
         let on_sync = move || {
-            drop(block);
-            let _ = synced.send(());
+            // Ready is who has compiled the first snapshot, not who has merely read it: the engine
+            // takes its commands in order.
+            tokio::spawn(async move {
+                first_engine.settled(0).await;
+                drop(block);
+                let _ = synced.send(());
+            });
         };
-        tokio::spawn(writer.run(receiver, EngineSink(engine), on_sync, shutdown.clone()));
+        let sink = EngineSink { engine, streams, mesh };
+        tokio::spawn(writer.run(receiver, sink, on_sync, shutdown.clone()));
         tracing::info!(xds = %self.xds_address, admin = %self.admin_address, "Meltemi serves");
         tokio::select! {
             _ = first => server.run(xds, service, shutdown.clone()).await,
@@ -121,45 +245,25 @@ impl Serve {
         }
         shutdown.cancel();
         let _ = admin.await;
-        Ok(ExitCode::SUCCESS)
+        Ok(Exit::Done)
     }
 
-    async fn xds_listener(&self) -> anyhow::Result<TcpListener> {
-        TcpListener::bind(self.xds_address).await.with_context(|| {
+    fn xds_listener(&self) -> anyhow::Result<TcpListener> {
+        xds::listen(self.xds_address).with_context(|| {
             format!("failed to listen on {} (see --xds-address)", self.xds_address)
         })
     }
 
     fn xds_settings(&self) -> anyhow::Result<xds::Settings> {
-        let tls = match (&self.tls_certificate, &self.tls_key) {
-            (Some(certificate), Some(key)) => Some(
+        let tls = match &self.tls {
+            Some((certificate, key)) => Some(
                 xds::tls::server_config(certificate, key, None)
                     .context("failed to read the certificate of the xDS port")?,
             ),
-            _ => None,
+            None => None,
         };
         Ok(xds::Settings { tls, ..xds::Settings::default() })
     }
-}
-
-fn findings(statuses: &SourceStatuses) -> serde_json::Value {
-    let current = statuses.load();
-    let places = current.values().flat_map(|status| status.findings.values());
-    let items: Vec<serde_json::Value> = places
-        .flat_map(|diagnostics| diagnostics.iter())
-        .map(|finding| {
-            serde_json::json!({
-                "severity": finding.severity.to_string(),
-                "code": finding.code,
-                "object": finding.object.as_ref().map(ToString::to_string),
-                "location": finding.location.as_ref().map(ToString::to_string),
-                "field": finding.field,
-                "message": finding.message,
-                "hint": finding.hint,
-            })
-        })
-        .collect();
-    serde_json::json!({ "items": items })
 }
 
 async fn serve_admin(
@@ -170,8 +274,5 @@ async fn serve_admin(
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("failed to listen on {address} (see --admin-address)"))?;
-    let router = admin::router(admin);
-    Ok(tokio::spawn(async move {
-        axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
-    }))
+    Ok(tokio::spawn(admin::serve(listener, admin, shutdown)))
 }

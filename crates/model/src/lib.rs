@@ -20,7 +20,7 @@ pub use key::{Hostname, Kind, Name, Namespace, ObjectKey, ServiceKey};
 pub use labels::Labels;
 pub use locality::Locality;
 pub use protocol::Protocol;
-pub use proxy::{Interception, NodeId, Proxy, ProxyKind, ProxyParseError};
+pub use proxy::{Generator, Interception, NodeId, Proxy, ProxyKind, ProxyParseError};
 pub use service::{
     Endpoint, EndpointAddress, Health, Registry, Resolution, Service, ServicePort, TargetPort,
     TrafficDistribution, Visibility,

@@ -23,6 +23,15 @@ pub enum Interception {
     None,
 }
 
+/// What reads the configuration (`GENERATOR`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Generator {
+    #[default]
+    Envoy,
+    /// gRPC's own xDS client, which understands a part of what Envoy does.
+    Grpc,
+}
+
 /// `node.id` of an Envoy: `type~address~name.namespace~domain`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(transparent)]
@@ -39,6 +48,7 @@ impl fmt::Display for NodeId {
 pub struct Proxy {
     pub id: NodeId,
     pub kind: ProxyKind,
+    pub generator: Generator,
     /// `name` of `name.namespace` in the node id.
     pub name: Name,
     pub namespace: Namespace,
@@ -119,6 +129,10 @@ impl Proxy {
         Ok(Self {
             id: NodeId(id.into()),
             kind,
+            generator: match text("GENERATOR") {
+                "grpc" => Generator::Grpc,
+                _ => Generator::Envoy,
+            },
             name: name.into(),
             namespace: namespace.into(),
             dns_domain: domain.into(),

@@ -60,6 +60,9 @@ pub struct ServicePort {
     pub number: u16,
     pub protocol: Protocol,
     pub target: TargetPort,
+    /// Where callers reach this port, if not where they reach the service: several ServiceEntries
+    /// may define one host. `0.0.0.0` is everywhere.
+    pub addresses: Option<Arc<[Arc<str>]>>,
 }
 
 /// Kubernetes `trafficDistribution`.
@@ -107,6 +110,12 @@ pub struct Service {
 }
 
 impl Service {
+    /// The virtual addresses or CIDRs on which callers reach a port.
+    pub fn addresses_of(&self, port: u16) -> &[Arc<str>] {
+        let own = self.port(port).and_then(|port| port.addresses.as_deref());
+        own.unwrap_or(&self.addresses)
+    }
+
     pub fn hostname(&self) -> &Hostname {
         &self.key.hostname
     }

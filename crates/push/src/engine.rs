@@ -3,81 +3,50 @@
 //! One thread owns all of it: there is no lock on the way of a change. Streams are told through a
 //! [`Mailbox`] in which changes merge while a stream is slow.
 
+mod dependants;
+mod handle;
 mod mailbox;
+mod preview;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
     thread,
 };
 
-use compile::{Client, inbound::select_inbound};
-use model::Proxy;
-use snapshot::{ChangeSet, ReadKey, Reader, Reads, Snapshot};
+use compile::{Client, gateway::select_own_ports, inbound::select_inbound};
+use model::{Generator, Proxy, ProxyKind, Shared};
+use snapshot::{ChangeSet, Reader, Reads, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
+use self::dependants::{Dependant, Dependants};
 pub(crate) use self::mailbox::{Letter, Mailbox};
+pub use self::{
+    handle::EngineHandle,
+    preview::{FacetPreview, Preview, ResourceChange},
+};
 use crate::{
-    FacetView,
-    facet::{Changed, Facet, FacetKey, Job, PlaceKey},
+    Counters, FacetView,
+    facet::{Changed, Facet, FacetId, FacetKey, Job, PlacedServices},
+    memo::Memos,
 };
 
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Count(AtomicU64);
+pub(crate) type StreamId = u64;
 
-impl Count {
-    pub(crate) fn inc(&self) {
-        self.inc_by(1);
-    }
-
-    pub(crate) fn inc_by(&self, by: u64) {
-        self.0.fetch_add(by, Ordering::Relaxed);
-    }
-
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// How much work was done; tests assert that the unaffected cost none.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Jobs run: selections that may have ended there.
-    pub jobs: Count,
-    /// Resources compiled.
-    pub compiled: Count,
-    /// Virtual hosts encoded.
-    pub hosts: Count,
-    /// Streams told of a change.
-    pub notified: Count,
-    /// Snapshots taken in.
-    pub snapshots: Count,
-}
-
-type StreamId = u64;
-type FacetId = u64;
-
-/// Who read a key.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Dependant {
-    Job(FacetId, Job),
-    /// The reduction of a stream's proxy to its facets.
-    Stream(StreamId),
-}
-
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct FacetEntry {
     key: FacetKey,
-    facet: Facet,
+    /// Behind an `Arc` so that a preview copies only the facets that it changes.
+    facet: Arc<Facet>,
     view: Arc<FacetView>,
     streams: BTreeSet<StreamId>,
+    /// The facets that add to this one what depends on the place.
+    children: BTreeSet<FacetId>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct StreamEntry {
     proxy: Arc<Proxy>,
     facets: Vec<FacetId>,
@@ -86,39 +55,11 @@ struct StreamEntry {
 }
 
 enum Command {
-    Snapshot(Arc<Snapshot>, ChangeSet),
+    Snapshot(Arc<Snapshot>, ChangeSet, oneshot::Sender<()>),
     Connect(StreamId, Arc<Proxy>, oneshot::Sender<Arc<Mailbox>>),
     Disconnect(StreamId),
-}
-
-/// The way to the engine's thread.
-#[derive(Clone, Debug)]
-pub struct EngineHandle {
-    commands: mpsc::Sender<Command>,
-    counters: Arc<Counters>,
-}
-
-impl EngineHandle {
-    pub fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    /// Hands over a new snapshot with what changed in it. Waits while the engine is busy, so that
-    /// the writer merges further changes into the next one.
-    pub async fn publish(&self, snapshot: Arc<Snapshot>, changes: ChangeSet) {
-        // The engine ends only with the process.
-        let _ = self.commands.send(Command::Snapshot(snapshot, changes)).await;
-    }
-
-    pub(crate) async fn connect(&self, id: StreamId, proxy: Arc<Proxy>) -> Option<Arc<Mailbox>> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Connect(id, proxy, reply)).await.ok()?;
-        answer.await.ok()
-    }
-
-    pub(crate) async fn disconnect(&self, id: StreamId) {
-        let _ = self.commands.send(Command::Disconnect(id)).await;
-    }
+    Settled(u64, oneshot::Sender<()>),
+    Preview(Arc<Snapshot>, ChangeSet, oneshot::Sender<Preview>),
 }
 
 /// The owner of all facets.
@@ -128,9 +69,20 @@ pub struct Engine {
     facets: BTreeMap<FacetId, FacetEntry>,
     facet_ids: HashMap<FacetKey, FacetId>,
     streams: HashMap<StreamId, StreamEntry>,
-    dependants: HashMap<ReadKey, HashSet<Dependant>>,
+    dependants: Dependants,
     next_facet: FacetId,
+    memos: Memos,
     counters: Arc<Counters>,
+    /// Who waits for a revision.
+    waiting: Vec<(u64, oneshot::Sender<()>)>,
+}
+
+/// What an update did.
+#[derive(Debug, Default)]
+struct Outcome {
+    changed: BTreeMap<FacetId, Arc<Changed>>,
+    /// Streams that have other facets now.
+    moved: BTreeSet<StreamId>,
 }
 
 /// Commands that may wait: connects of a storm queue here, in order.
@@ -140,78 +92,140 @@ impl Engine {
     /// Starts the engine's thread on a first snapshot.
     pub fn start(snapshot: Arc<Snapshot>) -> EngineHandle {
         let (commands, mut queue) = mpsc::channel(QUEUE);
-        let counters = Arc::new(Counters::default());
-        let mut engine = Self {
-            snapshot,
-            facets: BTreeMap::new(),
-            facet_ids: HashMap::new(),
-            streams: HashMap::new(),
-            dependants: HashMap::new(),
-            next_facet: 0,
-            counters: counters.clone(),
-        };
+        let mut engine = Self::new(snapshot, Arc::default());
+        let counters = engine.counters.clone();
         thread::spawn(move || {
             while let Some(command) = queue.blocking_recv() {
                 engine.handle(command);
             }
         });
-        EngineHandle { commands, counters }
+        EngineHandle::new(commands, counters)
+    }
+
+    fn new(snapshot: Arc<Snapshot>, counters: Arc<Counters>) -> Self {
+        Self {
+            snapshot,
+            facets: BTreeMap::new(),
+            facet_ids: HashMap::new(),
+            streams: HashMap::new(),
+            dependants: Dependants::default(),
+            next_facet: 0,
+            memos: Memos::default(),
+            counters,
+            waiting: Vec::new(),
+        }
     }
 
     fn handle(&mut self, command: Command) {
         match command {
-            Command::Snapshot(snapshot, changes) => self.on_snapshot(snapshot, &changes),
+            Command::Snapshot(snapshot, changes, done) => {
+                self.on_snapshot(snapshot, &changes);
+                let _ = done.send(());
+            }
             Command::Connect(id, proxy, reply) => {
                 let mailbox = self.on_connect(id, proxy);
                 let _ = reply.send(mailbox);
             }
             Command::Disconnect(id) => self.on_disconnect(id),
+            Command::Settled(revision, reply) => {
+                self.waiting.push((revision, reply));
+                self.tell_waiting();
+            }
+            Command::Preview(snapshot, changes, reply) => {
+                let _ = reply.send(self.preview(snapshot, &changes));
+            }
         }
     }
 
     fn on_snapshot(&mut self, snapshot: Arc<Snapshot>, changes: &ChangeSet) {
         self.counters.snapshots.inc();
+        let Outcome { changed, moved } = self.update(snapshot, changes);
+        let mut told = moved.clone();
+        for facet in changed.keys() {
+            told.extend(self.facets.get(facet).into_iter().flat_map(|it| &it.streams));
+        }
+        for stream in told {
+            self.tell(stream, &changed, moved.contains(&stream));
+        }
+        self.tell_waiting();
+    }
+
+    fn tell_waiting(&mut self) {
+        let now = self.snapshot.revision;
+        let (due, later) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|it| it.0 <= now);
+        self.waiting = later;
+        let due: Vec<(u64, oneshot::Sender<()>)> = due;
+        for (_, reply) in due {
+            let _ = reply.send(());
+        }
+    }
+
+    /// Brings all facets up to date, and every stream to the facets of its class.
+    fn update(&mut self, snapshot: Arc<Snapshot>, changes: &ChangeSet) -> Outcome {
         self.snapshot = snapshot;
         let mut jobs: BTreeMap<FacetId, BTreeSet<Job>> = BTreeMap::new();
-        let mut moved: BTreeSet<StreamId> = BTreeSet::new();
-        for dependant in changes.keys.iter().filter_map(|key| self.dependants.get(key)).flatten() {
+        let mut moving: BTreeSet<StreamId> = BTreeSet::new();
+        for dependant in changes.keys.iter().flat_map(|key| self.dependants.of(key)) {
             match dependant {
                 Dependant::Job(facet, job) => {
                     jobs.entry(*facet).or_default().insert(job.clone());
                 }
                 Dependant::Stream(stream) => {
-                    moved.insert(*stream);
+                    moving.insert(*stream);
                 }
             }
         }
-        let mut changed: BTreeMap<FacetId, Arc<Changed>> = BTreeMap::new();
-        for (facet, jobs) in jobs {
-            let names = self.run(facet, jobs);
+        let mut outcome = Outcome::default();
+        // A facet is older than those that add to it, so these come later.
+        while let Some((id, jobs_of)) = jobs.pop_first() {
+            let names = self.run(id, jobs_of, &mut jobs, &mut moving);
             if !names.is_empty() {
-                changed.insert(facet, Arc::new(names));
+                outcome.changed.insert(id, Arc::new(names));
             }
         }
-        let moved: BTreeSet<StreamId> =
-            moved.into_iter().filter(|stream| self.reduce_again(*stream)).collect();
-        let mut told: BTreeSet<StreamId> = BTreeSet::new();
-        for facet in changed.keys() {
-            told.extend(self.facets.get(facet).into_iter().flat_map(|it| &it.streams));
-        }
-        for stream in told.union(&moved) {
-            self.tell(*stream, &changed, moved.contains(stream));
-        }
+        outcome.moved = moving.into_iter().filter(|stream| self.reduce_again(*stream)).collect();
+        outcome
     }
 
-    /// Brings a facet up to date and publishes its view. Says what differs.
-    fn run(&mut self, id: FacetId, jobs: BTreeSet<Job>) -> Changed {
+    /// Brings one facet up to date and publishes its view. Says what differs, and adds the jobs
+    /// that follow in other facets and the streams that may belong elsewhere now.
+    fn run(
+        &mut self,
+        id: FacetId,
+        dirty: BTreeSet<Job>,
+        jobs: &mut BTreeMap<FacetId, BTreeSet<Job>>,
+        moving: &mut BTreeSet<StreamId>,
+    ) -> Changed {
         let Some(entry) = self.facets.get_mut(&id) else { return Changed::new() };
-        let update = entry.facet.run(jobs, &self.snapshot, &self.counters);
-        entry.view = Arc::new(entry.facet.view.clone());
+        let placed = entry.facet.placed().clone();
+        let facet = Arc::make_mut(&mut entry.facet);
+        let update = facet.run(dirty, &self.snapshot, &mut self.memos, &self.counters);
+        entry.view = Arc::new(facet.view().clone());
         for (job, old) in update.reads {
-            let new = entry.facet.reads.get(&job).cloned().unwrap_or_default();
-            replace_reads(&mut self.dependants, &Dependant::Job(id, job), &old, &new);
+            let new = facet.reads(&job);
+            self.dependants.replace(&Dependant::Job(id, job.clone()), &old, new);
+        }
+        let now = facet.placed().clone();
+        if !Arc::ptr_eq(&placed, &now) {
+            moving.extend(&entry.streams);
+            let children = entry.children.clone();
+            self.tell_children(&children, &now, jobs);
         }
         update.changed
+    }
+
+    fn tell_children(
+        &mut self,
+        children: &BTreeSet<FacetId>,
+        placed: &Arc<PlacedServices>,
+        jobs: &mut BTreeMap<FacetId, BTreeSet<Job>>,
+    ) {
+        for child in children {
+            let Some(entry) = self.facets.get_mut(child) else { continue };
+            let follow = Arc::make_mut(&mut entry.facet).follow(placed.clone());
+            jobs.entry(*child).or_default().extend(follow);
+        }
     }
 
     fn tell(&self, id: StreamId, changed: &BTreeMap<FacetId, Arc<Changed>>, everything: bool) {
@@ -228,13 +242,8 @@ impl Engine {
 
     fn on_connect(&mut self, id: StreamId, proxy: Arc<Proxy>) -> Arc<Mailbox> {
         let mailbox = Arc::new(Mailbox::default());
-        let entry = StreamEntry {
-            proxy,
-            facets: Vec::new(),
-            mailbox: mailbox.clone(),
-            reads: Reads::default(),
-        };
-        self.streams.insert(id, entry);
+        let (facets, reads) = (Vec::new(), Reads::default());
+        self.streams.insert(id, StreamEntry { proxy, facets, mailbox: mailbox.clone(), reads });
         self.reduce_again(id);
         let facets = self.streams[&id].facets.clone();
         mailbox.put(Letter { views: self.views(&facets), changed: None });
@@ -243,8 +252,9 @@ impl Engine {
 
     fn on_disconnect(&mut self, id: StreamId) {
         let Some(entry) = self.streams.remove(&id) else { return };
-        replace_reads(&mut self.dependants, &Dependant::Stream(id), &entry.reads, &[]);
-        for facet in entry.facets {
+        self.dependants.replace(&Dependant::Stream(id), &entry.reads, &[]);
+        // What adds to a facet goes before it.
+        for facet in entry.facets.into_iter().rev() {
             self.leave(facet, id);
         }
     }
@@ -255,9 +265,8 @@ impl Engine {
         let proxy = entry.proxy.clone();
         let snapshot = self.snapshot.clone();
         let reader = Reader::new(&snapshot);
-        let keys = reduce(&proxy, &reader);
+        let facets = self.facets_of(&proxy, &reader);
         let reads = reader.into_reads();
-        let facets: Vec<FacetId> = keys.into_iter().map(|key| self.facet(key)).collect();
         for facet in &facets {
             if let Some(entry) = self.facets.get_mut(facet) {
                 entry.streams.insert(id);
@@ -266,11 +275,35 @@ impl Engine {
         let Some(entry) = self.streams.get_mut(&id) else { return false };
         let old_reads = std::mem::replace(&mut entry.reads, reads.clone());
         let old = std::mem::replace(&mut entry.facets, facets.clone());
-        replace_reads(&mut self.dependants, &Dependant::Stream(id), &old_reads, &reads);
-        for facet in old.iter().filter(|facet| !facets.contains(facet)) {
+        self.dependants.replace(&Dependant::Stream(id), &old_reads, &reads);
+        for facet in old.iter().rev().filter(|facet| !facets.contains(facet)) {
             self.leave(*facet, id);
         }
         old != facets
+    }
+
+    /// The facets of a proxy's class, the main one first.
+    fn facets_of(&mut self, proxy: &Proxy, reader: &Reader<'_>) -> Vec<FacetId> {
+        let client = Client::reduce(proxy, reader);
+        let mut facets = Vec::new();
+        let main = match client.kind {
+            ProxyKind::Router => {
+                let ports = select_own_ports(&proxy.addresses, &client, reader);
+                self.facet(FacetKey::Gateway(Box::new(client.clone()), ports))
+            }
+            ProxyKind::Sidecar => self.facet(FacetKey::Outbound(Box::new(client.clone()))),
+        };
+        facets.push(main);
+        // A gRPC library has no application behind it.
+        if client.kind == ProxyKind::Sidecar && client.generator == Generator::Envoy {
+            let inbound = select_inbound(&proxy.addresses, &client, reader);
+            facets.push(self.facet(FacetKey::Inbound(Shared::new(inbound))));
+        }
+        let place = self.facets.get(&main).and_then(|it| it.facet.placed().place_of(proxy));
+        if let Some(place) = place {
+            facets.push(self.facet(FacetKey::Placed(main, Box::new(client), place)));
+        }
+        facets
     }
 
     /// The facet with this key, compiled if it is new.
@@ -280,12 +313,22 @@ impl Engine {
         }
         let id = self.next_facet;
         self.next_facet += 1;
-        let facet = Facet::new(key.clone());
-        let jobs = facet.first_jobs();
-        let view = Arc::new(FacetView::default());
+        let parent = match &key {
+            FacetKey::Placed(parent, ..) => self.facets.get_mut(parent),
+            FacetKey::Outbound(_) | FacetKey::Gateway(..) | FacetKey::Inbound(_) => None,
+        };
+        let parent = parent.map(|parent| {
+            parent.children.insert(id);
+            &*parent.facet
+        });
+        let (facet, jobs) = Facet::new(&key, parent);
         self.facet_ids.insert(key.clone(), id);
-        self.facets.insert(id, FacetEntry { key, facet, view, streams: BTreeSet::new() });
-        self.run(id, jobs);
+        let (streams, children) = (BTreeSet::new(), BTreeSet::new());
+        let view = Arc::new(FacetView::default());
+        let facet = Arc::new(facet);
+        self.facets.insert(id, FacetEntry { key, facet, view, streams, children });
+        // A new facet has neither children nor streams, so nothing follows elsewhere.
+        self.run(id, jobs, &mut BTreeMap::new(), &mut BTreeSet::new());
         id
     }
 
@@ -297,40 +340,13 @@ impl Engine {
         }
         let Some(entry) = self.facets.remove(&facet) else { return };
         self.facet_ids.remove(&entry.key);
-        for (job, reads) in &entry.facet.reads {
-            let dependant = Dependant::Job(facet, job.clone());
-            replace_reads(&mut self.dependants, &dependant, reads, &[]);
+        if let FacetKey::Placed(parent, ..) = &entry.key
+            && let Some(parent) = self.facets.get_mut(parent)
+        {
+            parent.children.remove(&facet);
         }
-    }
-}
-
-/// The facets of a proxy's class.
-fn reduce(proxy: &Proxy, reader: &Reader<'_>) -> Vec<FacetKey> {
-    let client = Client::reduce(proxy, reader);
-    let inbound = select_inbound(&proxy.addresses, &client, reader);
-    let place = PlaceKey::reduce(proxy);
-    vec![
-        FacetKey::Outbound(Box::new(client), Box::new(place)),
-        FacetKey::Inbound(Box::new(inbound)),
-    ]
-}
-
-/// Files a dependant under what it reads now. Both lists are sorted.
-fn replace_reads(
-    dependants: &mut HashMap<ReadKey, HashSet<Dependant>>,
-    dependant: &Dependant,
-    old: &[ReadKey],
-    new: &[ReadKey],
-) {
-    for key in old.iter().filter(|key| new.binary_search(key).is_err()) {
-        if let Some(list) = dependants.get_mut(key) {
-            list.remove(dependant);
-            if list.is_empty() {
-                dependants.remove(key);
-            }
+        for (job, reads) in entry.facet.all_reads() {
+            self.dependants.replace(&Dependant::Job(facet, job.clone()), reads, &[]);
         }
-    }
-    for key in new.iter().filter(|key| old.binary_search(key).is_err()) {
-        dependants.entry(key.clone()).or_default().insert(dependant.clone());
     }
 }

@@ -7,14 +7,20 @@
 //! - Not here: where changes come from (`source`, `store`), the wire (`xds`), what resources say
 //!   (`compile`).
 
+mod counters;
 mod engine;
 mod facet;
 mod kind;
+mod memo;
 mod service;
 pub mod state;
 mod table;
 
-pub use engine::{Counters, Engine, EngineHandle};
+pub use counters::{Count, Counters};
+pub use engine::{Engine, EngineHandle, FacetPreview, Preview, ResourceChange};
 pub use kind::ResourceKind;
-pub use service::{ProxyDump, PushService, ResourceDump, StreamRegistry};
+pub use service::{
+    HeldBack, ProxyDump, PushService, Refusal, ResourceDump, Standing, StreamMetrics,
+    StreamRegistry, Waiting, Watch,
+};
 pub use table::{FacetView, Table};

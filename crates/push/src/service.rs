@@ -1,10 +1,17 @@
 //! Serves ADS streams: the proxy's requests and the engine's letters go into a [`StreamState`],
 //! and what it decides goes out while there is room.
 
+mod metrics;
 mod registry;
+mod standing;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use bytes::Bytes;
 use compile::Compiled;
 use envoy::config::core::v3::Node;
 use model::{Locality, Proxy};
@@ -13,8 +20,12 @@ use serde_json::Map;
 use tokio::sync::mpsc;
 use xds::{AdsService, AdsStream, Code, Protocol, Request, Response, Status};
 
-use self::registry::Query;
-pub use self::registry::{ProxyDump, ResourceDump, StreamRegistry};
+use self::{metrics::Stopwatch, registry::Query, standing::Watchers};
+pub use self::{
+    metrics::StreamMetrics,
+    registry::{ProxyDump, ResourceDump, StreamRegistry},
+    standing::{HeldBack, Refusal, Standing, Waiting, Watch},
+};
 use crate::{
     EngineHandle,
     engine::Letter,
@@ -22,16 +33,25 @@ use crate::{
     state::{Outgoing, StreamState},
 };
 
+/// How long a proxy that came back is given to say what it holds. Envoy does so at once.
+const RESUMPTION: Duration = Duration::from_secs(2);
+
 /// Answers ADS streams from the engine's facets.
 #[derive(Clone, Debug)]
 pub struct PushService {
     engine: EngineHandle,
     registry: StreamRegistry,
+    metrics: StreamMetrics,
 }
 
 impl PushService {
     pub fn new(engine: EngineHandle) -> Self {
-        Self { engine, registry: StreamRegistry::default() }
+        Self { engine, registry: StreamRegistry::default(), metrics: StreamMetrics::default() }
+    }
+
+    /// What the streams count.
+    pub fn metrics(&self) -> &StreamMetrics {
+        &self.metrics
     }
 
     /// The connected proxies, for status.
@@ -53,12 +73,21 @@ impl PushService {
             return Status::new(Code::Unavailable, "the control plane is shutting down");
         };
         let letter = mailbox.take().await;
-        let state = StreamState::new(stream.protocol, letter.views, unknown_route);
+        let state =
+            StreamState::new(stream.protocol, proxy.addresses.clone(), letter.views, unknown_route);
         let queries = self.registry.add(stream.id, proxy.clone(), stream.protocol);
         tracing::info!(proxy = %proxy.id, protocol = %stream.protocol, "Proxy connected");
-        let status = Conversation { stream, state, queries, proxy: proxy.clone() }
-            .run(first, &mailbox)
-            .await;
+        let status = Conversation {
+            stream,
+            state,
+            queries,
+            watchers: Watchers::default(),
+            metrics: &self.metrics,
+            stopwatch: Stopwatch::default(),
+            proxy: proxy.clone(),
+        }
+        .run(first, &mailbox)
+        .await;
         tracing::info!(proxy = %proxy.id, "Proxy disconnected");
         status
     }
@@ -78,16 +107,23 @@ struct Conversation<'a> {
     stream: &'a mut AdsStream,
     state: StreamState,
     queries: mpsc::Receiver<Query>,
+    watchers: Watchers,
+    metrics: &'a StreamMetrics,
+    stopwatch: Stopwatch,
     proxy: Arc<Proxy>,
 }
 
 impl Conversation<'_> {
     async fn run(mut self, first: Request, mailbox: &crate::engine::Mailbox) -> Status {
         self.on_request(&first);
+        let resumption = tokio::time::sleep(RESUMPTION);
+        tokio::pin!(resumption);
         loop {
             if let Err(xds::Closed) = self.send_what_fits() {
                 return Status::OK;
             }
+            self.watchers.look(&self.state);
+            self.stopwatch.look(self.metrics, &self.state);
             let full = !self.stream.responses.has_capacity();
             tokio::select! {
                 request = self.stream.requests.next() => match request {
@@ -96,12 +132,17 @@ impl Conversation<'_> {
                     Some(Ok(request)) => self.on_request(&request),
                 },
                 letter = mailbox.take() => self.on_letter(letter),
-                Some(query) = self.queries.recv() => query.answer(&self.proxy, &self.state),
+                Some(query) = self.queries.recv() => {
+                    // What the engine has said counts as known.
+                    mailbox.try_take().into_iter().for_each(|letter| self.on_letter(letter));
+                    query.answer(&self.proxy, &self.state, &mut self.watchers);
+                }
                 permit = self.stream.responses.reserve(), if full => {
                     if permit.is_err() {
                         return Status::OK;
                     }
                 }
+                () = &mut resumption, if self.state.is_resuming() => self.state.end_resumption(),
                 () = self.stream.shutdown.cancelled() => {
                     return Status::new(Code::Unavailable, "the control plane is shutting down");
                 }
@@ -112,11 +153,14 @@ impl Conversation<'_> {
     fn on_request(&mut self, request: &Request) {
         self.state.on_request(request);
         if let Some((type_url, message)) = refusal(request) {
+            self.metrics.refused(type_url);
             tracing::warn!(proxy = %self.proxy.id, type_url, message, "Proxy refused a response");
         }
     }
 
     fn on_letter(&mut self, letter: Letter) {
+        let revision = letter.views.iter().map(|view| view.revision).max();
+        self.stopwatch.told(self.metrics, revision.unwrap_or_default());
         let changed: Option<BTreeSet<_>> = letter
             .changed
             .map(|lists| lists.iter().flat_map(|names| names.iter().cloned()).collect());
@@ -125,8 +169,13 @@ impl Conversation<'_> {
 
     fn send_what_fits(&mut self) -> Result<(), xds::Closed> {
         while let Some(permit) = self.stream.responses.try_reserve()? {
+            let begun = Instant::now();
             let Some(outgoing) = self.state.next_response() else { return Ok(()) };
-            permit.send(response(&outgoing, self.stream.protocol));
+            let response = response(&outgoing, self.stream.protocol);
+            let bytes = response.chunks.iter().map(Bytes::len).sum();
+            permit.send(response);
+            self.metrics.sent(&outgoing, bytes, begun);
+            self.stopwatch.sent();
         }
         Ok(())
     }

@@ -8,17 +8,21 @@
 //!    assignment even if that is unchanged, since Envoy warms it anew and does not ask;
 //! 2. assignments, at once;
 //! 3. a listener or route only when every cluster that it names is acknowledged, assignment
-//!    included;
-//! 4. a cluster goes only when nothing that the proxy may still hold names it.
+//!    included; what names a cluster that does not exist stays as it was (`readiness`);
+//! 4. a cluster goes only when nothing that the proxy holds or should hold names it.
 
+mod holdings;
 mod plan;
+mod readiness;
 mod request;
 #[cfg(test)]
 mod tests;
 mod types;
+mod views;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -26,6 +30,7 @@ use compile::Compiled;
 use xds::Protocol;
 
 pub use self::types::{Held, Rejection, TypeState};
+use self::views::Views;
 use crate::{FacetView, ResourceKind};
 
 /// A response that the stream is to be sent.
@@ -43,21 +48,44 @@ pub struct Outgoing {
 #[derive(Debug)]
 pub struct StreamState {
     protocol: Protocol,
-    views: Vec<Arc<FacetView>>,
+    views: Views,
     types: [TypeState; 4],
     next_nonce: u64,
+    /// The proxy came back with clusters, and has not said yet what uses them.
+    resuming: bool,
     /// Empty route configurations for names that nothing knows.
     unknown_route: fn(&Arc<str>) -> Arc<Compiled>,
 }
 
 impl StreamState {
-    /// A new stream that sees `views`. `unknown_route` answers for route names that no view has.
+    /// A new stream of a proxy with these addresses, that sees `views`. `unknown_route` answers for
+    /// route names that no view has.
     pub fn new(
         protocol: Protocol,
-        views: Vec<Arc<FacetView>>,
+        own: Arc<[IpAddr]>,
+        facets: Vec<Arc<FacetView>>,
         unknown_route: fn(&Arc<str>) -> Arc<Compiled>,
     ) -> Self {
-        Self { protocol, views, types: Default::default(), next_nonce: 1, unknown_route }
+        let types = ResourceKind::ALL.map(TypeState::new);
+        Self {
+            protocol,
+            views: Views { facets, own },
+            types,
+            next_nonce: 1,
+            resuming: false,
+            unknown_route,
+        }
+    }
+
+    /// Whether the proxy came back with clusters and has not said yet what uses them: till then
+    /// none is removed. A client that has not said so after a while never will.
+    pub fn is_resuming(&self) -> bool {
+        self.resuming
+    }
+
+    /// The proxy was given time enough to say what it holds.
+    pub fn end_resumption(&mut self) {
+        self.resuming = false;
     }
 
     fn of(&self, kind: ResourceKind) -> &TypeState {
@@ -70,11 +98,7 @@ impl StreamState {
 
     /// What the stream should hold under this name.
     pub fn target(&self, kind: ResourceKind, name: &str) -> Option<&Arc<Compiled>> {
-        self.views.iter().find_map(|view| view.get(kind, name))
-    }
-
-    fn target_names(&self, kind: ResourceKind) -> impl Iterator<Item = &Arc<str>> {
-        self.views.iter().flat_map(move |view| view.table(kind).keys())
+        self.views.get(kind, name)
     }
 
     /// The stream sees new views; `changed` names what may differ, or is `None` when that is not
@@ -84,12 +108,12 @@ impl StreamState {
         views: Vec<Arc<FacetView>>,
         changed: Option<&BTreeSet<(ResourceKind, Arc<str>)>>,
     ) {
-        self.views = views;
+        self.views.facets = views;
         match changed {
             Some(changed) => {
                 for (kind, name) in changed {
                     let state = self.of_mut(*kind);
-                    if state.wants(name) || state.held.contains_key(name) {
+                    if state.wants(name) || state.held.contains(name) {
                         state.dirty.insert(name.clone());
                     }
                 }
@@ -101,17 +125,23 @@ impl StreamState {
     /// Marks every name of a type that is not as it should be.
     fn compare_all(&mut self, kind: ResourceKind) {
         let state = self.of(kind);
-        let mut dirty: BTreeSet<Arc<str>> = state.held.keys().cloned().collect();
+        let mut dirty = state.held.names();
         if state.wildcard {
-            dirty.extend(self.target_names(kind).cloned());
+            dirty.extend(self.views.names(kind).cloned());
         }
-        dirty.extend(state.names.iter().cloned());
+        dirty.extend(state.held.all_named());
         self.of_mut(kind).dirty.extend(dirty);
     }
 
-    /// What the proxy holds of a type, for status and `proxy config`.
-    pub fn held(&self, kind: ResourceKind) -> &BTreeMap<Arc<str>, Held> {
-        &self.of(kind).held
+    /// What the proxy holds of a type, by name, for status and `proxy config`.
+    pub fn held(&self, kind: ResourceKind) -> BTreeMap<Arc<str>, Held> {
+        self.of(kind).held.iter().collect()
+    }
+
+    /// Listeners and routes that are held back, wholly or in part, and the clusters that do not
+    /// exist for which they are.
+    pub fn held_back(&self, kind: ResourceKind) -> &BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
+        &self.of(kind).held_back
     }
 
     /// What the proxy refused and has not been sent a better version of.
@@ -123,15 +153,22 @@ impl StreamState {
         self.of(kind).requested
     }
 
-    /// Names that still differ from what they should be, those refused apart.
+    /// Clusters and assignments that nothing defines any more and that a listener or a route still
+    /// names: they are kept until it does not.
+    pub fn kept(&self, kind: ResourceKind) -> impl Iterator<Item = &Arc<str>> {
+        self.of(kind).kept.keys()
+    }
+
+    /// Names that are still to be sent or acknowledged. Those refused or held back are not.
     pub fn pending(&self, kind: ResourceKind) -> usize {
         let state = self.of(kind);
         let waiting = state.in_flight.as_ref().map_or(0, |it| it.names.len());
         state.dirty.len() + waiting
     }
 
-    /// Whether the proxy has acknowledged everything that it should hold.
+    /// Whether the proxy has acknowledged everything that it should hold, or has refused it.
     pub fn is_synced(&self) -> bool {
-        ResourceKind::ALL.into_iter().all(|kind| self.pending(kind) == 0)
+        let done = |kind| self.pending(kind) == 0 && self.held_back(kind).is_empty();
+        ResourceKind::ALL.into_iter().all(done)
     }
 }

@@ -1,6 +1,9 @@
 //! The resources of one facet, as streams see them.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use compile::Compiled;
 use rpds::RedBlackTreeMapSync;
@@ -16,11 +19,14 @@ pub struct FacetView {
     /// Snapshot revision that it was compiled from.
     pub revision: u64,
     tables: [Table; 4],
+    /// What `references` has found.
+    references: OnceLock<Arc<HashSet<Arc<str>>>>,
 }
 
 impl Default for FacetView {
     fn default() -> Self {
-        Self { revision: 0, tables: std::array::from_fn(|_| Table::new_sync()) }
+        let tables = std::array::from_fn(|_| Table::new_sync());
+        Self { revision: 0, tables, references: OnceLock::new() }
     }
 }
 
@@ -33,6 +39,15 @@ impl FacetView {
         self.table(kind).get(name)
     }
 
+    /// The clusters that listeners and routes name. Found once for all streams that see the view.
+    pub(crate) fn references(&self) -> &HashSet<Arc<str>> {
+        self.references.get_or_init(|| {
+            let naming = [ResourceKind::Listener, ResourceKind::Route].into_iter();
+            let naming = naming.flat_map(|kind| self.table(kind).values());
+            Arc::new(naming.flat_map(|compiled| compiled.clusters.iter().cloned()).collect())
+        })
+    }
+
     /// Puts or removes a resource. Whether its bytes differ from before.
     pub(crate) fn set(
         &mut self,
@@ -40,6 +55,7 @@ impl FacetView {
         name: &Arc<str>,
         new: Option<Arc<Compiled>>,
     ) -> bool {
+        self.references = OnceLock::new();
         let table = &mut self.tables[kind as usize];
         let version = |compiled: &Arc<Compiled>| compiled.resource.version();
         let same = table.get(name).map(version) == new.as_ref().map(version);

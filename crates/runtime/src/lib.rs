@@ -2,22 +2,30 @@
 //!
 //! - Not here: the mesh, and what the process serves.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    io::{self, IsTerminal},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// Sends logs to stderr. `filter` is a `tracing` filter such as `info,push=debug`.
+/// Sends logs to stderr, in colour only on a terminal. `filter` is a `tracing` filter such as
+/// `info,push=debug`.
 pub fn start_logs(filter: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let _ = tracing_subscriber::fmt()
+    let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .try_init();
+        .with_writer(io::stderr)
+        .with_target(false);
+    // On a terminal it depends on `NO_COLOR`, which is looked at below here.
+    let _ = match io::stderr().is_terminal() {
+        true => logs.try_init(),
+        false => logs.with_ansi(false).try_init(),
+    };
 }
 
 /// Whether the process may be called ready: it is when every token is gone.

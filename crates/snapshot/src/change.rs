@@ -43,8 +43,8 @@ pub enum ReadKey {
     VirtualServicesFor(Namespace),
     /// The content of one VirtualService, its delegates merged.
     VirtualService(ObjectKey),
-    /// The DestinationRules that can apply to a host.
-    DestinationRules(Hostname),
+    /// The DestinationRules of a namespace that can apply to a host.
+    DestinationRules(Hostname, Namespace),
     /// The Sidecars of a namespace.
     Sidecars(Namespace),
     Gateways,

@@ -100,9 +100,11 @@ impl Mesh {
         if written.is_empty() || written.iter().any(|entry| entry == "*") {
             return Visibility::Public;
         }
+        if written.iter().any(|entry| entry == "~") {
+            return Visibility::Namespaces(Arc::from([]));
+        }
         let mut namespaces: Vec<Namespace> = written
             .iter()
-            .filter(|entry| *entry != "~")
             .map(|entry| if entry == "." { own.clone() } else { entry.as_str().into() })
             .collect();
         namespaces.sort();

@@ -114,14 +114,15 @@ impl<'a> Reader<'a> {
         client: &Namespace,
         labels: &Labels,
     ) -> Vec<Shared<DestinationRuleRecord>> {
-        self.note(ReadKey::DestinationRules(service.hostname.clone()));
         let root = &self.mesh().root_namespace;
         let levels = [(client, true), (&service.namespace, false), (root, false)];
         for (level, (namespace, own)) in levels.iter().enumerate() {
             if levels[..level].iter().any(|(earlier, _)| earlier == namespace) {
                 continue;
             }
-            let found = self.rules_in(&service.hostname, namespace, |rule| {
+            let (host, namespace) = (&service.hostname, *namespace);
+            self.note(ReadKey::DestinationRules(host.clone(), namespace.clone()));
+            let found = self.rules_in(host, namespace, |rule| {
                 (*own || rule.visibility.includes(client))
                     && rule.selector.as_ref().is_none_or(|selector| selector.selects(labels))
             });

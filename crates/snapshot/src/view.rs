@@ -85,6 +85,16 @@ impl Snapshot {
         self.services.size()
     }
 
+    /// All services, for status: what is compiled reads them one by one through a `Reader`.
+    pub fn services(&self) -> impl Iterator<Item = &Shared<Service>> {
+        self.services.iter().map(|(_, service)| service)
+    }
+
+    /// The endpoints of a service, for status.
+    pub fn endpoints(&self, service: &ServiceKey) -> Option<&EndpointSet> {
+        self.endpoints.get(service)
+    }
+
     pub fn mesh(&self) -> &Shared<Mesh> {
         &self.mesh
     }

@@ -13,7 +13,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    DirectorySettings,
+    DirectoryCommands, DirectorySettings, WriteMode,
+    control::Command,
     tracker::{Batch, Extent, Tracker},
     watch::Inbox,
 };
@@ -24,17 +25,28 @@ const QUIET: Duration = Duration::from_millis(5);
 /// Nothing waits longer than this for events to end.
 const LONGEST_WAIT: Duration = Duration::from_millis(30);
 
+/// Who asks for the state of now waits no longer than this for writers that do not come to an end.
+const LONGEST_SETTLING: Duration = Duration::from_secs(1);
+
 /// Reads objects from files and follows their changes.
 #[derive(Debug)]
 pub struct DirectorySource {
     name: Arc<str>,
     settings: DirectorySettings,
+    commands: Option<DirectoryCommands>,
 }
 
 impl DirectorySource {
     /// A source that reads nothing until it is run.
     pub fn new(settings: DirectorySettings) -> Self {
-        Self { name: "directory".into(), settings }
+        Self { name: "directory".into(), settings, commands: None }
+    }
+
+    /// Does what is asked of it there.
+    #[must_use]
+    pub fn listen_to(mut self, commands: DirectoryCommands) -> Self {
+        self.commands = Some(commands);
+        self
     }
 
     async fn send(
@@ -48,7 +60,12 @@ impl DirectorySource {
         events.send(SourceEvent::Changes { source, changes, diagnostics, received }).await
     }
 
-    async fn follow(self, events: SourceSender) -> Result<(), SourceError> {
+    async fn follow(mut self, events: SourceSender) -> Result<(), SourceError> {
+        let commands = self.commands.take();
+        let mut commands = match commands {
+            Some(commands) => Some(commands.take().await),
+            None => None,
+        };
         let begun = Instant::now();
         let settings = self.settings.clone();
         let (mut tracker, batch) = blocking(move || Tracker::start(&settings)).await??;
@@ -63,23 +80,92 @@ impl DirectorySource {
         rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let due = tracker.due();
+            let command = async {
+                match &mut commands {
+                    Some(commands) => commands.recv().await,
+                    None => None,
+                }
+            };
             let extent = tokio::select! {
+                Some(command) = command => {
+                    tracker = self.obey(command, tracker, &events).await?;
+                    continue;
+                }
                 () = settle(&inbox) => Extent::Touched,
                 () = sleep_until(due) => Extent::Touched,
                 _ = rescan.tick() => Extent::Everything,
             };
-            let begun = Instant::now();
-            let done = blocking(move || {
-                let done = tracker.work(extent);
-                (tracker, done)
-            });
-            let (received, batch);
-            (tracker, (received, batch)) = done.await?;
-            if !batch.is_empty() {
-                tracing::debug!(changes = batch.changes.len(), "Configuration changed");
-                self.send(&events, batch, received.unwrap_or(begun)).await?;
+            tracker = self.work(tracker, extent, &events).await?;
+        }
+    }
+
+    /// Looks once, and says what came of it.
+    async fn work(
+        &self,
+        mut tracker: Tracker,
+        extent: Extent,
+        events: &SourceSender,
+    ) -> Result<Tracker, SourceError> {
+        let begun = Instant::now();
+        let done = blocking(move || {
+            let done = tracker.work(extent);
+            (tracker, done)
+        });
+        let (tracker, (received, batch)) = done.await?;
+        if !batch.is_empty() {
+            tracing::debug!(changes = batch.changes.len(), "Configuration changed");
+            self.send(events, batch, received.unwrap_or(begun)).await?;
+        }
+        Ok(tracker)
+    }
+
+    async fn obey(
+        &self,
+        command: Command,
+        tracker: Tracker,
+        events: &SourceSender,
+    ) -> Result<Tracker, SourceError> {
+        match command {
+            Command::Rescan(barrier) => {
+                let tracker = self.look_at_now(tracker, events).await?;
+                events.send(SourceEvent::Barrier { source: self.name.clone(), barrier }).await?;
+                Ok(tracker)
+            }
+            Command::Write { drafts, mode, reply } => {
+                let done = blocking(move || {
+                    let outcome = tracker.write(&drafts, mode);
+                    (tracker, outcome)
+                });
+                let (mut tracker, outcome) = done.await?;
+                // What was written in one go is read in one go too.
+                if outcome.is_ok() && mode == WriteMode::Write {
+                    tracker = self.work(tracker, Extent::Settled, events).await?;
+                }
+                // Who asked may have gone; what was written stays.
+                let _ = reply.send(outcome);
+                Ok(tracker)
             }
         }
+    }
+
+    /// Takes in what is on disk now. Who wrote a file before it was asked finds it taken in, also
+    /// where the kernel has not said so yet.
+    async fn look_at_now(
+        &self,
+        tracker: Tracker,
+        events: &SourceSender,
+    ) -> Result<Tracker, SourceError> {
+        let begun = Instant::now();
+        time::sleep(QUIET).await;
+        let mut tracker = self.work(tracker, Extent::Settled, events).await?;
+        while let Some(due) = tracker.due() {
+            if begun.elapsed() > LONGEST_SETTLING {
+                break;
+            }
+            time::sleep_until(due.into()).await;
+            tracker = self.work(tracker, Extent::Touched, events).await?;
+        }
+        Ok(tracker)
     }
 }
 

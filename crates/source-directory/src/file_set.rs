@@ -13,7 +13,7 @@ use std::{
 };
 
 use api::Object;
-use model::{Diagnostic, Diagnostics, ObjectKey};
+use model::{Diagnostic, Diagnostics, ObjectKey, Severity};
 use snapshot::Change;
 use source::Findings;
 
@@ -87,6 +87,16 @@ impl FileSet {
     /// All objects in effect, sorted by key.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
         self.holders.keys().filter_map(|key| self.object(key))
+    }
+
+    /// The first file that holds the object with errors.
+    pub(crate) fn refused_in(&self, key: &ObjectKey) -> Option<Arc<str>> {
+        let is_refusal = |finding: &Diagnostic| {
+            finding.severity == Severity::Error && finding.object.as_ref() == Some(key)
+        };
+        let mut files = self.files.iter();
+        let found = files.find(|(_, state)| state.diagnostics.iter().any(is_refusal));
+        found.map(|(file, _)| file.clone())
     }
 
     /// What is wrong with each file, as far as it changed since this was last asked. All being well

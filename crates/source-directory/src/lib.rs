@@ -3,24 +3,35 @@
 //! - [`FileSet`] is the pure core: files → objects in effect. A broken file keeps its last good
 //!   objects, and an object in two files has one owner.
 //! - [`DirectorySource`] reads and watches; [`load_once`] reads once, for checks.
+//! - A [`DirectoryHandle`] makes it look at once, and writes objects into the files.
 //! - Never an emptiness that is not proven: a directory that vanished, a file that cannot be read
 //!   or is just being written deletes nothing.
 //! - Not here: what the objects say (`api`), what is done with them (`store`).
 #![warn(missing_docs)]
 
 pub mod codes;
+mod control;
 mod directory;
+mod draft;
+mod edit;
 mod file_set;
 mod load;
 mod parsed;
 mod place;
+mod plan;
 mod scan;
 mod tracker;
 mod watch;
+mod write;
 
 use std::{path::PathBuf, time::Duration};
 
+pub use control::{
+    DirectoryCommands, DirectoryHandle, WriteError, WriteMode, WriteVerb, Written,
+    directory_control,
+};
 pub use directory::DirectorySource;
+pub use draft::{Draft, parse_drafts};
 pub use file_set::FileSet;
 pub use load::load_once;
 pub use parsed::{Completeness, ParsedFile, Rank};

@@ -69,10 +69,14 @@ fn place(written: &Path, rank: Rank) -> Result<Place, SourceError> {
 
 /// The name of something in a directory.
 pub(crate) fn child_name(directory: &str, child: &OsStr) -> Arc<str> {
-    let child = child.to_string_lossy();
+    join_name(directory, &child.to_string_lossy())
+}
+
+/// The name of a path below a directory.
+pub(crate) fn join_name(directory: &str, below: &str) -> Arc<str> {
     match directory {
-        "" | "." => child.into(),
-        _ => format!("{}/{child}", directory.trim_end_matches('/')).into(),
+        "" | "." => below.into(),
+        _ => format!("{}/{below}", directory.trim_end_matches('/')).into(),
     }
 }
 

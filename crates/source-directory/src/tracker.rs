@@ -7,6 +7,8 @@
 //!   editors and scripts replace a file by removing it first.
 //! - Blocks on disk. Not here: when to look (`directory`).
 
+mod tracked;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -19,12 +21,16 @@ use model::Diagnostics;
 use snapshot::Change;
 use source::{Findings, SourceError};
 
+use self::tracked::Tracked;
 use crate::{
-    Completeness, DirectorySettings, FileSet, ParsedFile, Rank,
+    Completeness, DirectorySettings, Draft, FileSet, ParsedFile, Rank, WriteError, WriteMode,
+    Written,
     load::{self, Content, Task},
     place::{self, Place},
-    scan::{self, Scan, Stamp},
+    plan::{self, FileEdit, Ground, Plan},
+    scan::{self, Scan},
     watch::{DirectoryWatch, Inbox, Touch, Touched},
+    write,
 };
 
 /// How long a missing file may be on its way.
@@ -54,19 +60,8 @@ impl Batch {
 pub(crate) enum Extent {
     Touched,
     Everything,
-}
-
-/// A file that was seen.
-#[derive(Clone, Debug)]
-struct Tracked {
-    name: Arc<str>,
-    rank: Rank,
-    /// Its state when it was read; `None` when that does not stand for its content.
-    stamp: Option<Stamp>,
-    /// Hash of the bytes that were last understood.
-    hash: Option<u128>,
-    /// Whether those bytes were all there was to come.
-    completeness: Completeness,
+    /// As `Everything`, and what no writer is known to be at counts as finished.
+    Settled,
 }
 
 /// What is at a path.
@@ -129,7 +124,7 @@ impl Tracker {
             let hint = "allow this process to list it";
             return Err(SourceError::failed(format!("failed to list `{}`", place.name), hint));
         }
-        let batch = tracker.compare(scan, Reads::new(), Instant::now());
+        let batch = tracker.compare(scan, Reads::new(), Instant::now(), settings.rescan);
         Ok((tracker, batch))
     }
 
@@ -152,18 +147,42 @@ impl Tracker {
         // Taken whatever the reason to look was, for its signal may have been lost to another one.
         let touched = self.inbox().take();
         let received = touched.received;
-        let mut needs_scan = extent == Extent::Everything;
+        let mut needs_scan = extent != Extent::Touched;
         needs_scan |= self.is_in_doubt && received.is_some();
         needs_scan |= self.touched(touched, &mut reads, now);
         needs_scan |= self.missing.values().any(|since| now >= *since + GONE_AFTER);
         self.take_open(&mut reads, now);
         let batch = if needs_scan {
             let scan = self.scan();
-            self.compare(scan, reads, now)
+            let patience = if extent == Extent::Settled { Duration::ZERO } else { self.rescan };
+            self.compare(scan, reads, now, patience)
         } else {
             self.read(Updates::new(), reads, now)
         };
         (received, batch)
+    }
+
+    /// Places drafts in the files, or says how that would be done.
+    pub(crate) fn write(
+        &self,
+        drafts: &[Draft],
+        mode: WriteMode,
+    ) -> Result<Vec<Written>, WriteError> {
+        let ground = Ground {
+            places: &self.places,
+            object: &|key| self.set.object(key).cloned(),
+            refused: &|key| self.set.refused_in(key),
+            path: &|name| {
+                let mut files = self.files.iter();
+                files.find(|(_, tracked)| &*tracked.name == name).map(|(path, _)| path.clone())
+            },
+        };
+        let Plan { written, edits } = plan::plan(&ground, drafts)?;
+        if mode == WriteMode::Write {
+            let edits: Vec<FileEdit> = edits.into_values().collect();
+            write::write_all(&edits)?;
+        }
+        Ok(written)
     }
 
     /// Looks at everything, and again while there are directories that were not watched meanwhile.
@@ -251,8 +270,9 @@ impl Tracker {
         });
     }
 
-    /// Compares everything that is there with what was.
-    fn compare(&mut self, scan: Scan, mut reads: Reads, now: Instant) -> Batch {
+    /// Compares everything that is there with what was. A change in place that no event announced
+    /// may go on for `patience`.
+    fn compare(&mut self, scan: Scan, mut reads: Reads, now: Instant, patience: Duration) -> Batch {
         let mut updates = Updates::new();
         self.directories = scan
             .directories
@@ -271,7 +291,7 @@ impl Tracker {
             }
             match &found.state {
                 Ok(stamp) if !self.writing.contains_key(path) => {
-                    if let Some(completeness) = tracked.needs_read(stamp, self.rescan) {
+                    if let Some(completeness) = tracked.needs_read(stamp, patience) {
                         reads.entry(path.clone()).or_insert(completeness);
                     }
                 }
@@ -344,26 +364,6 @@ impl Tracker {
         }
         let changes = self.set.apply(updates);
         Batch { changes, diagnostics: self.set.take_findings() }
-    }
-}
-
-impl Tracked {
-    fn new(name: Arc<str>, rank: Rank) -> Self {
-        Self { name, rank, stamp: None, hash: None, completeness: Completeness::Whole }
-    }
-
-    /// Whether and how to read the file, which a scan found in this state.
-    fn needs_read(&self, now: &Stamp, rescan: Duration) -> Option<Completeness> {
-        let is_young = now.is_younger_than(rescan);
-        match (self.stamp, self.completeness) {
-            (Some(stamp), Completeness::Whole) if stamp == *now => None,
-            // Written in place, and no event has said that the writer is done.
-            (Some(stamp), _) if stamp.inode == now.inode && is_young => {
-                (stamp != *now).then_some(Completeness::Partial)
-            }
-            (None, completeness) if is_young => Some(completeness),
-            (Some(_) | None, _) => Some(Completeness::Whole),
-        }
     }
 }
 

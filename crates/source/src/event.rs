@@ -1,10 +1,14 @@
 //! What sources say, and the bounded queue on which they say it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use model::Diagnostics;
 use snapshot::Change;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::SourceError;
 
@@ -31,6 +35,35 @@ pub enum SourceEvent {
         /// Name of the source.
         source: Arc<str>,
     },
+    /// Somebody waits until all that was said before this is in effect.
+    Barrier {
+        /// Name of the source.
+        source: Arc<str>,
+        /// Whom to tell.
+        barrier: Barrier,
+    },
+}
+
+/// A mark in the queue. The reader reaches it when everything before it is in effect; dropped
+/// unreached, it tells the one who waits that this will never be.
+#[derive(Clone, Debug)]
+pub struct Barrier(Arc<Mutex<Option<oneshot::Sender<u64>>>>);
+
+impl Barrier {
+    /// A mark, and the revision at which it is reached.
+    pub fn new() -> (Self, oneshot::Receiver<u64>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(Arc::new(Mutex::new(Some(sender)))), receiver)
+    }
+
+    /// Tells that all before the mark is in effect with this revision.
+    pub fn reach(&self, revision: u64) {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            // Nobody waits any more.
+            let _ = sender.send(revision);
+        }
+    }
 }
 
 /// Makes the queue between sources and their one reader. It holds `capacity` events, at least one;

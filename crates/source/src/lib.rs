@@ -12,6 +12,6 @@ mod ledger;
 mod status;
 mod supervise;
 
-pub use event::{Findings, SourceEvent, SourceReceiver, SourceSender, channel};
+pub use event::{Barrier, Findings, SourceEvent, SourceReceiver, SourceSender, channel};
 pub use status::{SourceFailure, SourceStatus, SourceStatuses};
 pub use supervise::{Source, SourceError, SuperviseSettings, supervise};

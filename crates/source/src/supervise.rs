@@ -195,6 +195,7 @@ impl Relay<'_> {
                 let (changes, diagnostics) = self.ledger.synced();
                 (changes, diagnostics, Instant::now())
             }
+            SourceEvent::Barrier { .. } => return self.send(event).await,
         };
         let now = SystemTime::now();
         self.statuses.update(&self.name, |status| {

@@ -95,8 +95,13 @@ impl CertificateAuthority {
 }
 
 impl Leaf {
+    /// The certificate as it is shown in a handshake.
+    pub fn certificate_der(&self) -> Result<CertificateDer<'static>> {
+        Ok(CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())?)
+    }
+
     pub(crate) fn chain(&self) -> Result<Vec<CertificateDer<'static>>> {
-        Ok(vec![CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())?])
+        Ok(vec![self.certificate_der()?])
     }
 
     pub(crate) fn key(&self) -> Result<PrivateKeyDer<'static>> {

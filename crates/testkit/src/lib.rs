@@ -5,10 +5,12 @@
 //! - What a test cannot have is said on standard error, never passed over in silence.
 
 pub mod certs;
+pub mod child;
 pub mod corpus;
 pub mod envoy_process;
 pub mod http;
+pub mod mesh;
 pub mod ports;
 pub mod tools;
 
-pub use crate::envoy_process::EnvoyProcess;
+pub use crate::{envoy_process::EnvoyProcess, mesh::Mesh};

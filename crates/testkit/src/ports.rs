@@ -59,6 +59,26 @@ pub fn free_port() -> u16 {
     panic!("no port is free between {} and {}", PORTS.start, PORTS.end);
 }
 
+/// `preferred` if it is free on every local address and nobody else was given it, else another
+/// port that is.
+///
+/// # Panics
+///
+/// If all ports are taken.
+#[must_use]
+pub fn free_port_like(preferred: u16) -> u16 {
+    let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
+    let claim = UdpSocket::bind((PORT_CLAIM_ADDRESS, preferred));
+    if let Ok(claim) = claim
+        && TcpListener::bind((Ipv4Addr::UNSPECIFIED, preferred)).is_ok()
+    {
+        claims.sockets.push(claim);
+        return preferred;
+    }
+    drop(claims);
+    free_port()
+}
+
 /// A loopback address that no other test is given: every port on it is free.
 ///
 /// # Panics
@@ -76,6 +96,28 @@ pub fn loopback_address() -> IpAddr {
     let address = Ipv4Addr::new(127, block.a, block.b, block.next);
     block.next += 1;
     address.into()
+}
+
+/// A block of loopback addresses, `127.a.b.1` to `127.a.b.250`, that no other process is given:
+/// `preferred` (`a` and `b`) if it is free.
+///
+/// # Panics
+///
+/// If all addresses are taken.
+#[must_use]
+pub fn loopback_block(preferred: (u8, u8)) -> (u8, u8) {
+    let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
+    let (a, b) = preferred;
+    let address = Ipv4Addr::new(127, a, b, 254);
+    let (block, claim) = match UdpSocket::bind((address, BLOCK_CLAIM_PORT)) {
+        Ok(claim) => (preferred, claim),
+        Err(_) => {
+            let (Block { a, b, .. }, claim) = claim_block();
+            ((a, b), claim)
+        }
+    };
+    claims.sockets.push(claim);
+    block
 }
 
 /// `port` on a loopback address that no other test is given.

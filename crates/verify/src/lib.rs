@@ -10,6 +10,7 @@
 mod call;
 mod check;
 pub mod corpus;
+mod effect;
 mod outcome;
 mod pgv;
 mod resources;
@@ -20,9 +21,10 @@ mod walk;
 
 pub use call::{Call, Mode, Protocol, Tls};
 pub use check::{CheckSettings, Dangling, check_references, check_references_with};
+pub use effect::{Effect, owner};
 pub use outcome::{
-    Answer, ClusterChoice, EndpointView, ErrorClass, Outcome, Stage, Step, StepVerdict, Upstream,
-    WalkError, WeightedName,
+    Answer, ClusterChoice, EndpointView, ErrorClass, NearMiss, Outcome, Stage, Step, StepVerdict,
+    Upstream, WalkError, WeightedName,
 };
 pub use pgv::{Constraints, pgv};
 pub use resources::Resources;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Effect;
+
 /// Why a call did not reach a cluster. The names are those of the corpus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum WalkError {
@@ -159,6 +161,23 @@ pub enum Stage {
     Endpoint,
 }
 
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Listener => "listener",
+            Self::Inspector => "inspector",
+            Self::FilterChain => "filter chain",
+            Self::Tls => "tls",
+            Self::Http => "http",
+            Self::VirtualHost => "virtual host",
+            Self::Route => "route",
+            Self::Tcp => "tcp",
+            Self::Cluster => "cluster",
+            Self::Endpoint => "endpoint",
+        })
+    }
+}
+
 /// How a [`Step`] went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StepVerdict {
@@ -188,20 +207,18 @@ impl fmt::Display for Step {
             StepVerdict::Failed => "!",
             StepVerdict::Note => " ",
         };
-        let stage = match self.stage {
-            Stage::Listener => "listener",
-            Stage::Inspector => "inspector",
-            Stage::FilterChain => "filter chain",
-            Stage::Tls => "tls",
-            Stage::Http => "http",
-            Stage::VirtualHost => "virtual host",
-            Stage::Route => "route",
-            Stage::Tcp => "tcp",
-            Stage::Cluster => "cluster",
-            Stage::Endpoint => "endpoint",
-        };
-        write!(f, "{mark} {stage}: {}", self.text)
+        write!(f, "{mark} {}: {}", self.stage, self.text)
     }
+}
+
+/// What came nearest to a match where nothing matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NearMiss {
+    pub stage: Stage,
+    /// The listener, chain, virtual host or route.
+    pub name: String,
+    /// What differs.
+    pub reason: String,
 }
 
 /// What became of a call. What was not reached is empty.
@@ -213,12 +230,22 @@ pub struct Outcome {
     pub route_config: String,
     pub virtual_host: String,
     pub route: String,
+    /// Number of the route in its virtual host, from 0, and how many there are.
+    pub route_position: Option<(usize, usize)>,
+    /// Paths of the Istio objects (`istio.config`) behind the chain, the host and the route.
+    pub filter_chain_owner: Option<String>,
+    pub virtual_host_owner: Option<String>,
+    pub route_owner: Option<String>,
+    /// What the route does besides; filled by [`crate::Fidelity::Full`] only.
+    pub effects: Vec<Effect>,
     pub cluster: ClusterChoice,
     /// What the proxy answers by itself.
     pub answer: Option<Answer>,
     /// The clusters' addresses; filled by [`crate::Fidelity::Full`] only.
     pub upstreams: Vec<Upstream>,
     pub error: Option<WalkError>,
+    /// What nearly matched: where nothing did, or where only what takes everything did.
+    pub nearest: Option<NearMiss>,
     pub steps: Vec<Step>,
 }
 

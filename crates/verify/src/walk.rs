@@ -10,6 +10,7 @@ mod filter_chain;
 mod http;
 mod listener;
 mod matcher;
+mod redirect;
 mod route;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use prost::{Message, Name};
 
 use crate::{
     Call, ClusterChoice, Outcome, Resources, Stage, StepVerdict, Upstream, WeightedName,
-    resources::causes,
+    effect::owner, resources::causes,
 };
 
 use self::{connection::Connection, listener::Inspection};
@@ -72,6 +73,7 @@ impl<'a> Walker<'a> {
         self.tell_inspection(&inspection);
         let Some(chain) = self.find_filter_chain(listener, &inspection) else { return };
         self.outcome.filter_chain.clone_from(&chain.name);
+        self.outcome.filter_chain_owner = owner(chain.metadata.as_ref()).map(str::to_owned);
         let connection = Connection::of(chain);
         if !self.pass_tls(&connection) {
             return;

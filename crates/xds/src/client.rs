@@ -24,6 +24,7 @@ use self::connection::Connection;
 pub use self::{
     error::ClientError,
     message::{AdsResource, AdsResponse},
+    references::{Reference, references},
     synced::{HeldResource, SyncedProxy, TypeCounts},
 };
 use crate::Protocol;

@@ -25,6 +25,6 @@ pub use metrics::Metrics;
 pub use pipe::{Closed, Permit, ResponseSender};
 pub use request::{DecodeError, Protocol, Request, decode_request};
 pub use response::Response;
-pub use server::{Server, Settings};
+pub use server::{Server, Settings, listen};
 pub use status::{Code, Status};
 pub use stream::{AdsService, AdsStream, PeerInfo, RequestReceiver, StreamError};

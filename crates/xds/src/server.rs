@@ -9,12 +9,17 @@ mod route;
 
 use std::{
     io,
+    net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
 use rustls::ServerConfig;
-use tokio::{net::TcpListener, sync::Semaphore, time};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::Semaphore,
+    time,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::connection::accept;
@@ -22,8 +27,23 @@ use crate::{AdsService, Metrics, pipe::Room};
 
 /// How long a failed `accept` (usually: out of file descriptors) is waited out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that may wait to be accepted; the kernel's own limit (`net.core.somaxconn`) is
+/// mostly lower. All proxies of a mesh come at once when a control plane is started again.
+const BACKLOG: u32 = 32_768;
 /// What connections are given after the grace period to write out statuses and close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Listens on `address` for [`Server::run`], with room for a storm of proxies that come back.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart must not wait for the connections of the process before it.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Settings of a [`Server`].
 #[derive(Clone, Debug)]

@@ -39,7 +39,7 @@ const ORDER: &[(&str, u64)] = &[
     ("meltemi", 4),
 ];
 /// Crates beside the floors: no user ever runs them.
-const BESIDE: &[&str] = &["testkit", "bench", "demo", "envoy-codegen", "xtask"];
+const BESIDE: &[&str] = &["testkit", "bench", "demo", "envoy-codegen", "fuzzing", "xtask"];
 const BESIDE_FLOOR: u64 = 9;
 /// The most direct dependencies from outside that a crate of floor 0 or 1 may have.
 const MAX_FOREIGN: usize = 12;

@@ -66,11 +66,11 @@ fn package(value: &Value) -> Package {
     }
 }
 
-fn items(value: &Value) -> &[Value] {
+pub(crate) fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().expect("cargo metadata has a string here").to_owned()
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn is_test_file(path: &Path) -> bool {
     inside.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "benches"))
 }
 
-fn output(command: &mut Command) -> String {
+pub(crate) fn output(command: &mut Command) -> String {
     let output = command.current_dir(root()).output().expect("the program starts");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?} failed: {stderr}");

@@ -1,13 +1,14 @@
 //! MeshConfig: settings of the whole mesh.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Duration, is_default, istio::extension_provider::ExtensionProvider,
     istio::load_balancer::LocalityLbSetting, istio::mesh_proxy_config::MeshProxyConfig,
-    istio::traffic_policy::ClientTlsSettings, istio::traffic_policy::TcpKeepalive,
+    istio::traffic_policy::ClientTlsSettings, istio::traffic_policy::ConnectionPoolSettings,
+    istio::traffic_policy::OutlierDetection, istio::traffic_policy::TcpKeepalive,
     istio::virtual_service::HttpRetry,
 };
 
@@ -117,13 +118,23 @@ pub struct MeshConfig {
     #[serde(alias = "service_scope_configs", skip_serializing_if = "is_default")]
     pub service_scope_configs: Vec<serde_json::Value>,
     #[serde(alias = "default_traffic_policy", skip_serializing_if = "is_default")]
-    pub default_traffic_policy: Option<serde_json::Value>,
+    pub default_traffic_policy: Option<Arc<DefaultTrafficPolicy>>,
     #[serde(alias = "service_entry_visibility", skip_serializing_if = "is_default")]
     pub service_entry_visibility: Option<serde_json::Value>,
     #[serde(alias = "zone_aware_lb_setting", skip_serializing_if = "is_default")]
     pub zone_aware_lb_setting: Option<serde_json::Value>,
     #[serde(alias = "connection_settings", skip_serializing_if = "is_default")]
     pub connection_settings: Option<serde_json::Value>,
+}
+
+/// The parts of a traffic policy that hold where no DestinationRule has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DefaultTrafficPolicy {
+    #[serde(alias = "connection_pool", skip_serializing_if = "is_default")]
+    pub connection_pool: Option<ConnectionPoolSettings>,
+    #[serde(alias = "outlier_detection", skip_serializing_if = "is_default")]
+    pub outlier_detection: Option<OutlierDetection>,
 }
 
 /// Which Ingress objects count.

@@ -46,7 +46,7 @@ pub struct PortTrafficPolicy {
 }
 
 /// Limits of connections and requests.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ConnectionPoolSettings {
     #[serde(skip_serializing_if = "is_default")]
@@ -56,7 +56,7 @@ pub struct ConnectionPoolSettings {
 }
 
 /// Limits of all connections.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TcpSettings {
     #[serde(alias = "max_connections", skip_serializing_if = "is_default")]
@@ -72,7 +72,7 @@ pub struct TcpSettings {
 }
 
 /// Keep-alive probes of the kernel.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TcpKeepalive {
     #[serde(skip_serializing_if = "is_default")]
@@ -84,7 +84,7 @@ pub struct TcpKeepalive {
 }
 
 /// Limits of HTTP requests and connections.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpSettings {
     #[serde(alias = "http1_max_pending_requests", skip_serializing_if = "is_default")]
@@ -108,7 +108,7 @@ pub struct HttpSettings {
 }
 
 /// HTTP/2 pings.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Http2KeepAlive {
     #[serde(skip_serializing_if = "is_default")]
@@ -132,7 +132,7 @@ pub enum H2UpgradePolicy {
 }
 
 /// When an endpoint that fails is left out for a while.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OutlierDetection {
     /// Dead in Istio; kept to warn about it.

@@ -5,6 +5,7 @@ use crate::{
     codes,
     istio::{
         destination_rule::DestinationRule,
+        mesh_config::DefaultTrafficPolicy,
         traffic_policy::{
             ConnectionPoolSettings, H2UpgradePolicy, HttpSettings, OutlierDetection,
             PortTrafficPolicy, TcpSettings, TrafficPolicy, TunnelSettings,
@@ -85,8 +86,16 @@ fn traffic_policy(check: &mut Check<'_>, path: &Path<'_>, policy: Option<&Traffi
         check.percent(&path.field("percent"), budget.percent.unwrap_or_default());
         check.duration(&path.field("budgetInterval"), budget.budget_interval);
     }
-    check.unsupported(policy.tunnel.is_some(), path, "tunnel");
-    check.unsupported(policy.proxy_protocol.is_some(), path, "proxyProtocol");
+}
+
+/// What holds for the whole mesh.
+pub(super) fn defaults(check: &mut Check<'_>, path: &Path<'_>, policy: &DefaultTrafficPolicy) {
+    if let Some(outlier) = &policy.outlier_detection {
+        outlier_detection(check, &path.field("outlierDetection"), outlier);
+    }
+    if let Some(pool) = &policy.connection_pool {
+        connection_pool(check, &path.field("connectionPool"), pool);
+    }
 }
 
 fn parts(check: &mut Check<'_>, path: &Path<'_>, policy: &PortTrafficPolicy) {
@@ -133,8 +142,6 @@ fn outlier_detection(check: &mut Check<'_>, path: &Path<'_>, outlier: &OutlierDe
     let instead = "consecutive5xxErrors";
     check.deprecated(outlier.consecutive_errors != 0, path, "consecutiveErrors", instead);
     check.unsupported(outlier.consecutive_errors != 0, path, "consecutiveErrors");
-    let codes = &outlier.outlier_detection_http_error_codes;
-    check.unsupported(!codes.is_empty(), path, "outlierDetectionHttpErrorCodes");
 }
 
 pub(super) fn connection_pool(

@@ -70,7 +70,6 @@ fn server(check: &mut Check<'_>, path: &Path<'_>, server: &Server) {
         None if !server.bind.is_empty() => check.ip(&bind, &server.bind),
         None => (),
     }
-    check.unsupported(!server.bind.is_empty(), path, "bind");
     check.unsupported(!server.default_endpoint.is_empty(), path, "defaultEndpoint");
     if let Some(settings) = &server.tls {
         tls(check, &path.field("tls"), settings);
@@ -160,11 +159,9 @@ fn protocol_and_tls(
 
 pub(super) fn tls(check: &mut Check<'_>, path: &Path<'_>, tls: &ServerTlsSettings) {
     ciphers(check, path, tls);
-    check.unsupported(!tls.verify_certificate_spki.is_empty(), path, "verifyCertificateSpki");
-    check.unsupported(!tls.verify_certificate_hash.is_empty(), path, "verifyCertificateHash");
-    check.unsupported(!tls.ca_crl.is_empty(), path, "caCrl");
-    check.unsupported(tls.insecure_skip_verify == Some(true), path, "insecureSkipVerify");
     let has_credential = !tls.credential_name.is_empty() || !tls.credential_names.is_empty();
+    // A Secret brings its own list.
+    check.unsupported(has_credential && !tls.ca_crl.is_empty(), path, "caCrl");
     let has_files = has_credential || !tls.tls_certificates.is_empty();
     let credential =
         if tls.credential_names.is_empty() { "credentialName" } else { "credentialNames" };

@@ -2,7 +2,7 @@
 
 use super::{Check, Path, http_route};
 use crate::{
-    codes,
+    codes, grpc_status,
     istio::{
         HttpBody, StringMatch,
         virtual_service::{
@@ -32,26 +32,6 @@ const RETRY_ON: [&str; 16] = [
     "internal",
     "resource-exhausted",
     "unavailable",
-];
-
-const GRPC_STATUS: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
 ];
 
 pub(super) fn check(check: &mut Check<'_>, path: &Path<'_>, route: &HttpRoute) {
@@ -188,7 +168,7 @@ fn abort(check: &mut Check<'_>, path: &Path<'_>, abort: &FaultAbort) {
         status(check, &path.field("httpStatus"), i64::from(code));
     }
     if let Some(name) = &abort.grpc_status
-        && !GRPC_STATUS.contains(&name.as_str())
+        && grpc_status(name).is_none()
     {
         let message = format!("`{name}` is not a gRPC status");
         let hint = "use a name such as `UNAVAILABLE`";
@@ -226,7 +206,6 @@ fn redirect(check: &mut Check<'_>, path: &Path<'_>, redirect: &HttpRedirect) {
     if let Some(port) = redirect.port.filter(|port| *port > 0) {
         check.port(&path.field("port"), port);
     }
-    check.unsupported(!redirect.prefix_rewrite.is_empty(), path, "prefixRewrite");
 }
 
 fn direct_response(check: &mut Check<'_>, path: &Path<'_>, response: &HttpDirectResponse) {

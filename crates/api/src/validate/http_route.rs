@@ -134,9 +134,6 @@ fn match_request(
         let message = format!("`{}` is not a namespace", request.source_namespace);
         check.report(&codes::NAME, &path.field("sourceNamespace"), message, "");
     }
-    check.unsupported(request.scheme.is_some(), path, "scheme");
-    check.unsupported(!request.source_namespace.is_empty(), path, "sourceNamespace");
-    check.unsupported(!request.stat_prefix.is_empty(), path, "statPrefix");
 }
 
 /// The matches of a root and its delegate are combined, which is impossible for expressions.

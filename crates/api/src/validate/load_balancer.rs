@@ -33,8 +33,6 @@ pub(super) fn check(
         warmup(check, &path.field("warmup"), settings);
     }
     check.duration(&path.field("warmupDurationSecs"), settings.warmup_duration_secs);
-    check.unsupported(settings.warmup.is_some(), path, "warmup");
-    check.unsupported(settings.warmup_duration_secs.is_some(), path, "warmupDurationSecs");
     check.unsupported(settings.zone_aware_lb_setting.is_some(), path, "zoneAwareLbSetting");
 }
 

@@ -1,9 +1,9 @@
 //! MeshConfig. Absent fields have defaults, so only what is written is judged.
 
-use super::{Check, Path, http_action, load_balancer, names};
+use super::{Check, Path, destination_rule, http_action, load_balancer, names};
 use crate::{
     codes,
-    istio::mesh_config::{MeshConfig, MeshOutboundMode},
+    istio::mesh_config::{IngressControllerMode, MeshConfig},
 };
 
 pub(super) fn check(check: &mut Check<'_>, mesh: &MeshConfig) {
@@ -18,6 +18,17 @@ pub(super) fn check(check: &mut Check<'_>, mesh: &MeshConfig) {
     }
     if let Some(policy) = &mesh.default_http_retry_policy {
         http_action::retries(check, &path.field("defaultHttpRetryPolicy"), policy);
+    }
+    if let Some(policy) = &mesh.default_inbound_http_retry_policy {
+        http_action::retries(check, &path.field("defaultInboundHttpRetryPolicy"), policy);
+    }
+    if let Some(policy) = &mesh.default_traffic_policy {
+        let path = path.field("defaultTrafficPolicy");
+        destination_rule::defaults(check, &path, policy);
+    }
+    if mesh.proxy_http_port != 0 {
+        let port = u32::try_from(mesh.proxy_http_port).unwrap_or_default();
+        check.port(&path.field("proxyHttpPort"), port);
     }
     trust_domain(check, &path.field("trustDomain"), &mesh.trust_domain);
     let list = path.field("trustDomainAliases");
@@ -54,27 +65,34 @@ fn trust_domain(check: &mut Check<'_>, path: &Path<'_>, domain: &str) {
     }
 }
 
+/// Ingress objects are not read.
+fn reads_ingress(mode: IngressControllerMode) -> bool {
+    match mode {
+        IngressControllerMode::Default | IngressControllerMode::Strict => true,
+        IngressControllerMode::Unspecified | IngressControllerMode::Off => false,
+    }
+}
+
 fn unsupported(check: &mut Check<'_>, path: &Path<'_>, mesh: &MeshConfig) {
     let fields = [
         ("proxyListenPort", !matches!(mesh.proxy_listen_port, 0 | 15001)),
         ("proxyInboundListenPort", !matches!(mesh.proxy_inbound_listen_port, 0 | 15006)),
-        ("proxyHttpPort", mesh.proxy_http_port != 0),
         ("verifyCertificateAtClient", mesh.verify_certificate_at_client.is_some()),
         ("ca", mesh.ca.is_some()),
         ("thriftConfig", mesh.thrift_config.is_some()),
         ("certificates", !mesh.certificates.is_empty()),
         ("configSources", !mesh.config_sources.is_empty()),
-        ("defaultInboundHttpRetryPolicy", mesh.default_inbound_http_retry_policy.is_some()),
         ("serviceScopeConfigs", !mesh.service_scope_configs.is_empty()),
-        ("defaultTrafficPolicy", mesh.default_traffic_policy.is_some()),
         ("serviceEntryVisibility", mesh.service_entry_visibility.is_some()),
         ("zoneAwareLbSetting", mesh.zone_aware_lb_setting.is_some()),
         ("connectionSettings", mesh.connection_settings.is_some()),
+        ("discoverySelectors", !mesh.discovery_selectors.is_empty()),
+        ("serviceSettings", !mesh.service_settings.is_empty()),
+        ("inboundClusterStatName", !mesh.inbound_cluster_stat_name.is_empty()),
+        ("outboundClusterStatName", !mesh.outbound_cluster_stat_name.is_empty()),
+        ("ingressControllerMode", reads_ingress(mesh.ingress_controller_mode)),
     ];
     for (name, is_set) in fields {
         check.unsupported(is_set, path, name);
     }
-    let outbound = mesh.outbound_traffic_policy.as_ref().map(|policy| policy.mode);
-    let is_dynamic = outbound == Some(MeshOutboundMode::AllowAnyDynamicDns);
-    check.unsupported(is_dynamic, &path.field("outboundTrafficPolicy"), "mode");
 }

@@ -108,7 +108,7 @@ fn resolution(check: &mut Check<'_>, path: &Path<'_>, entry: &ServiceEntry) {
             }
         }
         Resolution::Dns | Resolution::DnsRoundRobin => dns(check, path, entry),
-        Resolution::DynamicDns => check.unsupported(true, path, "resolution"),
+        Resolution::DynamicDns => (),
     }
     if is_selected && entry.resolution != Resolution::Static {
         let message = "`workloadSelector` has no effect without `resolution: STATIC`";

@@ -36,7 +36,6 @@ pub(super) fn check(check: &mut Check<'_>, path: &Path<'_>, sidecar: &Sidecar) {
     }
     if let Some(pool) = &sidecar.inbound_connection_pool {
         destination_rule::connection_pool(check, &path.field("inboundConnectionPool"), pool);
-        check.unsupported(true, path, "inboundConnectionPool");
     }
     let list = path.field("egress");
     let mut bound = BTreeSet::new();
@@ -90,7 +89,6 @@ fn ingress(
     }
     if let Some(pool) = &listener.connection_pool {
         destination_rule::connection_pool(check, &path.field("connectionPool"), pool);
-        check.unsupported(true, path, "connectionPool");
         if pool.http.is_some() && !is_http(Protocol::parse(&port.protocol)) {
             let message = "HTTP settings have no effect on a port without HTTP";
             check.report(&codes::NO_EFFECT, &path.field("connectionPool"), message, "");
@@ -176,17 +174,27 @@ fn egress_hosts(check: &mut Check<'_>, path: &Path<'_>, hosts: &[String]) {
     let mut seen: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (index, text) in hosts.iter().enumerate() {
         let at = path.index(index);
-        let Some((namespace, host)) = text.split_once('/') else {
+        // `~` before a namespace, or in its place, keeps the hosts out that follow.
+        let (is_excluded, written) = match text.strip_prefix('~') {
+            Some(rest) => (true, rest),
+            None => (false, text.as_str()),
+        };
+        let Some((namespace, host)) = written.split_once('/') else {
             let message = format!("`{text}` is not of the form `namespace/host`");
-            let hint = format!("write `./{text}` or `*/{text}`");
+            let mark = if is_excluded { "~" } else { "" };
+            let hint = format!("write `{mark}./{written}` or `{mark}*/{written}`");
             check.report(&codes::SC_EGRESS_HOST, &at, message, hint);
             continue;
         };
-        if !matches!(namespace, "*" | "." | "~") && !names::is_label(namespace) {
+        let is_any = namespace == "*" || (is_excluded && namespace.is_empty());
+        if !is_any && namespace != "." && !names::is_label(namespace) {
             let message = format!("`{namespace}` is not a namespace");
             check.report(&codes::SC_EGRESS_HOST, &at, message, "use a namespace, `*`, `.` or `~`");
         }
         egress_host(check, &at, host);
+        if is_excluded {
+            continue;
+        }
         let namespace = if namespace == "." { own.as_str() } else { namespace };
         let known = seen.entry(namespace).or_default();
         let is_covered = known.contains(host) || known.contains("*");
@@ -229,5 +237,4 @@ fn outbound(check: &mut Check<'_>, path: &Path<'_>, policy: &OutboundTrafficPoli
         check.report(&codes::SC_PROXY, &at.field("port"), message, "");
     }
     virtual_service::destination(check, &at, Some(proxy));
-    check.unsupported(true, path, "egressProxy");
 }

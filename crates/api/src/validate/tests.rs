@@ -46,22 +46,21 @@ http:
     check(
         &object("VirtualService", spec),
         expect![[r#"
-        test.yaml:1: error[MEL0152] VirtualService default/test spec.hosts[1]: the host `*.example.com` overlaps `shop.example.com` of the same object
-        test.yaml:1: error[MEL0135] VirtualService default/test spec.http[0].match[0].uri.regex: `((` is not a valid regular expression: unclosed group (the syntax is RE2's)
-        test.yaml:1: warning[MEL0110] VirtualService default/test spec.http[0].match[1].statPrefix: the field `statPrefix` is not supported yet and has no effect
-        test.yaml:1: error[MEL0155] VirtualService default/test spec.http[0].retries: retries are set up but `attempts` is 0 (set `attempts`, or leave the rest out)
-        test.yaml:1: error[MEL0155] VirtualService default/test spec.http[0].retries.retryOn: `never` is not a condition for retries (use names such as `5xx` or `connect-failure`, without spaces)
-        test.yaml:1: error[MEL0155] VirtualService default/test spec.http[0].retries.retryOn: ` 5xx` is not a condition for retries (use names such as `5xx` or `connect-failure`, without spaces)
-        test.yaml:1: error[MEL0123] VirtualService default/test spec.http[0].route[0].destination.port.number: the port 70000 is not in the range 1 to 65535
-        test.yaml:1: error[MEL0126] VirtualService default/test spec.http[0].route[1].destination.host: a destination cannot be `*` (name one service)
-        test.yaml:1: error[MEL0154] VirtualService default/test spec.http[0].route[0].weight: the weight -1 is negative
-        test.yaml:1: error[MEL0128] VirtualService default/test spec.http[0].timeout: the duration 0.00001s is shorter than 1ms (leave it out for the default)
-        test.yaml:1: error[MEL0153] VirtualService default/test spec.http[1].rewrite: a rule cannot have both `redirect` and `rewrite`
-        test.yaml:1: error[MEL0156] VirtualService default/test spec.http[1].redirect: a redirect changes the path, the authority, the scheme or the port
-        test.yaml:1: error[MEL0156] VirtualService default/test spec.http[1].redirect.redirectCode: 200 is not a redirect code (use 301 or 302)
-        test.yaml:1: error[MEL0157] VirtualService default/test spec.http[1].rewrite: one of `uri`, `uriRegexRewrite` and `authority` must be set
-        test.yaml:1: warning[MEL0163] VirtualService default/test spec.http[2]: the rule is never used, because rule 1 matches everything (put the rule without `match` last)
-    "#]],
+            test.yaml:1: error[MEL0152] VirtualService default/test spec.hosts[1]: the host `*.example.com` overlaps `shop.example.com` of the same object
+            test.yaml:1: error[MEL0135] VirtualService default/test spec.http[0].match[0].uri.regex: `((` is not a valid regular expression: unclosed group (the syntax is RE2's)
+            test.yaml:1: error[MEL0155] VirtualService default/test spec.http[0].retries: retries are set up but `attempts` is 0 (set `attempts`, or leave the rest out)
+            test.yaml:1: error[MEL0155] VirtualService default/test spec.http[0].retries.retryOn: `never` is not a condition for retries (use names such as `5xx` or `connect-failure`, without spaces)
+            test.yaml:1: error[MEL0155] VirtualService default/test spec.http[0].retries.retryOn: ` 5xx` is not a condition for retries (use names such as `5xx` or `connect-failure`, without spaces)
+            test.yaml:1: error[MEL0123] VirtualService default/test spec.http[0].route[0].destination.port.number: the port 70000 is not in the range 1 to 65535
+            test.yaml:1: error[MEL0126] VirtualService default/test spec.http[0].route[1].destination.host: a destination cannot be `*` (name one service)
+            test.yaml:1: error[MEL0154] VirtualService default/test spec.http[0].route[0].weight: the weight -1 is negative
+            test.yaml:1: error[MEL0128] VirtualService default/test spec.http[0].timeout: the duration 0.00001s is shorter than 1ms (leave it out for the default)
+            test.yaml:1: error[MEL0153] VirtualService default/test spec.http[1].rewrite: a rule cannot have both `redirect` and `rewrite`
+            test.yaml:1: error[MEL0156] VirtualService default/test spec.http[1].redirect: a redirect changes the path, the authority, the scheme or the port
+            test.yaml:1: error[MEL0156] VirtualService default/test spec.http[1].redirect.redirectCode: 200 is not a redirect code (use 301 or 302)
+            test.yaml:1: error[MEL0157] VirtualService default/test spec.http[1].rewrite: one of `uri`, `uriRegexRewrite` and `authority` must be set
+            test.yaml:1: warning[MEL0163] VirtualService default/test spec.http[2]: the rule is never used, because rule 1 matches everything (put the rule without `match` last)
+        "#]],
     );
 }
 
@@ -83,16 +82,15 @@ exportTo: ['.', default]
     check(
         &object("DestinationRule", spec),
         expect![[r#"
-        test.yaml:1: error[MEL0122] DestinationRule default/test spec.trafficPolicy.loadBalancer: only one of `simple` and `consistentHash` may be set
-        test.yaml:1: error[MEL0122] DestinationRule default/test spec.trafficPolicy.loadBalancer.consistentHash: only one thing to hash may be set
-        test.yaml:1: error[MEL0172] DestinationRule default/test spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize: the table size 10 is not a prime below 5000011 (65537 is one)
-        test.yaml:1: warning[MEL0110] DestinationRule default/test spec.trafficPolicy.loadBalancer.warmup: the field `warmup` is not supported yet and has no effect
-        test.yaml:1: error[MEL0174] DestinationRule default/test spec.trafficPolicy.tls.clientCertificate: the mode MUTUAL needs `clientCertificate` (set it, or `credentialName`)
-        test.yaml:1: error[MEL0174] DestinationRule default/test spec.trafficPolicy.tls.privateKey: the mode MUTUAL needs `privateKey` (set it, or `credentialName`)
-        test.yaml:1: error[MEL0121] DestinationRule default/test spec.subsets[1].name: there is already a subset `v1`
-        test.yaml:1: error[MEL0170] DestinationRule default/test spec.subsets[1].trafficPolicy: a traffic policy must have at least one field (leave it out)
-        test.yaml:1: error[MEL0134] DestinationRule default/test spec.exportTo[1]: `default` is already in the list
-    "#]],
+            test.yaml:1: error[MEL0122] DestinationRule default/test spec.trafficPolicy.loadBalancer: only one of `simple` and `consistentHash` may be set
+            test.yaml:1: error[MEL0122] DestinationRule default/test spec.trafficPolicy.loadBalancer.consistentHash: only one thing to hash may be set
+            test.yaml:1: error[MEL0172] DestinationRule default/test spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize: the table size 10 is not a prime below 5000011 (65537 is one)
+            test.yaml:1: error[MEL0174] DestinationRule default/test spec.trafficPolicy.tls.clientCertificate: the mode MUTUAL needs `clientCertificate` (set it, or `credentialName`)
+            test.yaml:1: error[MEL0174] DestinationRule default/test spec.trafficPolicy.tls.privateKey: the mode MUTUAL needs `privateKey` (set it, or `credentialName`)
+            test.yaml:1: error[MEL0121] DestinationRule default/test spec.subsets[1].name: there is already a subset `v1`
+            test.yaml:1: error[MEL0170] DestinationRule default/test spec.subsets[1].trafficPolicy: a traffic policy must have at least one field (leave it out)
+            test.yaml:1: error[MEL0134] DestinationRule default/test spec.exportTo[1]: `default` is already in the list
+        "#]],
     );
 }
 
@@ -156,14 +154,13 @@ fn servers_of_a_gateway_are_checked() {
     check(
         &object("Gateway", spec),
         expect![[r#"
-        test.yaml:1: error[MEL0202] Gateway default/test spec.servers[0].hosts[0]: `shop` is a short name (write the full name, such as `shop.example.com`)
-        test.yaml:1: error[MEL0200] Gateway default/test spec.servers[0].tls: the protocol HTTPS needs `tls`
-        test.yaml:1: warning[MEL0110] Gateway default/test spec.servers[1].bind: the field `bind` is not supported yet and has no effect
-        test.yaml:1: error[MEL0200] Gateway default/test spec.servers[1].tls.serverCertificate: this TLS mode needs `serverCertificate` (set it, or `credentialName`)
-        test.yaml:1: error[MEL0200] Gateway default/test spec.servers[1].tls.privateKey: this TLS mode needs `privateKey` (set it, or `credentialName`)
-        test.yaml:1: error[MEL0200] Gateway default/test spec.servers[1].tls: a port with plain HTTP can only have `httpsRedirect` (use HTTPS for encryption)
-        test.yaml:1: error[MEL0121] Gateway default/test spec.servers[1].port.name: the names of the ports must be unique
-    "#]],
+            test.yaml:1: error[MEL0202] Gateway default/test spec.servers[0].hosts[0]: `shop` is a short name (write the full name, such as `shop.example.com`)
+            test.yaml:1: error[MEL0200] Gateway default/test spec.servers[0].tls: the protocol HTTPS needs `tls`
+            test.yaml:1: error[MEL0200] Gateway default/test spec.servers[1].tls.serverCertificate: this TLS mode needs `serverCertificate` (set it, or `credentialName`)
+            test.yaml:1: error[MEL0200] Gateway default/test spec.servers[1].tls.privateKey: this TLS mode needs `privateKey` (set it, or `credentialName`)
+            test.yaml:1: error[MEL0200] Gateway default/test spec.servers[1].tls: a port with plain HTTP can only have `httpsRedirect` (use HTTPS for encryption)
+            test.yaml:1: error[MEL0121] Gateway default/test spec.servers[1].port.name: the names of the ports must be unique
+        "#]],
     );
 }
 
@@ -210,4 +207,20 @@ fn istios_good_and_bad_objects_are_told_apart() {
     }
     assert!(count > 80, "only {count} documents");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn hosts_may_be_kept_out_of_a_sidecar() {
+    let hosts =
+        "hosts: ['*/*', '~shop/*', '~./a.example.com', '~/b.example.com', '~*/c.example.com']";
+    check(&object("Sidecar", &format!("egress:\n- {hosts}")), expect![[""]]);
+    let hosts = "hosts: ['~Bad_/a.example.com', '~shop', '~/']";
+    check(
+        &object("Sidecar", &format!("egress:\n- {hosts}")),
+        expect![[r#"
+        test.yaml:1: error[MEL0195] Sidecar default/test spec.egress[0].hosts[0]: `Bad_` is not a namespace (use a namespace, `*`, `.` or `~`)
+        test.yaml:1: error[MEL0195] Sidecar default/test spec.egress[0].hosts[1]: `~shop` is not of the form `namespace/host` (write `~./shop` or `~*/shop`)
+        test.yaml:1: error[MEL0195] Sidecar default/test spec.egress[0].hosts[2]: `` is a short name (write the full name, such as `reviews.shop.svc.cluster.local`)
+    "#]],
+    );
 }

@@ -70,6 +70,7 @@ pub(super) fn ports(
 }
 
 pub(super) fn group(check: &mut Check<'_>, path: &Path<'_>, group: &WorkloadGroup) {
+    check.later();
     check.required(group.template.is_some(), &path.field("template"), "the template");
     if let Some(template) = &group.template {
         let path = path.field("template");
@@ -137,6 +138,7 @@ fn probe(check: &mut Check<'_>, path: &Path<'_>, probe: &ReadinessProbe) {
 }
 
 pub(super) fn proxy_config(check: &mut Check<'_>, path: &Path<'_>, config: &ProxyConfig) {
+    check.later();
     check.label_selector(&path.field("selector"), config.selector.as_ref());
     let concurrency = config.concurrency.unwrap_or_default();
     check.not_negative(&path.field("concurrency"), i64::from(concurrency));

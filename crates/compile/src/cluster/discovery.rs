@@ -25,8 +25,9 @@ use envoy::{
 };
 use model::{EndpointAddress, ProxyKind, Resolution};
 
-use super::{ClusterClient, ClusterInput, Draft, ONE_NAME};
+use super::{ClusterClient, ClusterInput, Draft};
 use crate::{
+    codes,
     endpoint::{group_by_locality, load_assignment},
     filters::{duration, dynamic_dns_cache, seconds},
     traffic_policy::Policy,
@@ -142,7 +143,7 @@ impl Draft<'_> {
         if self.discovery == Discovery::LogicalDns && chosen.len() > 1 {
             chosen.truncate(1);
             let message = format!("only the first endpoint of `{}` is used", name);
-            self.warn(ONE_NAME, message, "use the resolution `DNS` to use all of them");
+            self.warn(&codes::ONE_NAME, message, "use the resolution `DNS` to use all of them");
         }
         if chosen.is_empty() {
             return None;

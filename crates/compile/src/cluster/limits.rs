@@ -49,7 +49,8 @@ pub(super) fn circuit_breakers(policy: &Policy<'_>) -> CircuitBreakers {
     CircuitBreakers { thresholds: vec![thresholds], ..CircuitBreakers::default() }
 }
 
-pub(super) fn positive(value: Option<i32>) -> Option<u32> {
+/// A limit that is set: 0 leaves it to the default.
+pub(crate) fn positive(value: Option<i32>) -> Option<u32> {
     value.and_then(|value| u32::try_from(value).ok()).filter(|value| *value > 0)
 }
 
@@ -90,7 +91,7 @@ impl Draft<'_> {
     }
 }
 
-fn keepalive(settings: &TcpKeepalive) -> XdsTcpKeepalive {
+pub(crate) fn keepalive(settings: &TcpKeepalive) -> XdsTcpKeepalive {
     let whole = |length: Option<api::Duration>| {
         length.and_then(|length| u32::try_from(length.split().0).ok()).filter(|it| *it > 0)
     };

@@ -12,7 +12,7 @@ use envoy::{
     extensions::upstreams::http::v3::HttpProtocolOptions as UpstreamOptions,
     type_url,
 };
-use model::ProxyKind;
+use model::{Generator, ProxyKind};
 use snapshot::{Mesh, OutboundPolicy};
 
 use super::{
@@ -23,8 +23,11 @@ use super::{
 use crate::{Client, Compiled, filters::seconds, names, traffic_policy::Policy};
 
 /// The clusters for what is refused and for destinations that the mesh does not know. A gateway
-/// knows all its destinations, and needs the first only.
+/// knows all its destinations, and needs the first only; gRPC's client asks for none.
 pub fn special_clusters(client: &Client, mesh: &Mesh, policy: OutboundPolicy) -> Vec<Compiled> {
+    if client.generator == Generator::Grpc {
+        return Vec::new();
+    }
     let mut clusters = vec![black_hole(mesh)];
     match client.kind {
         ProxyKind::Router => {}

@@ -24,13 +24,14 @@ use envoy::{
 use model::{ProxyKind, Service};
 use prost::{Message, Name};
 
-use super::{Draft, NO_CERTIFICATE, NO_IDENTITY, discovery::ads};
+use super::{Draft, discovery::ads};
+use crate::codes;
 
 /// The authorities that Linux images trust, where no others are named.
 const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Whether these settings start TLS with what is written in them.
-pub(super) fn originates(tls: &ClientTlsSettings) -> bool {
+pub(crate) fn originates(tls: &ClientTlsSettings) -> bool {
     match tls.mode {
         ClientTlsMode::Simple | ClientTlsMode::Mutual => true,
         ClientTlsMode::Disable | ClientTlsMode::IstioMutual => false,
@@ -82,7 +83,11 @@ impl Draft<'_> {
                      and the traffic is not encrypted",
                     self.input.service.hostname()
                 );
-                self.warn(NO_IDENTITY, message, "use `MUTUAL` with certificates of your own");
+                self.warn(
+                    &codes::NO_IDENTITY,
+                    message,
+                    "use `MUTUAL` with certificates of your own",
+                );
                 None
             }
             ClientTlsMode::Simple | ClientTlsMode::Mutual => {
@@ -165,13 +170,13 @@ impl Draft<'_> {
         if !tls.credential_name.is_empty() {
             let name = &tls.credential_name;
             let message = format!("`credentialName: {name}` has no effect on sidecars");
-            self.warn(NO_CERTIFICATE, message, "add a `workloadSelector` to the rule");
+            self.warn(&codes::NO_CERTIFICATE, message, "add a `workloadSelector` to the rule");
         } else if tls.mode == ClientTlsMode::Mutual
             && (tls.client_certificate.is_empty() || tls.private_key.is_empty())
         {
             let host = self.input.service.hostname();
             let message = format!("`MUTUAL` for `{host}` has no client certificate");
-            self.warn(NO_CERTIFICATE, message, "set `clientCertificate` and `privateKey`");
+            self.warn(&codes::NO_CERTIFICATE, message, "set `clientCertificate` and `privateKey`");
         }
     }
 }

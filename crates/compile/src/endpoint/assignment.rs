@@ -60,7 +60,8 @@ pub(crate) fn load_assignment(
     let divisor = heaviest.max(endpoints) / limit + 1;
     let scale = |weight: u64| u32::try_from((weight / divisor).max(1)).unwrap_or(u32::MAX);
     let localities = groups.iter().map(|group| LocalityLbEndpoints {
-        locality: (!group.locality.is_empty()).then(|| convert_locality(group.locality)),
+        // gRPC refuses groups without one, so it is there even when it says nothing.
+        locality: Some(convert_locality(group.locality)),
         lb_endpoints: group
             .endpoints
             .iter()

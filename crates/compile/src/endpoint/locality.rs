@@ -101,7 +101,7 @@ fn distance(own: &Locality, other: &Locality) -> u32 {
 }
 
 /// Envoy wants priorities without gaps.
-fn compact(groups: &mut [Group<'_>]) {
+pub(crate) fn compact(groups: &mut [Group<'_>]) {
     let used: BTreeSet<u32> = groups.iter().map(|group| group.priority).collect();
     let used: Vec<u32> = used.into_iter().collect();
     for group in groups {

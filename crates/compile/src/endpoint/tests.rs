@@ -88,13 +88,10 @@ fn compile(yaml: &str, host: &str, port: u16, subset: &str, asker: &Asker) -> Co
     let snapshot = fixture::snapshot(yaml);
     let reader = Reader::new(&snapshot);
     let service = reader.services_named(&host.into())[0];
-    let locality = Locality::parse(asker.locality);
     let place = Place {
-        locality: &locality,
-        node_name: asker.node,
-        network: "",
-        cluster_id: "Kubernetes",
-        labels: &asker.labels,
+        locality: Locality::parse(asker.locality),
+        node_name: asker.node.into(),
+        labels: asker.labels.clone(),
     };
     let client = fixture::client("shop");
     compile_endpoints(&select_endpoints(service, port, subset, &client, &place, &reader))

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use api::Duration;
+use api::{Duration, istio::traffic_policy::TunnelSettings};
 use envoy::{
     config::listener::v3::Filter,
     extensions::filters::network::tcp_proxy::v3::{
         TcpProxy,
-        tcp_proxy::{ClusterSpecifier, WeightedCluster, weighted_cluster::ClusterWeight},
+        tcp_proxy::{
+            ClusterSpecifier, TunnelingConfig, WeightedCluster, weighted_cluster::ClusterWeight,
+        },
     },
     types::v3::{
         HashPolicy,
@@ -15,7 +17,11 @@ use envoy::{
     },
 };
 
-use crate::filters::{duration, network_filter};
+use crate::{
+    filters::{duration, network_filter},
+    traffic_policy::Policy,
+    virtual_host::host_with_port,
+};
 
 /// A cluster and its share of the connections.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,16 +31,64 @@ pub struct WeightedDestination {
     pub weight: u32,
 }
 
+/// The part of a traffic policy that a TCP proxy, and not a cluster, carries out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TcpPolicy {
+    /// Envoy's default of one hour if absent.
+    pub idle_timeout: Option<Duration>,
+    pub max_duration: Option<Duration>,
+    /// Connections of one caller go to one endpoint.
+    pub hash_source_ip: bool,
+    pub tunnel: Option<Tunnel>,
+}
+
+/// A request around the bytes of a connection, for an HTTP proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tunnel {
+    /// `host:port`.
+    pub target: Arc<str>,
+    pub method: TunnelMethod,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TunnelMethod {
+    Connect,
+    Post,
+}
+
+impl TcpPolicy {
+    pub(crate) fn new(policy: &Policy<'_>) -> Self {
+        let tcp = policy.connection_pool.and_then(|pool| pool.tcp.as_ref());
+        let hash = policy.load_balancer.and_then(|it| it.consistent_hash.as_ref());
+        Self {
+            idle_timeout: tcp.and_then(|tcp| tcp.idle_timeout),
+            max_duration: tcp.and_then(|tcp| tcp.max_connection_duration),
+            hash_source_ip: hash.is_some_and(|hash| hash.use_source_ip == Some(true)),
+            tunnel: policy.tunnel.map(Tunnel::new),
+        }
+    }
+}
+
+impl Tunnel {
+    fn new(settings: &TunnelSettings) -> Self {
+        let port = u16::try_from(settings.target_port).unwrap_or_default();
+        Self {
+            target: host_with_port(&settings.target_host, port).into(),
+            method: match settings.protocol.as_str() {
+                "POST" => TunnelMethod::Post,
+                _ => TunnelMethod::Connect,
+            },
+        }
+    }
+}
+
 /// Where the bytes of a connection go.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TcpRoute {
     pub stat_prefix: Arc<str>,
     /// Not empty. The weight of a single one has no meaning.
     pub destinations: Vec<WeightedDestination>,
-    /// Envoy's default of one hour if absent.
-    pub idle_timeout: Option<Duration>,
-    /// Connections of one caller go to one endpoint.
-    pub hash_source_ip: bool,
+    pub policy: TcpPolicy,
 }
 
 impl TcpRoute {
@@ -44,9 +98,15 @@ impl TcpRoute {
         Self {
             stat_prefix: cluster.clone(),
             destinations: vec![WeightedDestination { cluster, weight: 1 }],
-            idle_timeout,
-            hash_source_ip: false,
+            policy: TcpPolicy { idle_timeout, ..TcpPolicy::default() },
         }
+    }
+
+    /// The same under a policy, whose idle timeout beats the one that is there.
+    #[must_use]
+    pub fn under(self, policy: TcpPolicy) -> Self {
+        let idle_timeout = policy.idle_timeout.or(self.policy.idle_timeout);
+        Self { policy: TcpPolicy { idle_timeout, ..policy }, ..self }
     }
 
     pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -65,8 +125,10 @@ pub fn tcp_proxy(route: &TcpRoute) -> Filter {
     let source_ip = PolicySpecifier::SourceIp(SourceIp {});
     let proxy = TcpProxy {
         stat_prefix: route.stat_prefix.to_string(),
-        idle_timeout: route.idle_timeout.map(duration),
-        hash_policy: match route.hash_source_ip {
+        idle_timeout: route.policy.idle_timeout.map(duration),
+        max_downstream_connection_duration: route.policy.max_duration.map(duration),
+        tunneling_config: route.policy.tunnel.as_ref().map(tunneling_config),
+        hash_policy: match route.policy.hash_source_ip {
             true => vec![HashPolicy { policy_specifier: Some(source_ip) }],
             false => Vec::new(),
         },
@@ -74,6 +136,14 @@ pub fn tcp_proxy(route: &TcpRoute) -> Filter {
         ..TcpProxy::default()
     };
     network_filter("envoy.filters.network.tcp_proxy", &proxy)
+}
+
+fn tunneling_config(tunnel: &Tunnel) -> TunnelingConfig {
+    TunnelingConfig {
+        hostname: tunnel.target.to_string(),
+        use_post: tunnel.method == TunnelMethod::Post,
+        ..TunnelingConfig::default()
+    }
 }
 
 fn cluster_weight(destination: &WeightedDestination) -> ClusterWeight {

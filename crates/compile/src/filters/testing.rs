@@ -141,8 +141,15 @@ fn render_tcp(proxy: &TcpProxy) -> String {
     if let Some(idle) = &proxy.idle_timeout {
         write!(text, " idle={}s", idle.seconds).expect("text");
     }
+    if let Some(most) = &proxy.max_downstream_connection_duration {
+        write!(text, " most={}s", most.seconds).expect("text");
+    }
     if !proxy.hash_policy.is_empty() {
         text.push_str(" hash=source_ip");
+    }
+    if let Some(tunnel) = &proxy.tunneling_config {
+        let method = if tunnel.use_post { "POST" } else { "CONNECT" };
+        write!(text, " {method} {}", tunnel.hostname).expect("text");
     }
     text
 }

@@ -1,7 +1,7 @@
 //! The servers of many Gateways → the ports of one proxy.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -10,17 +10,16 @@ use model::{Diagnostic, Diagnostics, Protocol, Shared};
 use snapshot::{GatewayRecord, Mesh, Reader};
 
 use super::{
-    CONFLICT, GatewayPort, GatewayScope, GatewayServer, LIMITED_TLS, OwnPorts, PORT_REFUSED,
-    PortKind, ServerTls, UNUSABLE_TLS, hosts::parse_hosts, rules::bound_rules,
-    server_tls::parse_termination,
+    GatewayPort, GatewayScope, GatewayServer, OwnPorts, PortKind, ServerTls, conflict::PortClaims,
+    hosts::parse_hosts, rules::bound_rules, server_tls::parse_termination,
 };
-use crate::Client;
+use crate::{Client, codes};
 
 /// Only Gateways of the proxy's own namespace select it.
 const NAMESPACE_SWITCH: &str = "PILOT_SCOPE_GATEWAY_TO_NAMESPACE";
 
 /// Why a server is left out; its field is below the server.
-type Refusal = Box<Diagnostic>;
+pub(super) type Refusal = Box<Diagnostic>;
 
 /// Selects and merges the Gateways of a class.
 pub fn select_gateways(client: &Client, own_ports: &OwnPorts, reader: &Reader<'_>) -> GatewayScope {
@@ -30,6 +29,7 @@ pub fn select_gateways(client: &Client, own_ports: &OwnPorts, reader: &Reader<'_
         client,
         own_ports,
         mesh,
+        claims: BTreeMap::new(),
         ports: BTreeMap::new(),
         diagnostics: Diagnostics::default(),
     };
@@ -45,7 +45,7 @@ pub fn select_gateways(client: &Client, own_ports: &OwnPorts, reader: &Reader<'_
         }
     }
     GatewayScope {
-        ports: merge.ports.into_values().collect(),
+        ports: merge.ports.into_values().flatten().collect(),
         rules: bound_rules(&names, client, reader),
         diagnostics: merge.diagnostics,
     }
@@ -75,7 +75,10 @@ struct Merge<'a> {
     client: &'a Client,
     own_ports: &'a OwnPorts,
     mesh: &'a Mesh,
-    ports: BTreeMap<(Arc<str>, u16), GatewayPort>,
+    /// By port number, whatever the address.
+    claims: BTreeMap<u16, PortClaims>,
+    /// By address and port; more than one where plain HTTP follows TLS.
+    ports: BTreeMap<(Arc<str>, u16), Vec<GatewayPort>>,
     diagnostics: Diagnostics,
 }
 
@@ -92,14 +95,14 @@ impl Merge<'_> {
         let port = written.server.port.as_ref();
         let number = port.and_then(|port| u16::try_from(port.number).ok()).unwrap_or_default();
         let number = match number {
-            0 => return Err(Diagnostic::error(PORT_REFUSED, "a server has no port").into()),
+            0 => return Err(codes::GATEWAY_PORT.diagnostic("a server has no port").into()),
             number => number,
         };
         let target = self.own_ports.translate(number);
         if self.client.unprivileged && target < 1024 {
             let message = format!("no listener on {target}: the proxy may not bind it");
             let hint = "give a Service of the gateway a `targetPort` of 1024 or more";
-            return Err(Diagnostic::warning(PORT_REFUSED, message).field("port").hint(hint).into());
+            return Err(codes::GATEWAY_PORT.diagnostic(message).field("port").hint(hint).into());
         }
         let server = self.read(written, number)?;
         let bind: Arc<str> = match written.server.bind.as_str() {
@@ -107,15 +110,19 @@ impl Merge<'_> {
             bind => bind.into(),
         };
         let kind = kind_of(&server, target, &written.server.bind);
-        match self.ports.entry((bind.clone(), target)) {
-            Entry::Vacant(vacant) => {
+        let claims = self.claims.entry(target).or_insert_with(|| PortClaims::new(target));
+        claims.claim(&server, written.server)?;
+        let ports = self.ports.entry((bind.clone(), target)).or_default();
+        match ports.iter().position(|port| port.kind == kind && kind != PortKind::Tcp) {
+            Some(index) => ports[index].servers.push(server),
+            // Two chains without a condition cannot be told apart.
+            None if kind != PortKind::Tls && ports.iter().any(|it| it.kind != PortKind::Tls) => {
+                return Err(claims.taken());
+            }
+            None => {
                 let further_binds = further_binds(written.server, self.client, self.mesh);
                 let servers = vec![server];
-                vacant.insert(GatewayPort { bind, further_binds, number: target, kind, servers });
-            }
-            Entry::Occupied(mut taken) => {
-                check_conflict(taken.get(), &kind, &server)?;
-                taken.get_mut().servers.push(server);
+                ports.push(GatewayPort { bind, further_binds, number: target, kind, servers });
             }
         }
         Ok(())
@@ -125,7 +132,7 @@ impl Merge<'_> {
         let text = written.server.port.as_ref().map(|port| port.protocol.as_str());
         let protocol = Protocol::parse(text.unwrap_or_default());
         if protocol == Protocol::Udp {
-            let finding = Diagnostic::error(PORT_REFUSED, "a gateway does not forward UDP");
+            let finding = codes::GATEWAY_PORT.diagnostic("a gateway does not forward UDP");
             return Err(finding.field("port.protocol").into());
         }
         Ok(GatewayServer {
@@ -161,10 +168,10 @@ impl Merge<'_> {
         let mut notes = Vec::new();
         let settings = parse_termination(tls, self.mesh, &mut notes).map_err(|message| {
             let hint = "set `credentialName`, or the paths of the files";
-            Box::new(Diagnostic::error(UNUSABLE_TLS, message).field("tls").hint(hint))
+            Box::new(codes::GATEWAY_TLS_UNUSABLE.diagnostic(message).field("tls").hint(hint))
         })?;
         for note in notes {
-            let finding = Diagnostic::warning(LIMITED_TLS, note).field("tls");
+            let finding = codes::GATEWAY_TLS_LIMITED.diagnostic(note).field("tls");
             self.diagnostics.push(written.finding(finding));
         }
         let route =
@@ -203,40 +210,6 @@ fn further_binds(server: &Server, client: &Client, mesh: &Mesh) -> Vec<Arc<str>>
         true => vec!["::".into()],
         false => Vec::new(),
     }
-}
-
-/// Whether a further server may share the port.
-fn check_conflict(
-    taken: &GatewayPort,
-    kind: &PortKind,
-    server: &GatewayServer,
-) -> Result<(), Refusal> {
-    let owner = taken.servers.first().map(|it| it.gateway.clone()).unwrap_or_default();
-    match (&taken.kind, kind) {
-        (PortKind::Http { .. }, PortKind::Http { .. }) => Ok(()),
-        (PortKind::Tls, PortKind::Tls) => check_tls_conflict(taken, server),
-        (PortKind::Http { .. } | PortKind::Tcp | PortKind::Tls, _) => {
-            let message = format!("port {} is already used by `{owner}`", taken.number);
-            let hint = "only plain HTTP servers, or only TLS servers, can share a port";
-            Err(Diagnostic::warning(CONFLICT, message).field("port").hint(hint).into())
-        }
-    }
-}
-
-fn check_tls_conflict(taken: &GatewayPort, server: &GatewayServer) -> Result<(), Refusal> {
-    for other in &taken.servers {
-        if let Some(same) = server.hosts.iter().find(|host| other.hosts.contains(host)) {
-            let message = format!("`{}` already has the host `{}`", other.gateway, same.host);
-            return Err(Diagnostic::warning(CONFLICT, message).field("hosts").into());
-        }
-        if server.route().is_some() && server.route() == other.route() {
-            let hint = "give each HTTPS server a port name of its own";
-            let message = "another server of the Gateway has the same port name";
-            let finding = Diagnostic::warning(CONFLICT, message).field("port.name");
-            return Err(finding.hint(hint).into());
-        }
-    }
-    Ok(())
 }
 
 impl GatewayServer {

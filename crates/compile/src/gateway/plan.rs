@@ -2,15 +2,15 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use model::{Diagnostic, Diagnostics};
+use model::Diagnostics;
 use snapshot::Reader;
 
 use super::{
     GatewayAction, GatewayChain, GatewayListenerInput, GatewayPlan, GatewayPort, GatewayScope,
-    GatewayServer, NO_DESTINATION, PortKind, SERVER_NAME, ServerTls, SniMatch, sni,
+    GatewayServer, PortKind, ServerTls, SniMatch, sni,
     tcp::{Routing, server_names},
 };
-use crate::{Client, filters::HttpSettings, names};
+use crate::{Client, codes, filters::HttpSettings, names};
 
 /// Plans the listeners of a class of gateways.
 pub fn plan_gateway(scope: &GatewayScope, client: &Client, reader: &Reader<'_>) -> GatewayPlan {
@@ -20,8 +20,13 @@ pub fn plan_gateway(scope: &GatewayScope, client: &Client, reader: &Reader<'_>) 
     let config = mesh.config.default_config.as_ref();
     let topology = config.and_then(|config| config.gateway_topology.as_ref());
     let mut plan = GatewayPlan { diagnostics: scope.diagnostics.clone(), ..GatewayPlan::default() };
-    for port in &scope.ports {
-        let mut chains = chains(port, &routing, &mut plan.diagnostics);
+    for ports in scope.ports.chunk_by(|a, b| (&a.bind, a.number) == (&b.bind, b.number)) {
+        let port = &ports[0];
+        let mut taken = BTreeSet::new();
+        let mut chains: Vec<GatewayChain> = ports
+            .iter()
+            .flat_map(|port| chains(port, &routing, &mut taken, &mut plan.diagnostics))
+            .collect();
         tell_apart(&mut chains, &mut plan.diagnostics);
         if chains.is_empty() {
             continue;
@@ -46,6 +51,7 @@ pub fn plan_gateway(scope: &GatewayScope, client: &Client, reader: &Reader<'_>) 
 fn chains<'a>(
     port: &'a GatewayPort,
     routing: &Routing<'a>,
+    taken: &mut BTreeSet<String>,
     findings: &mut Diagnostics,
 ) -> Vec<GatewayChain> {
     match &port.kind {
@@ -62,11 +68,13 @@ fn chains<'a>(
         PortKind::Tcp | PortKind::Tls => {
             let mut chains = Vec::new();
             for server in &port.servers {
-                let own = server_chains(server, routing, findings);
-                if own.is_empty() {
+                let before = findings.iter().count();
+                let own = server_chains(server, routing, taken, findings);
+                // Another finding says more.
+                if own.is_empty() && findings.iter().count() == before {
                     let message = format!("nothing is bound to port {}", server.port);
                     let hint = "bind a VirtualService with a `tcp` or `tls` route";
-                    let finding = Diagnostic::warning(NO_DESTINATION, message).hint(hint);
+                    let finding = codes::GATEWAY_DESTINATION.diagnostic(message).hint(hint);
                     findings.push(finding.object(server.origin.clone()));
                 }
                 chains.extend(own);
@@ -79,6 +87,7 @@ fn chains<'a>(
 fn server_chains<'a>(
     server: &'a GatewayServer,
     routing: &Routing<'a>,
+    taken: &mut BTreeSet<String>,
     findings: &mut Diagnostics,
 ) -> Vec<GatewayChain> {
     let tcp = |matches, tls, findings: &mut Diagnostics| {
@@ -93,7 +102,7 @@ fn server_chains<'a>(
     };
     let (settings, route) = match &server.tls {
         ServerTls::None => return tcp(SniMatch::Any, None, findings),
-        ServerTls::Passthrough => return routing.tls_chains(server, findings),
+        ServerTls::Passthrough => return routing.tls_chains(server, taken, findings),
         ServerTls::AutoPassthrough => return sni::chains(server, routing),
         ServerTls::Terminate { settings, route } => (settings, route),
     };
@@ -120,7 +129,13 @@ fn tell_apart(chains: &mut Vec<GatewayChain>, findings: &mut Diagnostics) {
     let mut taken: BTreeSet<Arc<str>> = BTreeSet::new();
     let mut clusters: BTreeSet<Arc<str>> = BTreeSet::new();
     chains.retain_mut(|chain| match &mut chain.matches {
-        SniMatch::Any => true,
+        SniMatch::Any => {
+            let first = !std::mem::replace(&mut everything, true);
+            if !first {
+                report_taken(chain, "*", findings);
+            }
+            first
+        }
         SniMatch::MeshCluster(name) => clusters.insert(name.clone()),
         SniMatch::ServerNames(names) if names.is_empty() => {
             let first = !std::mem::replace(&mut everything, true);
@@ -143,7 +158,7 @@ fn tell_apart(chains: &mut Vec<GatewayChain>, findings: &mut Diagnostics) {
 
 fn report_taken(chain: &GatewayChain, name: &str, findings: &mut Diagnostics) {
     let message = format!("connections to the server name `{name}` already go elsewhere");
-    let finding = Diagnostic::warning(SERVER_NAME, message);
+    let finding = codes::SERVER_NAME.diagnostic(message);
     // The last origin is the rule, if there is one.
     findings.push(match chain.origins.last() {
         Some(origin) => finding.object(origin.clone()),

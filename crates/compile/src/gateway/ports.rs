@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use model::{EndpointAddress, Service, Shared};
 use snapshot::Reader;
 
-use crate::Client;
+use crate::{Client, own_services::own_ports};
 
 /// A Service with this label does not translate ports; Knative relies on it.
 const NO_TRANSLATION: &str = "experimental.istio.io/disable-gateway-port-translation";
@@ -27,43 +26,17 @@ impl OwnPorts {
     }
 }
 
-/// Selects the ports of the services that have an endpoint at the proxy.
+/// Selects the ports of the services that lead to the proxy.
 pub fn select_own_ports(
     proxy_addresses: &[IpAddr],
     client: &Client,
     reader: &Reader<'_>,
 ) -> OwnPorts {
-    let mut own: Vec<(&Shared<Service>, IpAddr)> = Vec::new();
-    for address in proxy_addresses {
-        for service in reader.services_at(*address) {
-            // A service does not reach into other namespaces, even if its endpoints say so.
-            let same = *service.namespace() == client.namespace;
-            if same && service.labels.get(NO_TRANSLATION).is_none() {
-                own.push((service, *address));
-            }
-        }
-    }
-    own.sort_by(|(a, at), (b, bt)| {
-        (a.created, &a.name, &a.key, at).cmp(&(b.created, &b.name, &b.key, bt))
-    });
     let mut ports = BTreeMap::new();
-    for (service, address) in own {
-        for (written, target) in served_ports(service, address, reader) {
-            ports.entry(written).or_insert(target);
+    for own in own_ports(proxy_addresses, client, reader) {
+        if own.service.labels.get(NO_TRANSLATION).is_none() {
+            ports.entry(own.port.number).or_insert(own.target);
         }
     }
     OwnPorts { pairs: ports.into_iter().collect() }
-}
-
-fn served_ports(service: &Service, address: IpAddr, reader: &Reader<'_>) -> Vec<(u16, u16)> {
-    // Its content decides, and not only that it is at the address.
-    let Some(service) = reader.service(&service.key) else { return Vec::new() };
-    let Some(endpoints) = reader.endpoints(&service.key) else { return Vec::new() };
-    let wanted = EndpointAddress::Ip(address);
-    let own = endpoints.iter().filter(|endpoint| endpoint.address == wanted);
-    own.flat_map(|endpoint| {
-        let served = service.ports.iter();
-        served.filter_map(|port| Some((port.number, *endpoint.ports.get(&port.name)?)))
-    })
-    .collect()
 }

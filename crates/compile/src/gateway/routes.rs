@@ -4,14 +4,11 @@
 //! - Hosts that the same rules serve are one virtual host, so that its routes are sent once.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
-use bytes::Bytes;
-use envoy::{Resource, Rope, config::route::v3::RouteConfiguration, type_url};
-use model::{Diagnostics, Hostname, ObjectKey, Shared};
-use prost::Message;
+use model::{Diagnostics, Generator, Hostname, ObjectKey, Shared};
 use snapshot::Reader;
 
 use super::{
@@ -21,12 +18,11 @@ use super::{
     virtual_host::black_hole,
 };
 use crate::{
-    Client, Compiled, CompiledVirtualHost, RouteContext, RuleRef, Scheme, rule_applies,
-    select_destinations,
+    Client, Compiled, CompiledVirtualHost, LastHost, RouteContext, RouteParts, RuleRef, Scheme,
+    rule_applies, select_destinations,
 };
 
 const COLLAPSE_SWITCH: &str = "PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION";
-const MAX_DIRECT_RESPONSE: u32 = 1024 * 1024;
 
 /// Everything that one route configuration of a gateway depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +38,7 @@ pub struct GatewayRouteInput {
 struct Host {
     /// Of the server that is first for it.
     port: u16,
+    /// One may occur again, for each server of its gateway that has the host.
     rules: Vec<Shared<GatewayRule>>,
     requires_tls: bool,
 }
@@ -98,10 +95,7 @@ impl<'a> Selection<'a> {
             }
             let Some(rule) = self.rule(server, bound) else { continue };
             for hostname in hosts {
-                let host = self.host(hostname, server);
-                if !host.rules.contains(&rule) {
-                    host.rules.push(rule.clone());
-                }
+                self.host(hostname, server).rules.push(rule.clone());
             }
         }
         if server.https_redirect {
@@ -142,6 +136,7 @@ impl<'a> Selection<'a> {
             mesh: reader.mesh(),
             namespace: &client.namespace,
             labels: &client.labels,
+            generator: Generator::Envoy,
             gateways: std::slice::from_ref(&server.gateway),
             port: server.port,
             scheme,
@@ -176,13 +171,20 @@ impl<'a> Selection<'a> {
                 inputs[*index].domains.push(domain);
                 continue;
             }
-            known.insert(same.clone(), inputs.len());
+            let mut rules: Vec<Shared<GatewayRule>> = Vec::with_capacity(same.0.len());
+            for rule in &same.0 {
+                if !rules.contains(rule) {
+                    rules.push(rule.clone());
+                }
+            }
+            let requires_tls = same.1;
+            known.insert(same, inputs.len());
             inputs.push(GatewayHostInput {
                 mesh: mesh.clone(),
                 name: format!("{hostname}:{}", host.port).into(),
                 domains: vec![domain],
-                rules: same.0,
-                requires_tls: same.1,
+                rules,
+                requires_tls,
                 namespace: self.client.namespace.clone(),
                 labels: self.client.labels.clone(),
             });
@@ -197,30 +199,12 @@ pub fn compile_gateway_route(
     input: &GatewayRouteInput,
     virtual_host: &mut dyn FnMut(&Shared<GatewayHostInput>) -> Arc<CompiledVirtualHost>,
 ) -> Compiled {
-    let hosts: Vec<Arc<CompiledVirtualHost>> = input.hosts.iter().map(virtual_host).collect();
-    let head = RouteConfiguration { name: input.name.to_string(), ..RouteConfiguration::default() };
-    let tail = RouteConfiguration {
-        validate_clusters: Some(false),
-        max_direct_response_body_size_bytes: Some(MAX_DIRECT_RESPONSE),
-        ignore_port_in_host_matching: true,
-        ..RouteConfiguration::default()
-    };
-    let body: Rope = std::iter::once(Bytes::from(head.encode_to_vec()))
-        .chain(hosts.iter().map(|host| host.bytes.clone()))
-        .chain(input.black_hole.map(black_hole))
-        .chain(std::iter::once(Bytes::from(tail.encode_to_vec())))
-        .collect();
-    let resource = Resource::new(input.name.clone(), type_url::ROUTE, body);
-    let clusters: BTreeSet<&Arc<str>> = hosts.iter().flat_map(|host| &host.clusters).collect();
-    let origins: BTreeSet<&ObjectKey> = hosts.iter().flat_map(|host| &host.origins).collect();
-    let mut diagnostics = Diagnostics::default();
-    for host in &hosts {
-        diagnostics.extend(host.diagnostics.clone());
+    RouteParts {
+        name: input.name.clone(),
+        hosts: input.hosts.iter().map(virtual_host).collect(),
+        last: input.black_hole.map(|port| LastHost { bytes: black_hole(port), cluster: None }),
+        ignores_ports: true,
+        diagnostics: Diagnostics::default(),
     }
-    Compiled {
-        clusters: clusters.into_iter().cloned().collect(),
-        origins: origins.into_iter().cloned().collect(),
-        diagnostics,
-        ..Compiled::new(resource)
-    }
+    .compile()
 }

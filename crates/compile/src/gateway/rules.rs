@@ -5,11 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use model::{Hostname, Namespace, Registry, Service, Shared, Visibility};
-use snapshot::{Reader, VirtualServiceRecord};
+use model::{Hostname, Namespace, Registry, Service, Shared};
+use snapshot::Reader;
 
 use super::GatewayScope;
-use crate::{Client, RuleRef};
+use crate::{Client, RuleRef, scope::closeness};
 
 /// The rules of each of these gateways that the client's namespace may see, in the order in which
 /// they win: private ones, then those shown to chosen namespaces, then public ones, each by age.
@@ -19,7 +19,8 @@ pub(super) fn bound_rules(
     reader: &Reader<'_>,
 ) -> BTreeMap<Arc<str>, Vec<RuleRef>> {
     let mut visible = reader.visible_virtual_services(&client.namespace);
-    visible.sort_by_key(|rule| closeness(rule));
+    let own = &client.namespace;
+    visible.sort_by_key(|rule| closeness(&rule.visibility, rule.namespace(), own));
     let mut bound: BTreeMap<Arc<str>, Vec<RuleRef>> = BTreeMap::new();
     for rule in visible {
         let named: BTreeSet<&Arc<str>> = rule.gateways.iter().collect();
@@ -31,14 +32,6 @@ pub(super) fn bound_rules(
     bound
 }
 
-fn closeness(rule: &VirtualServiceRecord) -> u8 {
-    match &rule.visibility {
-        Visibility::Namespaces(only) if **only == [rule.namespace().clone()] => 0,
-        Visibility::Namespaces(_) => 1,
-        Visibility::Public => 2,
-    }
-}
-
 impl GatewayScope {
     pub(super) fn rules_of(&self, gateway: &str) -> &[RuleRef] {
         self.rules.get(gateway).map(Vec::as_slice).unwrap_or_default()
@@ -47,7 +40,7 @@ impl GatewayScope {
 
 /// The service that a gateway means by a host. A host may be defined in several namespaces: the
 /// `preferred` one comes first, then Kubernetes (nobody takes over a host by a ServiceEntry), then
-/// the oldest.
+/// the closest, then the oldest.
 pub fn find_service<'a>(
     hostname: &Hostname,
     preferred: Option<&Namespace>,
@@ -59,6 +52,7 @@ pub fn find_service<'a>(
     read.filter(|service| service.visibility.includes(&client.namespace)).min_by_key(|service| {
         let other = preferred != Some(service.namespace());
         let external = service.registry != Registry::Kubernetes;
-        (other, external, service.created, service.name.clone(), service.key.clone())
+        let far = closeness(&service.visibility, service.namespace(), &client.namespace);
+        (other, external, far, service.created, service.name.clone(), service.key.clone())
     })
 }

@@ -1,6 +1,6 @@
 //! Rules for opaque connections at a server: the `tcp` and `tls` sections of VirtualServices.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use api::{
     Duration,
@@ -10,14 +10,14 @@ use model::{Diagnostic, Diagnostics, Hostname, ObjectKey, Service};
 use snapshot::{Reader, VirtualServiceRecord};
 
 use super::{
-    GatewayAction, GatewayChain, GatewayScope, GatewayServer, NO_DESTINATION, SERVER_NAME,
-    SniMatch, hosts::shared_hosts, rules::find_service,
+    GatewayAction, GatewayChain, GatewayScope, GatewayServer, SniMatch, hosts::shared_hosts,
+    rules::find_service,
 };
 use crate::{
-    Client,
-    filters::{TcpRoute, WeightedDestination},
+    Client, codes,
+    filters::{TcpPolicy, TcpRoute, WeightedDestination},
     names,
-    traffic_policy::{Policy, select_rules},
+    traffic_policy::select_rules,
 };
 
 /// What all servers of a plan have in common.
@@ -63,10 +63,12 @@ impl<'a> Routing<'a> {
         None
     }
 
-    /// A chain for each rule about the server names of connections that stay encrypted.
+    /// A chain for each rule about the server names of connections that stay encrypted. `taken` are
+    /// the names that earlier rules have on the port: one of them is enough to leave a match out.
     pub(super) fn tls_chains(
         &self,
         server: &'a GatewayServer,
+        taken: &mut BTreeSet<String>,
         findings: &mut Diagnostics,
     ) -> Vec<GatewayChain> {
         let mut chains = Vec::new();
@@ -82,6 +84,14 @@ impl<'a> Routing<'a> {
                     continue;
                 };
                 for found in applying {
+                    if let Some(name) = found.sni_hosts.iter().find(|name| taken.contains(*name)) {
+                        let message = format!("an older rule has the server name `{name}`");
+                        let field = format!("spec.tls[{index}].match");
+                        let finding = codes::SERVER_NAME.diagnostic(message);
+                        findings.push(finding.object(rule.key.clone()).field(field));
+                        continue;
+                    }
+                    taken.extend(found.sni_hosts.iter().cloned());
                     let names = found.sni_hosts.iter().map(String::as_str);
                     let Some(names) = server_names(names, &rule.key, findings) else { continue };
                     chains.push(GatewayChain {
@@ -160,20 +170,8 @@ impl<'a> Routing<'a> {
     ) -> TcpRoute {
         let rules = select_rules(service, self.client, self.reader);
         let policy = rules.policy(port, subset);
-        TcpRoute {
-            hash_source_ip: hashes_source_ip(&policy),
-            ..TcpRoute::to_cluster(cluster, idle_timeout(&policy).or(self.idle_timeout))
-        }
+        TcpRoute::to_cluster(cluster, self.idle_timeout).under(TcpPolicy::new(&policy))
     }
-}
-
-fn idle_timeout(policy: &Policy<'_>) -> Option<Duration> {
-    policy.connection_pool.and_then(|pool| pool.tcp.as_ref()).and_then(|tcp| tcp.idle_timeout)
-}
-
-fn hashes_source_ip(policy: &Policy<'_>) -> bool {
-    let hash = policy.load_balancer.and_then(|balancer| balancer.consistent_hash.as_ref());
-    hash.is_some_and(|hash| hash.use_source_ip == Some(true))
 }
 
 fn tcp_applies(found: &L4MatchAttributes, server: &GatewayServer) -> bool {
@@ -197,7 +195,7 @@ fn origins(server: &GatewayServer, rule: &VirtualServiceRecord) -> Vec<ObjectKey
 }
 
 fn no_destination(rule: &VirtualServiceRecord, field: &str) -> Diagnostic {
-    let finding = Diagnostic::warning(NO_DESTINATION, "the rule has no usable destination");
+    let finding = codes::GATEWAY_DESTINATION.diagnostic("the rule has no usable destination");
     finding.object(rule.key.clone()).field(field)
 }
 
@@ -216,7 +214,7 @@ pub(super) fn server_names<'n>(
         let suffix = host.strip_prefix("*.").unwrap_or(host);
         if suffix.is_empty() || suffix.contains('*') {
             let message = format!("`{host}` cannot be matched as a server name");
-            findings.push(Diagnostic::warning(SERVER_NAME, message).object(origin.clone()));
+            findings.push(codes::SERVER_NAME.diagnostic(message).object(origin.clone()));
             continue;
         }
         names.push(host.to_ascii_lowercase().into());

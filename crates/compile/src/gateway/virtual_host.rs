@@ -11,7 +11,7 @@ use envoy::config::route::v3::{
     Route, VirtualHost, route::Action, route_action::ClusterSpecifier,
     virtual_host::TlsRequirementType,
 };
-use model::{Diagnostics, Labels, Namespace, ObjectKey, Shared};
+use model::{Diagnostics, Generator, Labels, Namespace, ObjectKey, Shared};
 use snapshot::{Mesh, VirtualServiceRecord};
 
 use crate::{
@@ -63,6 +63,7 @@ pub fn compile_gateway_host(input: &GatewayHostInput) -> CompiledVirtualHost {
                 mesh: &input.mesh,
                 namespace: &input.namespace,
                 labels: &input.labels,
+                generator: Generator::Envoy,
                 gateways,
                 port: rule.port,
                 scheme: rule.scheme,
@@ -79,7 +80,7 @@ pub fn compile_gateway_host(input: &GatewayHostInput) -> CompiledVirtualHost {
         diagnostics.extend(translated.diagnostics);
         origins.insert(&rule.rule.key);
         origins.extend(&rule.rule.delegates);
-        let policies = rule.destinations.iter().flat_map(|it| &it.policies);
+        let policies = rule.destinations.iter().flat_map(|it| &it.policies.records);
         origins.extend(policies.map(|policy| &policy.key));
     }
     routes.extend(last);

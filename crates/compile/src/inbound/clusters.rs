@@ -28,7 +28,7 @@ use model::Protocol;
 use crate::{
     Compiled,
     filters::{address, duration, socket_address},
-    inbound::{InboundEndpoint, InboundInput, InboundPort},
+    inbound::{InboundEndpoint, InboundInput, InboundPort, pool},
     names,
 };
 
@@ -51,9 +51,10 @@ fn compiled(cluster: Cluster) -> Compiled {
 fn passthrough_cluster(input: &InboundInput) -> Cluster {
     let name = names::INBOUND_PASSTHROUGH_CLUSTER.to_owned();
     let mut cluster = original_destination(base(name, input), input);
-    cluster
-        .typed_extension_protocol_options
-        .insert(HTTP_OPTIONS.to_owned(), Any::pack(&like_downstream()));
+    cluster.typed_extension_protocol_options.insert(
+        HTTP_OPTIONS.to_owned(),
+        Any::pack(&like_downstream(Http2ProtocolOptions::default())),
+    );
     cluster
 }
 
@@ -75,11 +76,19 @@ fn port_cluster(port: &InboundPort, input: &InboundInput) -> Cluster {
             with_endpoints(cluster, vec![endpoint(&format!("unix://{path}"), 0)])
         }
     };
+    let pool = port.pool.as_deref();
+    if let Some(pool) = pool {
+        pool::limit(&mut cluster, pool);
+    }
+    let version = || pool::http2_options(pool.and_then(|pool| pool.http.as_ref()));
     let options = match port.protocol {
-        Protocol::Unsupported => Some(like_downstream()),
-        protocol if protocol.is_http2() => Some(http2()),
+        Protocol::Unsupported => Some(like_downstream(version())),
+        protocol if protocol.is_http2() => Some(http2(version())),
         _ => None,
     };
+    let http = port.protocol.is_http() || port.protocol.is_unsupported();
+    let common = pool.filter(|_| http).and_then(pool::common_options);
+    let options = pool::with_common(options, common, http1);
     if let Some(options) = options {
         let options = Any::pack(&options);
         cluster.typed_extension_protocol_options.insert(HTTP_OPTIONS.to_owned(), options);
@@ -145,9 +154,9 @@ fn endpoint(host: &str, port: u16) -> LbEndpoint {
 }
 
 /// The version of HTTP that the caller speaks.
-fn like_downstream() -> HttpProtocolOptions {
+fn like_downstream(options: Http2ProtocolOptions) -> HttpProtocolOptions {
     let like = UseDownstreamHttpConfig {
-        http2_protocol_options: Some(Http2ProtocolOptions::default()),
+        http2_protocol_options: Some(options),
         ..UseDownstreamHttpConfig::default()
     };
     HttpProtocolOptions {
@@ -156,9 +165,16 @@ fn like_downstream() -> HttpProtocolOptions {
     }
 }
 
-fn http2() -> HttpProtocolOptions {
-    let options = ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default());
-    let explicit = ExplicitHttpConfig { protocol_config: Some(options) };
+fn http2(options: Http2ProtocolOptions) -> HttpProtocolOptions {
+    explicit(ProtocolConfig::Http2ProtocolOptions(options))
+}
+
+fn http1() -> HttpProtocolOptions {
+    explicit(ProtocolConfig::HttpProtocolOptions(Default::default()))
+}
+
+fn explicit(protocol: ProtocolConfig) -> HttpProtocolOptions {
+    let explicit = ExplicitHttpConfig { protocol_config: Some(protocol) };
     HttpProtocolOptions {
         upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)),
         ..HttpProtocolOptions::default()

@@ -8,21 +8,20 @@ use std::{
 
 use api::{
     Duration,
-    istio::sidecar::{CaptureMode, IstioIngressListener},
+    istio::{
+        sidecar::{CaptureMode, IstioIngressListener},
+        traffic_policy::ConnectionPoolSettings,
+    },
 };
-use model::{
-    Diagnostic, Endpoint, EndpointAddress, Interception, ObjectKey, Protocol, Service, Shared,
-};
+use model::{Diagnostic, Interception, ObjectKey, Protocol};
 use snapshot::{Mesh, Reader, SidecarRecord};
 
 use crate::{
-    Client,
+    Client, codes,
     filters::HttpSettings,
-    inbound::{
-        BAD_ENDPOINT, CONFLICT, InboundEndpoint, InboundInput, InboundPort, InboundRetry,
-        PORT_REFUSED,
-    },
+    inbound::{InboundEndpoint, InboundInput, InboundPort, InboundRetry},
     outbound::STATIC_PORTS,
+    own_services::own_ports,
 };
 
 /// Number of loopback addresses over which connections to the application are spread.
@@ -42,18 +41,19 @@ pub fn select_inbound(
     reader: &Reader<'_>,
 ) -> InboundInput {
     let mesh: &Mesh = reader.mesh();
+    let sidecar = client
+        .sidecar
+        .as_ref()
+        .and_then(|key| reader.sidecars(&key.namespace).iter().find(|record| record.key == *key));
     let mut selection = Selection {
         proxy_addresses,
         client,
         reader,
         mesh,
+        pool: sidecar.and_then(|it| it.spec.inbound_connection_pool.clone()).map(Arc::new),
         ports: BTreeMap::new(),
         findings: Vec::new(),
     };
-    let sidecar = client
-        .sidecar
-        .as_ref()
-        .and_then(|key| reader.sidecars(&key.namespace).iter().find(|record| record.key == *key));
     let listed = sidecar.filter(|record| !record.spec.ingress.is_empty());
     match listed {
         Some(record) => {
@@ -100,49 +100,34 @@ struct Selection<'a> {
     client: &'a Client,
     reader: &'a Reader<'a>,
     mesh: &'a Mesh,
+    /// Limits of ports that say nothing themselves.
+    pool: Option<Arc<ConnectionPoolSettings>>,
     ports: BTreeMap<u16, InboundPort>,
     findings: Vec<Diagnostic>,
 }
 
 impl Selection<'_> {
     fn add_services(&mut self) {
-        let mut own: Vec<(&Shared<Service>, IpAddr)> = Vec::new();
-        for address in self.proxy_addresses {
-            for service in self.reader.services_at(*address) {
-                // A service does not reach into other namespaces, even if its endpoints say so.
-                if *service.namespace() == self.client.namespace {
-                    own.push((service, *address));
-                }
+        for own in own_ports(self.proxy_addresses, self.client, self.reader) {
+            let (service, port, target) = (own.service, own.port, own.target);
+            if port.protocol == Protocol::Udp {
+                continue;
             }
-        }
-        own.sort_by(|(a, at), (b, bt)| {
-            (a.created, &a.name, &a.key, at).cmp(&(b.created, &b.name, &b.key, bt))
-        });
-        for (service, address) in own {
-            self.add_service(service, address);
-        }
-    }
-
-    fn add_service(&mut self, service: &Service, address: IpAddr) {
-        let Some(endpoints) = self.reader.endpoints(&service.key) else { return };
-        for endpoint in at_address(endpoints, address) {
-            for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
-                let Some(&target) = endpoint.ports.get(&port.name) else { continue };
-                if STATIC_PORTS.contains(&target) {
-                    self.refuse(target, &service.origin, "the proxy itself uses the port");
-                    continue;
-                }
-                self.add(InboundPort {
-                    port: target,
-                    protocol: port.protocol,
-                    service_port: port.number,
-                    hostname: service.hostname().as_str().into(),
-                    bind: self.client.wildcard().into(),
-                    bound: false,
-                    endpoint: self.default_endpoint(target),
-                    origin: service.origin.clone(),
-                });
+            if STATIC_PORTS.contains(&target) {
+                self.refuse(target, &service.origin, "the proxy itself uses the port");
+                continue;
             }
+            self.add(InboundPort {
+                port: target,
+                protocol: port.protocol,
+                service_port: port.number,
+                hostname: service.hostname().as_str().into(),
+                bind: self.client.wildcard().into(),
+                bound: false,
+                endpoint: self.default_endpoint(target),
+                pool: self.pool.clone(),
+                origin: service.origin.clone(),
+            });
         }
     }
 
@@ -158,7 +143,8 @@ impl Selection<'_> {
                         "port {} of the workload is already served as {:?} for {}",
                         port.port, kept.protocol, kept.hostname
                     );
-                    let finding = Diagnostic::warning(CONFLICT, message)
+                    let finding = codes::INBOUND_CONFLICT
+                        .diagnostic(message)
                         .object(port.origin)
                         .hint("give both services the same protocol");
                     self.findings.push(finding);
@@ -168,7 +154,7 @@ impl Selection<'_> {
     }
 
     fn refuse(&mut self, port: u16, origin: &ObjectKey, why: &str) {
-        let finding = Diagnostic::warning(PORT_REFUSED, format!("no listener on {port}: {why}"));
+        let finding = codes::INBOUND_PORT.diagnostic(format!("no listener on {port}: {why}"));
         self.findings.push(finding.object(origin.clone()));
     }
 
@@ -193,7 +179,7 @@ impl Selection<'_> {
             let Some(endpoint) = self.ingress_endpoint(ingress, port, bound) else {
                 let field = format!("spec.ingress[{index}].defaultEndpoint");
                 let message = "the endpoint is not a port of this workload";
-                let finding = Diagnostic::error(BAD_ENDPOINT, message);
+                let finding = codes::INBOUND_ENDPOINT.diagnostic(message);
                 self.findings.push(finding.object(record.key.clone()).field(field));
                 continue;
             };
@@ -205,13 +191,15 @@ impl Selection<'_> {
                 bind,
                 bound,
                 endpoint,
+                pool: ingress.connection_pool.clone().map(Arc::new).or_else(|| self.pool.clone()),
                 origin: record.key.clone(),
             });
         }
     }
 
     fn ingress_bind(&self, ingress: &IstioIngressListener) -> Arc<str> {
-        match (ingress.bind.as_str(), self.proxy_addresses.first()) {
+        let reached = |address: &&IpAddr| is_global_unicast(**address);
+        match (ingress.bind.as_str(), self.proxy_addresses.iter().find(reached)) {
             ("", Some(address)) => address.to_string().into(),
             ("", None) => self.client.wildcard().into(),
             (bind, _) => bind.into(),
@@ -267,14 +255,15 @@ impl Selection<'_> {
     }
 }
 
-fn at(address: Arc<str>, port: u16) -> InboundEndpoint {
-    InboundEndpoint::Addresses { addresses: vec![address], port }
+/// Whether other hosts may reach the address.
+fn is_global_unicast(address: IpAddr) -> bool {
+    let special = match address {
+        IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    !(special || address.is_unspecified() || address.is_loopback() || address.is_multicast())
 }
 
-/// The endpoints with this address; they are sorted by it.
-fn at_address(endpoints: &[Endpoint], address: IpAddr) -> &[Endpoint] {
-    let wanted = EndpointAddress::Ip(address);
-    let start = endpoints.partition_point(|endpoint| endpoint.address < wanted);
-    let end = endpoints.partition_point(|endpoint| endpoint.address <= wanted);
-    &endpoints[start..end]
+fn at(address: Arc<str>, port: u16) -> InboundEndpoint {
+    InboundEndpoint::Addresses { addresses: vec![address], port }
 }

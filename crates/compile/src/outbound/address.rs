@@ -1,6 +1,9 @@
 //! Where callers reach a service.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use model::Service;
 
@@ -20,7 +23,8 @@ impl Cidr {
             return text.parse().ok().map(Self::single);
         };
         let (address, length) = (address.parse().ok()?, length.parse().ok()?);
-        (length <= Self::single(address).length).then_some(Self { address, length })
+        (length <= Self::single(address).length)
+            .then(|| Self { address: network_of(address, length), length })
     }
 
     pub fn single(address: IpAddr) -> Self {
@@ -29,6 +33,21 @@ impl Cidr {
 
     fn is_single(self) -> bool {
         self == Self::single(self.address)
+    }
+}
+
+/// Without the bits behind the prefix: Envoy ignores them, and refuses two chains that differ by
+/// nothing else.
+fn network_of(address: IpAddr, length: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+            Ipv4Addr::from_bits(address.to_bits() & mask).into()
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+            Ipv6Addr::from_bits(address.to_bits() & mask).into()
+        }
     }
 }
 
@@ -64,14 +83,15 @@ pub(super) fn is_usable(address: IpAddr, client: &Client) -> bool {
     }
 }
 
-/// Every way to reach the service for this client, none of them twice. Never empty.
-pub(super) fn reaches(service: &Service, client: &Client) -> Vec<Reach> {
-    let written: Vec<Cidr> =
-        service.addresses.iter().filter_map(|address| Cidr::parse(address)).collect();
-    let written = written.into_iter().filter(|range| !range.address.is_unspecified());
-    let mut ranges: Vec<Cidr> = written.collect();
-    if ranges.is_empty() && client.dns_capture {
+/// Every way to reach a port of the service for this client, none of them twice. Never empty.
+pub(super) fn reaches(service: &Service, port: u16, client: &Client) -> Vec<Reach> {
+    let written = service.addresses_of(port).iter().filter_map(|address| Cidr::parse(address));
+    let (unspecified, mut ranges): (Vec<Cidr>, Vec<Cidr>) =
+        written.partition(|range| range.address.is_unspecified());
+    let mut anywhere = ranges.is_empty() || !unspecified.is_empty();
+    if anywhere && client.dns_capture && !service.allocated.is_empty() {
         ranges.extend(service.allocated.iter().copied().map(Cidr::single));
+        anywhere = false;
     }
     // A service of the other family only is better reached at an odd address than everywhere.
     if ranges.iter().any(|range| is_usable(range.address, client)) {
@@ -86,7 +106,7 @@ pub(super) fn reaches(service: &Service, client: &Client) -> Vec<Reach> {
         .collect();
     reaches.sort_unstable();
     reaches.dedup();
-    if reaches.is_empty() {
+    if anywhere {
         reaches.push(Reach::Anywhere);
     }
     reaches

@@ -104,6 +104,7 @@ pub fn compile_listener(input: &ListenerInput) -> Compiled {
         clusters: input.clusters().into_iter().collect(),
         routes: routes.into_iter().collect(),
         origins: origins.into_iter().cloned().collect(),
+        pod: input.pod,
         ..Compiled::new(Resource::from_message(input.name.clone(), type_url::LISTENER, &listener))
     }
 }

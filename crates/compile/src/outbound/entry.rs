@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use model::{Diagnostic, Diagnostics, ObjectKey, Protocol};
 
 use crate::{
-    names,
-    outbound::{CONFLICT, Capture, ChainInput},
+    codes, names,
+    outbound::{Capture, ChainInput},
 };
 
 /// What one service asks of a listener.
@@ -122,7 +122,8 @@ impl Entry {
 fn conflict(request: &Request, why: &str) -> Diagnostic {
     let listener = names::listener(&request.bind, request.port);
     let hint = "give it another port or an address of its own";
-    Diagnostic::warning(CONFLICT, format!("not reachable through `{listener}`: {why}"))
+    codes::OUTBOUND_CONFLICT
+        .diagnostic(format!("not reachable through `{listener}`: {why}"))
         .object(request.origin.clone())
         .hint(hint)
 }

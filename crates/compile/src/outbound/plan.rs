@@ -6,18 +6,16 @@ use std::{
     sync::Arc,
 };
 
-use model::{
-    Diagnostic, EndpointAddress, Hostname, Protocol, Registry, Resolution, Service, ServicePort,
-};
+use model::{EndpointAddress, Hostname, Protocol, Registry, Resolution, Service, ServicePort};
 use snapshot::{Mesh, OutboundPolicy, Reader};
 
 use crate::{
-    Client, EgressListener, RuleRef, Scope,
+    Client, EgressListener, RuleRef, Scope, codes,
     filters::{HttpSettings, TcpRoute},
     names,
     outbound::{
         Capture, ChainAction, ChainInput, ChainMatch, Cidr, HttpRouteSource, HttpRoutes,
-        ListenerInput, OutboundPlan, PORT_REFUSED,
+        ListenerInput, OutboundPlan,
         address::{Reach, is_usable, reaches},
         bind::Binding,
         entry::{Entries, Entry, Request},
@@ -87,7 +85,7 @@ impl<'a> Planner<'a> {
             fallback: policy::fallback(scope, client, reader, http.idle_timeout),
             http,
             wildcard: client.wildcard().into(),
-            aliases: tcp::aliases(scope),
+            aliases: scope.aliases(),
             entries: Entries::default(),
         }
     }
@@ -119,8 +117,7 @@ impl<'a> Planner<'a> {
             return;
         }
         if let Some(why) = binding.refusal(port, protocol, self.client) {
-            let finding =
-                Diagnostic::warning(PORT_REFUSED, format!("no listener on {port}: {why}"));
+            let finding = codes::OUTBOUND_PORT.diagnostic(format!("no listener on {port}: {why}"));
             self.entries.diagnostics.push(finding.object(service.origin.clone()));
             return;
         }
@@ -129,17 +126,13 @@ impl<'a> Planner<'a> {
             self.add(wanted, place(self.wildcard.clone()));
             return;
         }
-        let reaches = reaches(service, self.client);
+        let reaches = reaches(service, port, self.client);
         let ranges: Vec<Cidr> = reaches.iter().filter_map(|reach| reach.range()).collect();
-        let anywhere = reaches == [Reach::Anywhere];
+        let anywhere = reaches.contains(&Reach::Anywhere);
         if let Some(bind) = &binding.bind {
             let shared = anywhere && *bind == self.wildcard;
             let needs_server_name = shared || ranges.len() == reaches.len();
             self.add(wanted, Place { needs_server_name, ..place(bind.clone()) });
-            return;
-        }
-        if anywhere && pods == EachPod::Apart && service.resolution == Resolution::Passthrough {
-            self.add_pods(wanted, binding.capture);
             return;
         }
         for reach in &reaches {
@@ -147,9 +140,14 @@ impl<'a> Planner<'a> {
                 self.add(wanted, place(address.to_string().into()));
             }
         }
-        if anywhere || !ranges.is_empty() {
+        if !ranges.is_empty() {
+            self.add(wanted, Place { ranges, ..place(self.wildcard.clone()) });
+        }
+        if anywhere && pods == EachPod::Apart && service.resolution == Resolution::Passthrough {
+            self.add_pods(wanted, binding.capture);
+        } else if anywhere {
             let wildcard = place(self.wildcard.clone());
-            self.add(wanted, Place { ranges, needs_server_name: anywhere, ..wildcard });
+            self.add(wanted, Place { needs_server_name: true, ..wildcard });
         }
     }
 

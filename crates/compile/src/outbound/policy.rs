@@ -6,33 +6,22 @@ use api::{Duration, istio::sidecar::Sidecar};
 use model::Service;
 use snapshot::{OutboundPolicy, Reader, resolve_short_name};
 
-use crate::{Client, Scope, filters::TcpRoute, names, traffic_policy::select_rules};
+use crate::{
+    Client, Scope,
+    filters::{TcpPolicy, TcpRoute},
+    names,
+    traffic_policy::select_rules,
+};
 
-/// The part of a traffic policy that a TCP proxy, and not a cluster, carries out.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct TcpPolicy {
-    pub idle_timeout: Option<Duration>,
-    pub hash_source_ip: bool,
-}
-
-impl TcpPolicy {
-    /// The policy for one port of a service, or of one of its subsets.
-    pub(super) fn select(
-        service: &Service,
-        port: u16,
-        subset: &str,
-        client: &Client,
-        reader: &Reader<'_>,
-    ) -> Self {
-        let rules = select_rules(service, client, reader);
-        let policy = rules.policy(port, subset);
-        let tcp = policy.connection_pool.and_then(|pool| pool.tcp.as_ref());
-        let hash = policy.load_balancer.and_then(|it| it.consistent_hash.as_ref());
-        Self {
-            idle_timeout: tcp.and_then(|tcp| tcp.idle_timeout),
-            hash_source_ip: hash.is_some_and(|hash| hash.use_source_ip == Some(true)),
-        }
-    }
+/// The policy for one port of a service, or of one of its subsets.
+pub(super) fn tcp_policy(
+    service: &Service,
+    port: u16,
+    subset: &str,
+    client: &Client,
+    reader: &Reader<'_>,
+) -> TcpPolicy {
+    TcpPolicy::new(&select_rules(service, client, reader).policy(port, subset))
 }
 
 /// Where connections to unknown destinations go.

@@ -4,17 +4,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use api::istio::virtual_service::{L4MatchAttributes, RouteDestination, TlsMatchAttributes};
-use model::{Diagnostic, Hostname, ObjectKey, Protocol, Service};
+use model::{Hostname, ObjectKey, Protocol, Service};
 use snapshot::{Reader, VirtualServiceRecord};
 
 use crate::{
-    Client, Scope,
-    filters::{TcpRoute, WeightedDestination},
+    Client, codes,
+    filters::{TcpPolicy, TcpRoute, WeightedDestination},
     names,
-    outbound::{
-        ChainAction, ChainInput, ChainMatch, Cidr, NO_DESTINATION, UNUSABLE_MATCH, plan::Planner,
-        policy::TcpPolicy,
-    },
+    outbound::{ChainAction, ChainInput, ChainMatch, Cidr, plan::Planner, policy::tcp_policy},
+    virtual_host::short_names,
 };
 
 /// A port of a service on a listener.
@@ -78,9 +76,11 @@ impl Planner<'_> {
             ChainMatch { prefix_ranges: target.ranges.to_vec(), ..ChainMatch::default() };
         if target.needs_server_name || !target.ranges.is_empty() {
             let hostname = target.service.hostname();
-            let aliases = self.aliases.get(hostname).into_iter().flatten();
-            let hosts: Vec<String> =
-                std::iter::once(hostname).chain(aliases).map(Hostname::to_string).collect();
+            let mut hosts = vec![hostname.to_string()];
+            for alias in self.aliases.get(hostname).into_iter().flatten() {
+                hosts.push(alias.to_string());
+                hosts.extend(short_names(alias.as_str(), &self.client.dns_domain));
+            }
             matches.server_names = hosts.iter().filter_map(|host| server_name(host)).collect();
         }
         vec![self.own_chain(matches, target)]
@@ -123,12 +123,9 @@ impl Planner<'_> {
     /// To the service itself.
     fn own_chain(&self, matches: ChainMatch, target: &TcpTarget<'_>) -> ChainInput {
         let (service, port) = (target.service, target.service_port());
-        let policy = TcpPolicy::select(service, port, "", self.client, self.reader);
+        let policy = tcp_policy(service, port, "", self.client, self.reader);
         let cluster = names::outbound_cluster(port, "", service.hostname());
-        let route = TcpRoute {
-            hash_source_ip: policy.hash_source_ip,
-            ..TcpRoute::to_cluster(cluster, policy.idle_timeout.or(self.http.idle_timeout))
-        };
+        let route = TcpRoute::to_cluster(cluster, self.http.idle_timeout).under(policy);
         chain(matches, route, vec![service.origin.clone()])
     }
 
@@ -150,21 +147,24 @@ impl Planner<'_> {
             })
             .collect();
         let Some((first, policy)) = found.first() else {
-            let finding = Diagnostic::warning(NO_DESTINATION, "a rule has no usable destination");
+            let finding =
+                codes::OUTBOUND_DESTINATION.diagnostic("a rule has no usable destination");
             let section = if target.protocol.is_tls() { "tls" } else { "tcp" };
             let field = format!("spec.{section}[{index}].route");
             self.entries.diagnostics.push(finding.object(rule.key.clone()).field(field));
             return None;
         };
-        Some(TcpRoute {
+        // There is one proxy for all shares: the first one's policy is in force.
+        let policy = policy.clone();
+        let route = TcpRoute {
             stat_prefix: match found.len() {
                 1 => first.cluster.clone(),
                 _ => format!("{}.{}", rule.key.name, rule.key.namespace).into(),
             },
-            idle_timeout: policy.idle_timeout.or(self.http.idle_timeout),
-            hash_source_ip: policy.hash_source_ip,
             destinations: found.into_iter().map(|(destination, _)| destination).collect(),
-        })
+            policy: TcpPolicy { idle_timeout: self.http.idle_timeout, ..TcpPolicy::default() },
+        };
+        Some(route.under(policy))
     }
 
     fn destination(
@@ -181,9 +181,10 @@ impl Planner<'_> {
             _ => target.port,
         });
         let policy = service.map(|service| {
-            TcpPolicy::select(service, port, &destination.subset, self.client, self.reader)
+            tcp_policy(service, port, &destination.subset, self.client, self.reader)
         });
-        let cluster = names::outbound_cluster(port, &destination.subset, &host);
+        let host = service.and_then(|service| service.alias_of.as_ref()).unwrap_or(&host);
+        let cluster = names::outbound_cluster(port, &destination.subset, host);
         Some((cluster.into(), policy.unwrap_or_default()))
     }
 
@@ -230,7 +231,7 @@ impl Planner<'_> {
     }
 
     fn unusable(&mut self, rule: &VirtualServiceRecord, message: &str) {
-        let finding = Diagnostic::warning(UNUSABLE_MATCH, message).object(rule.key.clone());
+        let finding = codes::UNUSABLE_MATCH.diagnostic(message).object(rule.key.clone());
         self.entries.diagnostics.push(finding);
     }
 }
@@ -264,17 +265,6 @@ fn caller_applies(
     (gateways.is_empty() || gateways.iter().any(|gateway| gateway == "mesh"))
         && labels.iter().all(|(key, value)| client.labels.get(key) == Some(value.as_str()))
         && (namespace.is_empty() || namespace == client.namespace.as_str())
-}
-
-/// The services that are only further names of others, by the other's name.
-pub(super) fn aliases(scope: &Scope) -> BTreeMap<Hostname, Vec<Hostname>> {
-    let mut aliases: BTreeMap<Hostname, Vec<Hostname>> = BTreeMap::new();
-    for service in &scope.services {
-        if let Some(target) = &service.alias_of {
-            aliases.entry(target.clone()).or_default().push(service.hostname().clone());
-        }
-    }
-    aliases
 }
 
 /// The content of the rules of an egress listener that have `tcp` or `tls` in them.

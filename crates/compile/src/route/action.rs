@@ -7,13 +7,14 @@ use envoy::{
         route::v3::{
             Route, RouteAction, WeightedCluster,
             route::Action,
-            route_action::{ClusterSpecifier, HostRewriteSpecifier, RequestMirrorPolicy},
+            route_action::{
+                ClusterSpecifier, HostRewriteSpecifier, MaxStreamDuration, RequestMirrorPolicy,
+            },
             weighted_cluster::{ClusterWeight, cluster_weight},
         },
     },
     types::matcher::v3::RegexMatchAndSubstitute,
 };
-use model::Protocol;
 use prost_types::Duration;
 use snapshot::Mesh;
 
@@ -111,7 +112,7 @@ impl Translation<'_> {
         {
             action.hash_policy.push(policy);
         }
-        let grpc = matches!(target.protocol, Protocol::Grpc | Protocol::GrpcWeb);
+        let grpc = self.context.calls_grpc(target.protocol);
         (cluster, Upstream { grpc, hashed })
     }
 
@@ -167,12 +168,22 @@ fn apply_rewrite(rewrite: &HttpRewrite, action: &mut RouteAction) -> Option<Stri
     (!rewrite.authority.is_empty()).then(|| rewrite.authority.clone())
 }
 
-/// An action with a timeout (none by default), which also limits what gRPC callers ask for.
+/// An action with a timeout for all requests or, without one, with the deadlines that gRPC callers
+/// ask for.
 ///
-/// The successor of `max_grpc_timeout`, `max_stream_duration`, is no substitute: once it is set,
-/// Envoy ignores `timeout` for all requests of the route.
-#[expect(deprecated, reason = "the successor makes Envoy ignore `timeout`")]
+/// Istio says both by `max_grpc_timeout`, which Envoy is about to drop. Its successor makes Envoy
+/// ignore `timeout`, so with a timeout a deadline that is shorter ends a call at its caller only.
 pub(crate) fn forward(timeout: Option<Duration>) -> RouteAction {
-    let timeout = Some(timeout.unwrap_or_default());
-    RouteAction { timeout, max_grpc_timeout: timeout, ..RouteAction::default() }
+    let none = Duration::default();
+    let timeout = timeout.unwrap_or(none);
+    let deadlines = MaxStreamDuration {
+        max_stream_duration: Some(none),
+        grpc_timeout_header_max: Some(none),
+        ..MaxStreamDuration::default()
+    };
+    RouteAction {
+        timeout: Some(timeout),
+        max_stream_duration: (timeout == none).then_some(deadlines),
+        ..RouteAction::default()
+    }
 }

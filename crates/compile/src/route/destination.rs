@@ -4,10 +4,13 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use api::istio::{load_balancer::ConsistentHashLb, virtual_service};
 use model::{Hostname, Protocol, Service, Shared};
-use snapshot::{DestinationRuleRecord, Reader, VirtualServiceRecord};
+use snapshot::{Reader, VirtualServiceRecord};
 
-use super::{RouteContext, hash::consistent_hash};
-use crate::{Client, names};
+use super::RouteContext;
+use crate::{
+    Client, names,
+    traffic_policy::{Rules, select_rules},
+};
 
 /// A host in a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,7 +19,7 @@ pub struct Destination {
     /// `None` when the proxy knows no such service.
     pub service: Option<Shared<Service>>,
     /// Its DestinationRules, if any of them hashes.
-    pub policies: Vec<Shared<DestinationRuleRecord>>,
+    pub policies: Rules,
 }
 
 impl Destination {
@@ -28,17 +31,15 @@ impl Destination {
         reader: &Reader<'_>,
     ) -> Self {
         let policies = match service {
-            Some(service) => {
-                reader.destination_rules(&service.key, &client.namespace, &client.labels)
-            }
-            None => Vec::new(),
+            Some(service) => select_rules(service, client, reader),
+            None => Rules::default(),
         };
         // Rules that do not hash have no effect on routes and must not invalidate them.
-        let hashes = policies.iter().any(|rule| super::hash::may_hash(&rule.spec));
+        let hashes = policies.records.iter().any(|rule| super::hash::may_hash(&rule.spec));
         Self {
             hostname: hostname.clone(),
             service: service.cloned(),
-            policies: if hashes { policies } else { Vec::new() },
+            policies: if hashes { policies } else { Rules::default() },
         }
     }
 }
@@ -107,7 +108,9 @@ impl<'a> RouteContext<'a> {
             port,
             subset,
             protocol: protocol.unwrap_or(Protocol::Unsupported),
-            consistent_hash: known.and_then(|it| consistent_hash(&it.policies, port, subset)),
+            consistent_hash: known
+                .and_then(|it| it.policies.policy(port, subset).load_balancer)
+                .and_then(|it| it.consistent_hash.as_ref()),
             hostname: service.and_then(|it| it.alias_of.clone()).unwrap_or(hostname),
         }
     }

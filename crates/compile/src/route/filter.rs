@@ -75,7 +75,7 @@ fn translate_delay(delay: &FaultDelay) -> Option<XdsDelay> {
 fn translate_abort(abort: &FaultAbort) -> Option<XdsAbort> {
     let error = match (abort.http_status, &abort.grpc_status) {
         (Some(status), _) => ErrorType::HttpStatus(u32::try_from(status).ok()?),
-        (None, Some(name)) => ErrorType::GrpcStatus(grpc_status(name)?),
+        (None, Some(name)) => ErrorType::GrpcStatus(api::grpc_status(name)?),
         (None, None) => return None,
     };
     Some(XdsAbort {
@@ -83,31 +83,6 @@ fn translate_abort(abort: &FaultAbort) -> Option<XdsAbort> {
         error_type: Some(error),
         ..XdsAbort::default()
     })
-}
-
-/// The number of a status that gRPC's documentation names.
-fn grpc_status(name: &str) -> Option<u32> {
-    const NAMES: [&str; 17] = [
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    ];
-    let index = NAMES.iter().position(|it| *it == name)?;
-    u32::try_from(index).ok()
 }
 
 fn translate_cors(cors: &CorsPolicy) -> XdsCors {

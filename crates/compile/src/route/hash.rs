@@ -3,7 +3,6 @@
 use api::istio::{
     destination_rule::DestinationRule,
     load_balancer::{ConsistentHashLb, LoadBalancerSettings},
-    traffic_policy::TrafficPolicy,
 };
 use envoy::config::route::v3::route_action::{
     HashPolicy,
@@ -11,52 +10,20 @@ use envoy::config::route::v3::route_action::{
         ConnectionProperties, Cookie, CookieAttribute, Header, PolicySpecifier, QueryParameter,
     },
 };
-use model::Shared;
-use snapshot::DestinationRuleRecord;
 
 use super::duration;
 
-fn of_settings(settings: Option<&LoadBalancerSettings>) -> Option<&ConsistentHashLb> {
-    settings.and_then(|it| it.consistent_hash.as_ref())
-}
-
-fn of_port(policy: Option<&TrafficPolicy>, port: u16) -> Option<&ConsistentHashLb> {
-    let found = policy?
-        .port_level_settings
-        .iter()
-        .find(|settings| settings.port.as_ref().is_some_and(|it| it.number == u32::from(port)));
-    of_settings(found?.load_balancer.as_ref())
-}
-
-fn of_policy(policy: Option<&TrafficPolicy>) -> Option<&ConsistentHashLb> {
-    of_settings(policy?.load_balancer.as_ref())
+fn hashes(settings: Option<&LoadBalancerSettings>) -> bool {
+    settings.is_some_and(|it| it.consistent_hash.is_some())
 }
 
 /// Whether any part of a rule hashes.
 pub(super) fn may_hash(rule: &DestinationRule) -> bool {
     let subsets = rule.subsets.iter().map(|subset| subset.traffic_policy.as_ref());
     std::iter::once(rule.traffic_policy.as_ref()).chain(subsets).flatten().any(|policy| {
-        of_policy(Some(policy)).is_some()
-            || policy
-                .port_level_settings
-                .iter()
-                .any(|port| of_settings(port.load_balancer.as_ref()).is_some())
+        let ports = policy.port_level_settings.iter().map(|port| port.load_balancer.as_ref());
+        std::iter::once(policy.load_balancer.as_ref()).chain(ports).any(hashes)
     })
-}
-
-/// The settings in force for a port of a subset: the most specific place that hashes.
-pub(super) fn consistent_hash<'a>(
-    rules: &'a [Shared<DestinationRuleRecord>],
-    port: u16,
-    subset: &str,
-) -> Option<&'a ConsistentHashLb> {
-    let own = rules.iter().find_map(|rule| rule.spec.subsets.iter().find(|it| it.name == subset));
-    let own = own.and_then(|it| it.traffic_policy.as_ref());
-    let general = rules.iter().find_map(|rule| rule.spec.traffic_policy.as_ref());
-    of_port(own, port)
-        .or_else(|| of_policy(own))
-        .or_else(|| of_port(general, port))
-        .or_else(|| of_policy(general))
 }
 
 /// The policy that takes the key from the request; `None` when no key is set.

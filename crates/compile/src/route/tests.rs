@@ -71,6 +71,7 @@ fn translate(http: &str, features: Features) -> TranslatedRoutes {
         mesh: reader.mesh(),
         namespace: &client.namespace,
         labels: &client.labels,
+        generator: client.generator,
         gateways: &gateways,
         port: 80,
         scheme: Scheme::Http,
@@ -105,7 +106,7 @@ fn trim(route: &mut Value) {
     if let Some(action) = fields.get_mut("route").and_then(Value::as_object_mut) {
         action.remove("retry_policy");
         action.remove("timeout");
-        action.remove("max_grpc_timeout");
+        action.remove("max_stream_duration");
     }
 }
 
@@ -142,25 +143,27 @@ fn plain_route_has_no_timeout_and_retries_by_default() {
     check_whole(
         "- route: [{destination: {host: blue}}]",
         expect![[r#"
-        decorator:
-          operation: "blue.shop.svc.cluster.local:80/*"
-        match:
-          prefix: "/"
-        metadata:
-          filter_metadata:
-            istio: {"config":"/apis/networking.istio.io/v1/namespaces/shop/virtual-service/r"}
-        route:
-          cluster: "outbound|80||blue.shop.svc.cluster.local"
-          max_grpc_timeout: "0s"
-          retry_policy:
-            host_selection_retry_max_attempts: "5"
-            num_retries: 2
-            retry_host_predicate: [{"name":"envoy.retry_host_predicates.previous_hosts","typed_config":{"@type":"type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"}}]
-            retry_on: "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
-          timeout: "0s"
-        ---
-        -> outbound|80||blue.shop.svc.cluster.local
-    "#]],
+            decorator:
+              operation: "blue.shop.svc.cluster.local:80/*"
+            match:
+              prefix: "/"
+            metadata:
+              filter_metadata:
+                istio: {"config":"/apis/networking.istio.io/v1/namespaces/shop/virtual-service/r"}
+            route:
+              cluster: "outbound|80||blue.shop.svc.cluster.local"
+              max_stream_duration:
+                grpc_timeout_header_max: "0s"
+                max_stream_duration: "0s"
+              retry_policy:
+                host_selection_retry_max_attempts: "5"
+                num_retries: 2
+                retry_host_predicate: [{"name":"envoy.retry_host_predicates.previous_hosts","typed_config":{"@type":"type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"}}]
+                retry_on: "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
+              timeout: "0s"
+            ---
+            -> outbound|80||blue.shop.svc.cluster.local
+        "#]],
     );
 }
 
@@ -219,7 +222,6 @@ fn retries_take_numbers_as_status_codes() {
                 istio: {"config":"/apis/networking.istio.io/v1/namespaces/shop/virtual-service/r"}
             route:
               cluster: "outbound|80||blue.shop.svc.cluster.local"
-              max_grpc_timeout: "1.500s"
               retry_policy:
                 host_selection_retry_max_attempts: "5"
                 num_retries: 3

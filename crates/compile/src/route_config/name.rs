@@ -11,6 +11,8 @@ pub enum RouteName {
     Port(u16),
     /// `cart.shop.svc.cluster.local:80`: one service whose protocol is detected.
     Host(Hostname, u16),
+    /// `outbound|80||cart.shop.svc.cluster.local`: one service, for gRPC's own client.
+    Service(Hostname, u16),
     /// `http_proxy`: everything on all ports.
     HttpProxy,
     /// `unix:///run/egress.sock`: the Sidecar listener on that socket.
@@ -25,6 +27,11 @@ impl RouteName {
         }
         if text.starts_with("unix://") {
             return Some(Self::Socket(text.into()));
+        }
+        if let Some(rest) = text.strip_prefix("outbound|") {
+            let (port, host) = rest.split_once("||")?;
+            let port = port.parse().ok().filter(|port| *port != 0)?;
+            return (!host.is_empty()).then(|| Self::Service(Hostname::new(host), port));
         }
         match text.rsplit_once(':') {
             None => text.parse().ok().filter(|port| *port != 0).map(Self::Port),
@@ -44,6 +51,9 @@ impl fmt::Display for RouteName {
             Self::Port(port) => write!(out, "{port}"),
             Self::Host(host, port) => {
                 out.write_str(&crate::virtual_host::host_with_port(host.as_str(), *port))
+            }
+            Self::Service(host, port) => {
+                out.write_str(&crate::names::outbound_cluster(*port, "", host))
             }
             Self::HttpProxy => out.write_str("http_proxy"),
             Self::Socket(path) => out.write_str(path),

@@ -21,8 +21,6 @@ use crate::{
 
 /// The only port on which rules may bring in hosts that no registry knows.
 const OPEN_PORT: u16 = 80;
-/// How often a name may stand for a name before it leads nowhere.
-const MAX_ALIASES: usize = 8;
 
 /// Selects what the configuration of one outbound listener is made from.
 pub fn select_route(
@@ -34,11 +32,13 @@ pub fn select_route(
     let mesh = reader.mesh();
     let mut input = RouteInput::empty(&name.to_string());
     input.counts_attempts = counts_attempts(mesh);
-    if !matches!(name, RouteName::Host(..)) {
+    if !matches!(name, RouteName::Host(..) | RouteName::Service(..)) {
         input.catch_all = catch_all(scope, client, reader);
     }
     let (number, bind) = match name {
-        RouteName::Port(port) | RouteName::Host(_, port) => (*port, ""),
+        RouteName::Port(port) | RouteName::Host(_, port) | RouteName::Service(_, port) => {
+            (*port, "")
+        }
         RouteName::HttpProxy => (0, ""),
         RouteName::Socket(path) => (0, &**path),
     };
@@ -48,14 +48,20 @@ pub fn select_route(
     input.matches_ports = port.is_none();
     let selection = Selection::new(listener, port, scope, client, reader);
     input.virtual_hosts = match name {
-        RouteName::Host(hostname, port) => selection.single(hostname, *port),
+        RouteName::Host(hostname, port) | RouteName::Service(hostname, port) => {
+            selection.single(hostname, *port)
+        }
         RouteName::Port(_) | RouteName::HttpProxy | RouteName::Socket(_) => selection.all(),
     };
     input
 }
 
 /// The Sidecar's listener for this port or socket, else its catch-all.
-fn find_listener<'a>(scope: &'a Scope, number: u16, bind: &str) -> Option<&'a EgressListener> {
+pub(crate) fn find_listener<'a>(
+    scope: &'a Scope,
+    number: u16,
+    bind: &str,
+) -> Option<&'a EgressListener> {
     let own = scope.listeners.iter().find(|listener| {
         let port = listener.port.as_ref().map(|port| port.number);
         port == Some(number) && (number != 0 || *listener.bind == *bind)
@@ -95,7 +101,7 @@ struct Selection<'a> {
     exact: HashMap<&'a Hostname, Vec<usize>>,
     /// Longest first, then oldest first.
     wildcards: Vec<(&'a Hostname, usize)>,
-    aliases: HashMap<&'a Hostname, Vec<Hostname>>,
+    aliases: BTreeMap<Hostname, Vec<Hostname>>,
     scope: &'a Scope,
     client: &'a Client,
     reader: &'a Reader<'a>,
@@ -137,12 +143,13 @@ impl<'a> Selection<'a> {
             services: services.map(|service| (service.hostname(), service)).collect(),
             exact,
             wildcards,
-            aliases: aliases(scope),
+            aliases: scope.aliases(),
             scope,
             client,
             reader,
             mesh: reader.mesh(),
             caller: Caller {
+                generator: client.generator,
                 namespace: client.namespace.clone(),
                 labels: client.labels.clone(),
                 dns_domain: client.dns_domain.clone(),
@@ -201,11 +208,16 @@ impl<'a> Selection<'a> {
         let mut plain = Vec::new();
         for service in &self.listener.services {
             let kept = self.services.get(service.hostname());
-            if kept.is_none() || service.resolution == Resolution::Alias {
+            if kept.is_none() {
                 continue;
             }
             for port in self.ports(service) {
                 let rule = self.rule_for(service.hostname(), port);
+                // Another name is a domain of the service that it stands for, unless a rule is
+                // about it.
+                if rule.is_none() && service.resolution == Resolution::Alias {
+                    continue;
+                }
                 let choice = Choice { service, port, rule };
                 match rule {
                     Some(index) => by_rule.entry(index).or_default().push(choice),
@@ -304,11 +316,21 @@ impl<'a> Selection<'a> {
             service: Some(choice.service.clone()),
             rule: rule.cloned(),
             destinations,
-            aliases: self.aliases.get(hostname).map(|it| it.as_slice().into()).unwrap_or_default(),
+            aliases: self.aliases_of(hostname, choice.port),
             caller: self.caller_for(rule),
             form,
             taken: Arc::from([]),
         })
+    }
+
+    /// The other names of a service that no rule of their own is about.
+    fn aliases_of(&self, hostname: &Hostname, port: u16) -> Arc<[Hostname]> {
+        let ruled = |name: &Hostname| {
+            self.services.get(name).is_some_and(|alias| alias.port(port).is_some())
+                && self.rule_for(name, port).is_some()
+        };
+        let names = self.aliases.get(hostname).into_iter().flatten();
+        names.filter(|name| !ruled(name)).cloned().collect()
     }
 
     fn destinations(&self, rule: &VirtualServiceRecord) -> Arc<[Destination]> {
@@ -327,24 +349,4 @@ impl<'a> Selection<'a> {
         caller.labels = kept.collect::<Labels>();
         caller
     }
-}
-
-/// The names that stand for each service.
-fn aliases(scope: &Scope) -> HashMap<&Hostname, Vec<Hostname>> {
-    let mut out: HashMap<&Hostname, Vec<Hostname>> = HashMap::new();
-    for service in scope.services.iter().filter(|it| it.resolution == Resolution::Alias) {
-        let mut target = service.alias_of.as_ref();
-        for _ in 0..MAX_ALIASES {
-            let next = target.and_then(|it| scope.service(it)).and_then(|it| it.alias_of.as_ref());
-            let Some(next) = next else { break };
-            target = Some(next);
-        }
-        if let Some(target) = target {
-            out.entry(target).or_default().push(service.hostname().clone());
-        }
-    }
-    for names in out.values_mut() {
-        names.sort();
-    }
-    out
 }

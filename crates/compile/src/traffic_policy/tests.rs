@@ -3,7 +3,7 @@ use std::fmt::Write;
 use expect_test::{Expect, expect};
 use snapshot::Reader;
 
-use super::{Policy, select_rules};
+use super::{Policy, Rules, select_rules};
 use crate::fixture;
 
 const SERVICE: &str = "
@@ -166,4 +166,32 @@ spec: {host: cart, trafficPolicy: {tls: {mode: SIMPLE}}}
           90: Random
     "#]],
     );
+}
+
+#[test]
+fn the_mesh_fills_in_what_no_rule_says() {
+    let mesh = "defaultTrafficPolicy: {connectionPool: {tcp: {maxConnections: 7}}, \
+        outlierDetection: {interval: 1s}}";
+    let (parsed, findings) = api::parse_mesh_config("mesh.yaml", mesh.as_bytes());
+    assert!(findings.is_empty(), "{findings:?}");
+    let Some(api::Spec::MeshConfig(config)) = parsed.map(|object| object.spec) else {
+        panic!("no MeshConfig")
+    };
+    let rule = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: cart, namespace: shop}
+spec:
+  host: cart
+  trafficPolicy:
+    connectionPool: {tcp: {maxConnections: 1}}
+    portLevelSettings: [{port: {number: 90}, tls: {mode: DISABLE}}]
+";
+    let snapshot = fixture::snapshot(&format!("{SERVICE}{rule}"));
+    let reader = Reader::new(&snapshot);
+    let service = reader.services_named(&"cart.shop.svc.cluster.local".into())[0];
+    let rules = select_rules(service, &fixture::client("shop"), &reader);
+    let rules = Rules { defaults: config.default_traffic_policy.clone(), ..rules };
+    assert_eq!(describe(&rules.policy(80, "")), " connections=1 ejects");
+    assert_eq!(describe(&rules.policy(90, "")), " connections=7 ejects Disable");
 }

@@ -36,7 +36,7 @@ fn service_domains(input: &VirtualHostInput, service: &Service) -> Vec<String> {
         let below: Vec<String> = names.iter().map(|name| format!("*.{name}")).collect();
         names.extend(below);
     }
-    names.extend(addresses(service, &input.caller));
+    names.extend(addresses(service, input.port, &input.caller));
     names.iter().flat_map(|name| in_form(name, input)).collect()
 }
 
@@ -59,20 +59,22 @@ pub(crate) fn host_with_port(host: &str, port: u16) -> String {
 
 /// Addresses on which the proxy's callers reach the service: those of its families, else all.
 /// Ranges of addresses are no domains.
-fn addresses(service: &Service, caller: &Caller) -> Vec<String> {
-    let own: Vec<IpAddr> = service.addresses.iter().filter_map(|text| text.parse().ok()).collect();
-    let known = match own.is_empty() && service.addresses.is_empty() && caller.dns_capture {
-        true => service.allocated.to_vec(),
-        false => own,
-    };
+fn addresses(service: &Service, port: u16, caller: &Caller) -> Vec<String> {
+    let written = service.addresses_of(port);
+    let parsed = written.iter().filter_map(|text| text.parse().ok());
+    let (unspecified, mut known): (Vec<IpAddr>, Vec<IpAddr>) =
+        parsed.partition(IpAddr::is_unspecified);
+    if caller.dns_capture && (written.is_empty() || !unspecified.is_empty()) {
+        known.extend(service.allocated.iter());
+    }
     let reached = |ip: &IpAddr| if ip.is_ipv4() { caller.ipv4 } else { caller.ipv6 };
     let any = known.iter().any(reached);
-    let kept = known.iter().filter(|ip| !ip.is_unspecified() && (!any || reached(ip)));
+    let kept = known.iter().filter(|ip| !any || reached(ip));
     kept.map(IpAddr::to_string).collect()
 }
 
 /// The names by which a proxy with this DNS domain may call a host beside its full one.
-fn short_names(host: &str, dns_domain: &str) -> Vec<String> {
+pub(crate) fn short_names(host: &str, dns_domain: &str) -> Vec<String> {
     match dns_domain.find(".svc.") {
         // Names outside of the cluster must not be shortened: they could hide a service.
         Some(at) if host.ends_with(&dns_domain[at..]) => kubernetes_names(host, &dns_domain[..at]),

@@ -37,11 +37,15 @@ impl Mailbox {
         self.arrived.notify_one();
     }
 
+    /// The letter that lies there, if there is one.
+    pub(crate) fn try_take(&self) -> Option<Letter> {
+        self.letter.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// The letter that lies there, or the next one.
     pub(crate) async fn take(&self) -> Letter {
         loop {
-            let letter = self.letter.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(letter) = letter {
+            if let Some(letter) = self.try_take() {
                 return letter;
             }
             self.arrived.notified().await;

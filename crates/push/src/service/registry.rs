@@ -10,10 +10,11 @@ use bytes::Bytes;
 use model::Proxy;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use xds::Protocol;
 
+use super::standing::{HeldBack, Standing, Watch, Watchers, held_back};
 use crate::{ResourceKind, state::StreamState};
 
 /// How long a stream's task may take to answer a question.
@@ -43,6 +44,8 @@ pub struct ProxyDump {
     pub synced: bool,
     /// Names that wait to be sent or acknowledged, by type.
     pub pending: BTreeMap<ResourceKind, usize>,
+    /// Listeners and routes that are held back, and the clusters that nothing defines.
+    pub held_back: Vec<HeldBack>,
     /// Types that the proxy has asked for.
     pub subscribed: Vec<ResourceKind>,
     pub resources: Vec<ResourceDump>,
@@ -50,30 +53,52 @@ pub struct ProxyDump {
 
 /// A question to a stream's task.
 #[derive(Debug)]
-pub(super) struct Query {
-    protocol: Protocol,
-    bodies: bool,
-    reply: oneshot::Sender<ProxyDump>,
+pub(super) enum Query {
+    /// What the proxy holds.
+    Dump { protocol: Protocol, bodies: bool, reply: oneshot::Sender<ProxyDump> },
+    /// How far the proxy is.
+    Standing(oneshot::Sender<Standing>),
+    /// When it is live, or has refused something.
+    Watch(oneshot::Sender<Standing>),
 }
 
 impl Query {
-    pub(super) fn answer(self, proxy: &Arc<Proxy>, state: &StreamState) {
-        let Self { protocol, bodies, reply } = self;
-        let kinds = ResourceKind::ALL;
-        let _ = reply.send(ProxyDump {
-            proxy: proxy.clone(),
-            protocol,
-            synced: state.is_synced(),
-            pending: kinds.into_iter().map(|kind| (kind, state.pending(kind))).collect(),
-            subscribed: kinds.into_iter().filter(|kind| state.is_subscribed(*kind)).collect(),
-            resources: kinds.into_iter().flat_map(|kind| dump(kind, state, bodies)).collect(),
-        });
+    /// Answers at once, or when `watchers` are next told.
+    pub(super) fn answer(self, proxy: &Arc<Proxy>, state: &StreamState, watchers: &mut Watchers) {
+        match self {
+            Self::Dump { protocol, bodies, reply } => {
+                let _ = reply.send(proxy_dump(proxy, state, protocol, bodies));
+            }
+            Self::Standing(reply) => {
+                let _ = reply.send(Standing::of(state));
+            }
+            Self::Watch(reply) => watchers.add(reply),
+        }
+    }
+}
+
+fn proxy_dump(
+    proxy: &Arc<Proxy>,
+    state: &StreamState,
+    protocol: Protocol,
+    bodies: bool,
+) -> ProxyDump {
+    let kinds = ResourceKind::ALL;
+    ProxyDump {
+        proxy: proxy.clone(),
+        protocol,
+        synced: state.is_synced(),
+        pending: kinds.into_iter().map(|kind| (kind, state.pending(kind))).collect(),
+        held_back: held_back(state),
+        subscribed: kinds.into_iter().filter(|kind| state.is_subscribed(*kind)).collect(),
+        resources: kinds.into_iter().flat_map(|kind| dump(kind, state, bodies)).collect(),
     }
 }
 
 fn dump(kind: ResourceKind, state: &StreamState, bodies: bool) -> Vec<ResourceDump> {
     let refused = state.rejections(kind);
-    let held = state.held(kind).iter().map(|(name, held)| {
+    let all = state.held(kind);
+    let held = all.iter().map(|(name, held)| {
         let current = held.acknowledged.as_ref();
         ResourceDump {
             kind,
@@ -91,7 +116,7 @@ fn dump(kind: ResourceKind, state: &StreamState, bodies: bool) -> Vec<ResourceDu
             origins: current.map(|it| it.origins.clone()).unwrap_or_default(),
         }
     });
-    let never_held = refused.iter().filter(|(name, _)| !state.held(kind).contains_key(*name));
+    let never_held = refused.iter().filter(|(name, _)| !all.contains_key(*name));
     let never_held = never_held.map(|(name, rejection)| ResourceDump {
         kind,
         name: name.clone(),
@@ -148,12 +173,48 @@ impl StreamRegistry {
         let mut dumps = Vec::with_capacity(entries.len());
         for entry in entries {
             let (reply, answer) = oneshot::channel();
-            let query = Query { protocol: entry.protocol, bodies, reply };
+            let query = Query::Dump { protocol: entry.protocol, bodies, reply };
             if entry.queries.send(query).await.is_err() {
                 continue;
             }
             dumps.extend(timeout(PATIENCE, answer).await.into_iter().flatten());
         }
         dumps
+    }
+
+    /// How far each connected proxy is. One whose task does not answer in time is left out.
+    pub async fn standings(&self) -> BTreeMap<u64, (Arc<Proxy>, Standing)> {
+        let mut asked = Vec::new();
+        for (stream, entry) in self.entries() {
+            let (reply, answer) = oneshot::channel();
+            if entry.queries.send(Query::Standing(reply)).await.is_ok() {
+                asked.push((stream, entry.proxy, answer));
+            }
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let mut standings = BTreeMap::new();
+        for (stream, proxy, answer) in asked {
+            if let Ok(Ok(standing)) = timeout_at(deadline, answer).await {
+                standings.insert(stream, (proxy, standing));
+            }
+        }
+        standings
+    }
+
+    /// Watches every proxy that is connected now. Each task has taken in what the engine has told
+    /// it so far before it looks.
+    pub async fn watch(&self) -> Vec<Watch> {
+        let mut watches = Vec::new();
+        for (stream, entry) in self.entries() {
+            let (reply, outcome) = oneshot::channel();
+            // A stream that ends now closes the other end.
+            let _ = entry.queries.send(Query::Watch(reply)).await;
+            watches.push(Watch { stream, proxy: entry.proxy, outcome });
+        }
+        watches
+    }
+
+    fn entries(&self) -> Vec<(u64, Entry)> {
+        self.lock().iter().map(|(stream, entry)| (*stream, entry.clone())).collect()
     }
 }

@@ -1,15 +1,18 @@
 //! The next response of a stream.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use compile::Compiled;
+use compile::{Compiled, endpoint::prune_endpoints, names};
 use xds::Protocol;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Outgoing, StreamState, types::InFlight};
+use super::{Outgoing, StreamState, readiness::Sendable, types::InFlight};
 use crate::ResourceKind;
 
-/// What to do about one dirty name.
+/// What to do about one name.
 enum Step {
     /// It is as it should be.
     Done,
@@ -17,6 +20,20 @@ enum Step {
     Wait,
     Send(Arc<Compiled>),
     Remove,
+    /// Nothing defines it any more, and something still names it.
+    Keep(Kept),
+    /// It is as it should be as long as these clusters do not exist; so much is to be sent
+    /// meanwhile.
+    HoldBack(Option<Arc<Compiled>>, BTreeSet<Arc<str>>),
+}
+
+/// How something is kept.
+#[derive(Default)]
+struct Kept {
+    /// What is left of it, if that is less than before.
+    rest: Option<Arc<Compiled>>,
+    /// Version of the assignment of the whole service that it was compared with.
+    whole: u64,
 }
 
 impl StreamState {
@@ -26,91 +43,167 @@ impl StreamState {
     }
 
     fn next_of(&mut self, kind: ResourceKind) -> Option<Outgoing> {
+        self.lift_rejections(kind);
         let state = self.of(kind);
-        let idle = state.dirty.is_empty() && state.answered;
+        let open = state.dirty.len() + state.held_back.len() + state.kept.len();
+        let idle = open == 0 && state.answered;
         if !state.requested || state.in_flight.is_some() || idle {
             return None;
         }
         let (mut send, mut remove, mut done) = (Vec::new(), Vec::new(), Vec::new());
-        for name in &state.dirty {
+        let mut waiting = Vec::new();
+        let (mut held_back, mut kept) = (BTreeMap::new(), BTreeMap::new());
+        let names = state.dirty.iter().chain(state.held_back.keys()).chain(state.kept.keys());
+        let names: BTreeSet<&Arc<str>> = names.collect();
+        for name in names {
             match self.step(kind, name) {
                 Step::Done => done.push(name.clone()),
-                Step::Wait => {}
+                Step::Wait => waiting.push(name.clone()),
                 Step::Send(resource) => send.push((name.clone(), resource)),
                 Step::Remove => remove.push(name.clone()),
+                Step::Keep(Kept { rest, whole }) => {
+                    match rest {
+                        Some(resource) => send.push((name.clone(), resource)),
+                        None => done.push(name.clone()),
+                    }
+                    kept.insert(name.clone(), whole);
+                }
+                Step::HoldBack(rest, missing) => {
+                    match rest {
+                        Some(resource) => send.push((name.clone(), resource)),
+                        None => done.push(name.clone()),
+                    }
+                    held_back.insert(name.clone(), missing);
+                }
             }
         }
-        let state = self.of_mut(kind);
+        let (views, state) = (&self.views, &mut self.types[kind as usize]);
         for name in &done {
             state.dirty.remove(name);
         }
+        // Envoy takes traffic after the first answer of listeners: it must have all of them by then.
+        let first_listeners = kind == ResourceKind::Listener && !state.answered;
+        let incomplete = first_listeners && !waiting.is_empty();
+        // What was held back or kept may now wait for what has come to exist.
+        state.dirty.extend(waiting);
+        state.held_back = held_back;
+        state.kept = kept;
+        state.compact(views);
+        if incomplete {
+            return None;
+        }
         // The first answer of a type is due even when it is empty, or Envoy's start waits for it.
-        let nothing = state.dirty.is_empty() && state.held.is_empty();
-        let first_empty = !state.answered && kind.is_wildcard() && nothing;
+        let first = !state.answered && kind.is_wildcard();
+        let first_empty = first && state.dirty.is_empty() && state.held.is_empty();
         if send.is_empty() && remove.is_empty() && !first_empty {
             return None;
         }
         Some(self.respond(kind, send, remove))
     }
 
+    /// A refusal counts until what was refused is another; if nobody knows what was refused of a
+    /// response, until something of it is.
+    fn lift_rejections(&mut self, kind: ResourceKind) {
+        let state = self.of(kind);
+        if state.rejected.is_empty() {
+            return;
+        }
+        let changed = state.dirty.iter().filter_map(|name| {
+            let rejection = state.rejected.get(name)?;
+            let target = self.target(kind, name).filter(|_| state.wants(name));
+            let version = target.map(|it| it.resource.version());
+            (version != rejection.version).then_some((rejection.version, rejection.response))
+        });
+        let changed: Vec<(Option<u64>, Option<u64>)> = changed.collect();
+        if changed.is_empty() {
+            return;
+        }
+        self.of_mut(kind).lift(|rejection| {
+            changed.iter().any(|(version, response)| match response {
+                Some(_) => rejection.response == *response,
+                None => rejection.version == *version,
+            })
+        });
+    }
+
     fn step(&self, kind: ResourceKind, name: &Arc<str>) -> Step {
         let state = self.of(kind);
-        let mut target = self.target(kind, name).filter(|_| state.wants(name)).cloned();
-        if target.is_none() && kind == ResourceKind::Route && state.wants(name) {
-            target = Some((self.unknown_route)(name));
-        }
         let forced = state.force.contains(name);
-        let Some(target) = target else {
+        let is_unknown = kind == ResourceKind::Route && self.target(kind, name).is_none();
+        // The proxy goes on with a route that is gone until it no longer asks for it.
+        if is_unknown && state.wants(name) && state.held.contains(name) && !forced {
+            return Step::Keep(Kept::default());
+        }
+        let Some(target) = self.answer(kind, name) else {
             return self.removal_step(kind, name, forced);
         };
-        let version = target.resource.version();
-        let refused = state.rejected.get(name).is_some_and(|it| it.version == version);
-        if !forced && (refused || state.settled(name, version)) {
+        if self.is_done(kind, name, &target, forced) {
             return Step::Done;
         }
-        let guarded = matches!(kind, ResourceKind::Listener | ResourceKind::Route);
-        match guarded && !target.clusters.iter().all(|cluster| self.is_ready(cluster)) {
-            true => Step::Wait,
-            false => Step::Send(target),
+        if !matches!(kind, ResourceKind::Listener | ResourceKind::Route) {
+            return Step::Send(target);
+        }
+        match self.sendable(kind, name, &target) {
+            Sendable::All => Step::Send(target),
+            Sendable::Later => Step::Wait,
+            Sendable::Partly(rest, missing) => {
+                let news = !self.is_done(kind, name, &rest, forced);
+                Step::HoldBack(news.then_some(rest), missing)
+            }
         }
     }
 
+    /// What the proxy is to be sent under a name that it asks for.
+    fn answer(&self, kind: ResourceKind, name: &Arc<str>) -> Option<Arc<Compiled>> {
+        if !self.of(kind).wants(name) {
+            return None;
+        }
+        match self.target(kind, name) {
+            None if kind == ResourceKind::Route => Some((self.unknown_route)(name)),
+            target => target.cloned(),
+        }
+    }
+
+    /// Whether the proxy has this version, or has refused it.
+    fn is_done(&self, kind: ResourceKind, name: &str, target: &Compiled, forced: bool) -> bool {
+        let (state, version) = (self.of(kind), target.resource.version());
+        !forced && (state.has_refused(name, Some(version)) || state.settled(name, version))
+    }
+
     fn removal_step(&self, kind: ResourceKind, name: &Arc<str>, forced: bool) -> Step {
-        let held = self.of(kind).held.contains_key(name);
+        let held = self.of(kind).held.contains(name);
         match kind {
-            _ if !held && !forced => Step::Done,
+            _ if !held && !forced || self.of(kind).has_refused(name, None) => Step::Done,
+            ResourceKind::Cluster if held && self.views.reference(name) => {
+                Step::Keep(Kept::default())
+            }
             ResourceKind::Cluster if held && self.is_referenced(name) => Step::Wait,
+            // A cluster that is kept is kept with its endpoints.
+            ResourceKind::Endpoint if !forced && self.holds_cluster(name) => {
+                Step::Keep(self.kept_endpoints(name))
+            }
             _ => Step::Remove,
         }
     }
 
-    /// Whether traffic may be sent to a cluster: the proxy has acknowledged it and its endpoints.
-    /// A name that no view has can't be waited for: the route says what happens then.
-    fn is_ready(&self, cluster: &str) -> bool {
-        if self.target(ResourceKind::Cluster, cluster).is_none() {
-            return true;
-        }
-        let acknowledged = |kind: ResourceKind| {
-            self.of(kind).held.get(cluster).is_some_and(|held| held.version.is_some())
-        };
-        let needs_endpoints = self.target(ResourceKind::Endpoint, cluster).is_some()
-            && self.of(ResourceKind::Endpoint).requested;
-        acknowledged(ResourceKind::Cluster)
-            && (!needs_endpoints || acknowledged(ResourceKind::Endpoint))
+    fn holds_cluster(&self, name: &str) -> bool {
+        self.of(ResourceKind::Cluster).held.contains(name)
     }
 
-    /// Whether something that the proxy may hold sends traffic to this cluster.
-    fn is_referenced(&self, cluster: &str) -> bool {
-        [ResourceKind::Listener, ResourceKind::Route].into_iter().any(|kind| {
-            let state = self.of(kind);
-            // What agrees with the views names only clusters that the views have.
-            let differing = state.dirty.iter().chain(state.rejected.keys());
-            let open = state.in_flight.iter().flat_map(|open| &open.names);
-            differing.chain(open).filter_map(|name| state.held.get(name)).any(|held| {
-                held.is_unknown()
-                    || held.versions().any(|it| it.clusters.iter().any(|it| &**it == cluster))
-            })
-        })
+    /// An assignment that is kept loses the endpoints that its service has lost. Without one of the
+    /// whole service nothing is known of these: a gateway has only what its routes name now.
+    fn kept_endpoints(&self, name: &Arc<str>) -> Kept {
+        let kind = ResourceKind::Endpoint;
+        let whole = names::without_subset(name).and_then(|name| self.target(kind, &name));
+        let Some(whole) = whole else { return Kept::default() };
+        let version = whole.resource.version();
+        let state = self.of(kind);
+        let held = state.held.get(name).and_then(|held| held.acknowledged);
+        let rest = match state.kept.get(name) == Some(&version) {
+            true => None,
+            false => held.and_then(|held| prune_endpoints(&held, whole)),
+        };
+        Kept { rest: rest.map(Arc::new), whole: version }
     }
 
     fn respond(
@@ -127,48 +220,51 @@ impl StreamState {
         let state = self.of_mut(kind);
         let mut names: Vec<Arc<str>> = Vec::with_capacity(send.len() + remove.len());
         for (name, resource) in &send {
-            state.held.entry(name.clone()).or_default().sent = Some(Some(resource.clone()));
+            let mut held = state.held.get(name).unwrap_or_default();
+            held.sent = Some(Some(resource.clone()));
+            state.held.set(name, held);
             names.push(name.clone());
         }
         for name in &remove {
-            if let Some(held) = state.held.get_mut(name) {
+            if let Some(mut held) = state.held.get(name) {
                 held.sent = Some(None);
+                state.held.set(name, held);
             }
             names.push(name.clone());
         }
+        let mut forced = BTreeSet::new();
         for name in &names {
             state.dirty.remove(name);
-            state.force.remove(name);
+            forced.extend(state.force.take(name));
         }
-        state.in_flight = Some(InFlight { nonce, names });
+        state.in_flight = Some(InFlight { nonce, names, forced });
         state.answered = true;
         state.last_nonce = nonce;
         match self.protocol {
             Protocol::Delta => {
-                let version = self.views.iter().map(|view| view.revision).max().unwrap_or_default();
+                let version = self.views.revision();
                 let resources = send.into_iter().map(|it| it.1).collect();
                 Outgoing { kind, nonce, version: version.to_string(), resources, removed: remove }
             }
             Protocol::Sotw => {
                 let resources = self.whole_state(kind, send);
-                let version = self.state_version(kind);
+                let version = self.held_version(kind);
                 Outgoing { kind, nonce, version, resources, removed: Vec::new() }
             }
         }
     }
 
     /// Envoy warms an updated EDS cluster anew, and waits for an assignment that it does not ask
-    /// for.
+    /// for: it has asked for that before, or tells only after this that it has one.
     fn force_assignments(&mut self, clusters: &[(Arc<str>, Arc<Compiled>)]) {
-        let held = &self.of(ResourceKind::Cluster).held;
-        let updated = clusters.iter().map(|it| &it.0).filter(|name| held.contains_key(*name));
-        let updated: Vec<Arc<str>> = updated.cloned().collect();
         let state = self.of_mut(ResourceKind::Endpoint);
-        for name in updated {
-            if state.names.contains(&name) {
-                state.force.insert(name.clone());
-                state.dirty.insert(name);
+        for (name, _) in clusters {
+            if state.held.is_named(name) {
+                state.dirty.insert(name.clone());
+            } else if state.requested {
+                continue;
             }
+            state.force.insert(name.clone());
         }
     }
 
@@ -181,27 +277,36 @@ impl StreamState {
         if !kind.is_wildcard() {
             return send.into_iter().map(|it| it.1).collect();
         }
-        let held = self.of(kind).held.values();
-        held.filter_map(|held| match &held.sent {
-            Some(sent) => sent.clone(),
-            None => held.acknowledged.clone(),
+        let held = self.of(kind).held.iter();
+        held.filter_map(|(_, held)| match held.sent {
+            Some(sent) => sent,
+            None => held.acknowledged,
         })
         .collect()
     }
 
-    /// A version that stands for all that the proxy should hold of a type.
-    pub(super) fn state_version(&self, kind: ResourceKind) -> String {
+    /// SotW: a version that stands for all that the proxy should hold of a type.
+    pub(super) fn target_version(&self, kind: ResourceKind) -> String {
         let state = self.of(kind);
-        let names: BTreeSet<&Arc<str>> = match state.wildcard {
-            true => self.target_names(kind).collect(),
-            false => state.names.iter().collect(),
-        };
-        let mut text = Vec::with_capacity(names.len() * 8);
-        for name in names {
-            if let Some(target) = self.target(kind, name) {
-                text.extend_from_slice(&target.resource.version().to_be_bytes());
-            }
+        let mut names = state.held.all_named();
+        if state.wildcard {
+            names.extend(self.views.names(kind).cloned());
         }
-        format!("{:016x}", xxh3_64(&text))
+        let targets = names.iter().filter_map(|name| self.answer(kind, name));
+        hash_versions(targets.map(|target| target.resource.version()))
     }
+
+    /// SotW: the same of what it holds once it has taken what was sent.
+    fn held_version(&self, kind: ResourceKind) -> String {
+        let versions = self.of(kind).held.iter().filter_map(|(_, held)| match held.sent {
+            Some(sent) => sent.map(|resource| resource.resource.version()),
+            None => held.version,
+        });
+        hash_versions(versions)
+    }
+}
+
+fn hash_versions(versions: impl Iterator<Item = u64>) -> String {
+    let text: Vec<u8> = versions.flat_map(u64::to_be_bytes).collect();
+    format!("{:016x}", xxh3_64(&text))
 }

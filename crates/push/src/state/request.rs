@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use compile::Compiled;
 use envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use xds::Request;
 
-use super::{Held, StreamState};
+use super::{Held, StreamState, types::InFlight};
 use crate::ResourceKind;
 
 impl StreamState {
@@ -38,7 +39,22 @@ impl StreamState {
         }
         if first {
             self.compare_all(kind);
+            let state = self.of_mut(kind);
+            state.force.retain(|name| state.held.is_named(name));
         }
+        let known = &request.initial_resource_versions;
+        self.resuming |= first && kind == ResourceKind::Cluster && !known.is_empty();
+        self.resuming = self.resuming && !self.has_said_all();
+    }
+
+    /// Whether the proxy has said which listeners and routes it holds. A reconnecting one says it
+    /// in a request for each type, right after the first.
+    fn has_said_all(&self) -> bool {
+        let routes = &self.of(ResourceKind::Route).held;
+        let listeners = self.of(ResourceKind::Listener);
+        let mut known = listeners.held.iter().filter_map(|(_, held)| held.acknowledged);
+        let asked = |listener: Arc<Compiled>| listener.routes.iter().all(|it| routes.is_named(it));
+        listeners.requested && known.all(asked)
     }
 
     /// A reconnecting proxy says what it holds.
@@ -51,7 +67,7 @@ impl StreamState {
         let state = self.of_mut(kind);
         let name: Arc<str> = name.into();
         state.dirty.insert(name.clone());
-        state.held.insert(name, held);
+        state.held.set(&name, held);
     }
 
     fn on_subscribe(&mut self, kind: ResourceKind, name: &str, known: bool) {
@@ -67,7 +83,7 @@ impl StreamState {
             state.force.insert(name.clone());
         }
         state.dirty.insert(name.clone());
-        state.names.insert(name);
+        state.held.set_named(&name, true);
     }
 
     fn on_unsubscribe(&mut self, kind: ResourceKind, name: &str) {
@@ -76,12 +92,18 @@ impl StreamState {
             state.wildcard = false;
             return;
         }
-        state.names.remove(name);
+        let name: Arc<str> = name.into();
+        state.held.set_named(&name, false);
         if !state.wildcard {
-            state.held.remove(name);
-            state.dirty.remove(name);
-            state.force.remove(name);
-            state.rejected.remove(name);
+            state.held.remove(&name);
+            // What was refused together with it is to be looked at.
+            match state.rejected.contains_key(&name) {
+                true => state.dirty.insert(name.clone()),
+                false => state.dirty.remove(&name),
+            };
+            state.force.remove(&name);
+            state.held_back.remove(&name);
+            state.kept.remove(&name);
         }
     }
 
@@ -96,23 +118,34 @@ impl StreamState {
         }
         let error = request.error_detail.as_ref().map(|status| status.message.as_str());
         self.on_answer(kind, nonce, error);
-        if kind.is_wildcard() {
-            self.of_mut(kind).wildcard = true;
-        } else {
-            self.on_names(kind, &request.resource_names);
+        let names = &request.resource_names;
+        let state = self.of_mut(kind);
+        // No names at first is everything; no names after some is nothing.
+        let unnamed = names.is_empty() && (state.wildcard || first && kind.is_wildcard());
+        let all = unnamed || names.iter().any(|name| name == "*");
+        let before = std::mem::replace(&mut state.wildcard, all);
+        let due = std::mem::take(&mut state.force);
+        self.on_names(kind, names);
+        if first || before != all {
+            self.compare_all(kind);
         }
         if first {
-            self.compare_all(kind);
             self.on_known_state(kind, &request.version_info);
+        }
+        let state = self.of_mut(kind);
+        for name in due.into_iter().filter(|name| state.held.is_named(name)) {
+            state.dirty.insert(name.clone());
+            state.force.insert(name);
         }
     }
 
     /// SotW: the list of names is the subscription.
     fn on_names(&mut self, kind: ResourceKind, names: &[String]) {
-        let names: BTreeSet<Arc<str>> = names.iter().map(|name| Arc::from(name.as_str())).collect();
-        let known = &self.of(kind).names;
+        let names = names.iter().filter(|name| *name != "*");
+        let names: BTreeSet<Arc<str>> = names.map(|name| Arc::from(name.as_str())).collect();
+        let known = self.of(kind).held.all_named();
         let gone: Vec<Arc<str>> = known.difference(&names).cloned().collect();
-        let come: Vec<Arc<str>> = names.difference(known).cloned().collect();
+        let come: Vec<Arc<str>> = names.difference(&known).cloned().collect();
         for name in gone {
             self.on_unsubscribe(kind, &name);
         }
@@ -123,36 +156,55 @@ impl StreamState {
 
     /// SotW after a reconnect: the version stands for everything of the type.
     fn on_known_state(&mut self, kind: ResourceKind, version: &str) {
-        if version.is_empty() || version != self.state_version(kind) {
+        // What a response of this stream made it ask for, it does not have.
+        let fresh = match kind {
+            ResourceKind::Cluster | ResourceKind::Listener => false,
+            ResourceKind::Endpoint => self.of(ResourceKind::Cluster).last_nonce > 0,
+            ResourceKind::Route => self.of(ResourceKind::Listener).last_nonce > 0,
+        };
+        if version.is_empty() || fresh || version != self.target_version(kind) {
+            self.of_mut(kind).resumed = !version.is_empty();
             return;
         }
         let names: Vec<Arc<str>> = self.of(kind).dirty.iter().cloned().collect();
         for name in names {
             let Some(target) = self.target(kind, &name).cloned() else { continue };
-            let version = Some(target.resource.version());
-            let held = Held { acknowledged: Some(target), version, sent: None };
             let state = self.of_mut(kind);
             state.force.remove(&name);
-            state.held.insert(name, held);
+            state.held.set(&name, Held::settled(target));
         }
         self.of_mut(kind).answered = true;
     }
 
     fn on_answer(&mut self, kind: ResourceKind, nonce: &str, error: Option<&str>) {
-        let state = self.of_mut(kind);
+        let state = &mut self.types[kind as usize];
         let open = state.in_flight.take_if(|open| nonce.parse() == Ok(open.nonce));
-        let Some(open) = open else { return };
+        let Some(mut open) = open else { return };
         let Some(message) = error else {
             state.acknowledge(open.names);
+            state.compact(&self.views);
             return;
         };
         // Envoy takes the good ones of a response of clusters or listeners, and names the others;
         // elsewhere a refusal means all of them.
-        let named = |name: &Arc<str>| message.contains(&**name);
+        let named = |name: &Arc<str>| mentions(message, name);
         let partial = kind.is_wildcard() && open.names.iter().any(named);
         let (refused, taken): (Vec<_>, Vec<_>) =
-            open.names.into_iter().partition(|name| !partial || named(name));
-        state.reject(refused, message);
+            std::mem::take(&mut open.names).into_iter().partition(|name| !partial || named(name));
+        let whole = (!partial).then_some(open.nonce);
+        state.reject(InFlight { names: refused, ..open }, message, whole);
         state.acknowledge(taken);
+        state.compact(&self.views);
     }
+}
+
+/// Whether a refusal names a resource: `Error adding/updating listener(s) NAME: …`, with further
+/// ones behind a comma or on a line of their own.
+fn mentions(message: &str, name: &str) -> bool {
+    message.match_indices(name).any(|(start, _)| {
+        let (before, after) = (&message[..start], &message[start + name.len()..]);
+        let ends = |rest: &str| rest.is_empty() || rest.starts_with([' ', ',', '\'', '"', '\n']);
+        let begins = before.is_empty() || before.ends_with([' ', '\'', '"', '\n']);
+        begins && (ends(after) || after.strip_prefix(':').is_some_and(ends))
+    })
 }

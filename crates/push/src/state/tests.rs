@@ -1,1 +1,11 @@
 //! Conversations of a scripted proxy with the state of its stream.
+
+mod delta;
+mod holdings;
+mod language;
+mod model;
+mod order;
+mod proxy;
+mod refusal;
+mod sotw;
+mod talk;

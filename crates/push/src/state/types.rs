@@ -7,6 +7,9 @@ use std::{
 
 use compile::Compiled;
 
+use super::{holdings::Holdings, views::Views};
+use crate::ResourceKind;
+
 /// What the proxy holds under one name.
 #[derive(Clone, Debug, Default)]
 pub struct Held {
@@ -20,6 +23,12 @@ pub struct Held {
 }
 
 impl Held {
+    /// Something acknowledged.
+    pub(super) fn settled(resource: Arc<Compiled>) -> Self {
+        let version = Some(resource.resource.version());
+        Self { acknowledged: Some(resource), version, sent: None }
+    }
+
     /// Whether the proxy holds something that nothing is known of.
     pub(super) fn is_unknown(&self) -> bool {
         self.acknowledged.is_none() && self.version.is_some()
@@ -29,14 +38,24 @@ impl Held {
     pub(super) fn versions(&self) -> impl Iterator<Item = &Arc<Compiled>> {
         self.acknowledged.iter().chain(self.sent.iter().flatten())
     }
+
+    /// Whether the proxy uses it and goes on doing so.
+    pub(super) fn is_live(&self) -> bool {
+        self.version.is_some() && !matches!(self.sent, Some(None))
+    }
 }
 
 /// A version that the proxy refused.
 #[derive(Clone, Debug)]
 pub struct Rejection {
-    pub version: u64,
+    /// `None` for a removal.
+    pub version: Option<u64>,
     /// Envoy's words.
     pub message: String,
+    /// The response, when all of it was refused: nobody knows for which of its resources.
+    pub(super) response: Option<u64>,
+    /// It was sent for a reason, whatever the proxy had.
+    forced: bool,
 }
 
 /// A response that is not answered yet.
@@ -44,30 +63,55 @@ pub struct Rejection {
 pub(super) struct InFlight {
     pub nonce: u64,
     pub names: Vec<Arc<str>>,
+    /// Those that were sent for a reason, whatever the proxy had.
+    pub forced: BTreeSet<Arc<str>>,
 }
 
 /// One type of one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TypeState {
     /// The proxy has asked for the type at all.
     pub(super) requested: bool,
     pub(super) wildcard: bool,
-    pub(super) names: BTreeSet<Arc<str>>,
-    pub(super) held: BTreeMap<Arc<str>, Held>,
+    pub(super) held: Holdings,
     /// Names to look at again.
     pub(super) dirty: BTreeSet<Arc<str>>,
     /// Names to send even if the proxy holds them already.
     pub(super) force: BTreeSet<Arc<str>>,
     pub(super) in_flight: Option<InFlight>,
     pub(super) rejected: BTreeMap<Arc<str>, Rejection>,
+    /// Resources that are held back, wholly or in part, with the clusters that do not exist.
+    pub(super) held_back: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// What nothing defines any more and something still names; of assignments, with the version
+    /// of the whole service's that their endpoints were compared with.
+    pub(super) kept: BTreeMap<Arc<str>, u64>,
+    /// SotW: the proxy came back with something that nothing is known of.
+    pub(super) resumed: bool,
     /// Something was answered: only the very first answer may be empty.
     pub(super) answered: bool,
     pub(super) last_nonce: u64,
 }
 
 impl TypeState {
+    pub(super) fn new(kind: ResourceKind) -> Self {
+        Self {
+            requested: false,
+            wildcard: false,
+            held: Holdings::new(kind),
+            dirty: BTreeSet::new(),
+            force: BTreeSet::new(),
+            in_flight: None,
+            rejected: BTreeMap::new(),
+            held_back: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            resumed: false,
+            answered: false,
+            last_nonce: 0,
+        }
+    }
+
     pub(super) fn wants(&self, name: &str) -> bool {
-        self.wildcard || self.names.contains(name)
+        self.wildcard || self.held.is_named(name)
     }
 
     /// The proxy holds exactly this version, and nothing else is on its way.
@@ -79,32 +123,83 @@ impl TypeState {
     pub(super) fn acknowledge(&mut self, names: impl IntoIterator<Item = Arc<str>>) {
         for name in names {
             self.rejected.remove(&name);
-            let Some(held) = self.held.get_mut(&name) else { continue };
-            match held.sent.take() {
-                Some(Some(resource)) => {
-                    held.version = Some(resource.resource.version());
-                    held.acknowledged = Some(resource);
-                }
-                Some(None) => {
-                    self.held.remove(&name);
-                }
+            match self.held.get(&name).and_then(|held| held.sent) {
+                Some(Some(resource)) => self.held.set(&name, Held::settled(resource)),
+                Some(None) => self.held.remove(&name),
                 None => {}
             }
         }
     }
 
     /// The open response was refused for these names: the proxy goes on with what it had.
-    pub(super) fn reject(&mut self, names: impl IntoIterator<Item = Arc<str>>, message: &str) {
+    /// `response` is set when all of it was refused.
+    pub(super) fn reject(&mut self, open: InFlight, message: &str, response: Option<u64>) {
+        let InFlight { names, forced, .. } = open;
+        // The bad one may be what the proxy no longer asks for: the others are tried without it.
+        let again = response.is_some() && !names.iter().all(|name| self.held.contains(name));
+        let response = self.join_refusals(&names, response);
         for name in names {
-            let Some(held) = self.held.get_mut(&name) else { continue };
-            if let Some(Some(resource)) = held.sent.take() {
-                let version = resource.resource.version();
-                let rejection = Rejection { version, message: message.to_owned() };
+            let Some(mut held) = self.held.get(&name) else { continue };
+            if let Some(sent) = held.sent.take() {
+                let version = sent.map(|resource| resource.resource.version());
+                let (message, forced) = (message.to_owned(), forced.contains(&name));
+                let rejection = Rejection { version, message, response, forced };
                 self.rejected.insert(name.clone(), rejection);
             }
-            if held.version.is_none() {
-                self.held.remove(&name);
+            if held.version.is_none() && self.resumed {
+                // SotW: it may have an older one, of which nothing is known.
+                held.version = Some(0);
             }
+            match held.version {
+                Some(_) => self.held.set(&name, held),
+                None => self.held.remove(&name),
+            }
+        }
+        if again {
+            self.lift(|rejection| rejection.response == response);
+        }
+    }
+
+    /// What was refused together with one of these names before counts as refused together with
+    /// all of them. Says by which response.
+    fn join_refusals(&mut self, names: &[Arc<str>], response: Option<u64>) -> Option<u64> {
+        let old = names.iter().filter_map(|name| self.rejected.get(name)?.response);
+        let old: BTreeSet<u64> = old.collect();
+        let joined = response.or(old.first().copied());
+        for rejection in self.rejected.values_mut() {
+            if rejection.response.is_some_and(|it| old.contains(&it)) {
+                rejection.response = joined;
+            }
+        }
+        joined
+    }
+
+    /// Takes back refusals: what was refused is to be sent again.
+    pub(super) fn lift(&mut self, which: impl Fn(&Rejection) -> bool) {
+        let lifted = self.rejected.extract_if(.., |_, rejection| which(rejection));
+        let lifted: Vec<(Arc<str>, Rejection)> = lifted.collect();
+        for (name, rejection) in lifted {
+            if rejection.forced {
+                self.force.insert(name.clone());
+            }
+            self.dirty.insert(name);
+        }
+    }
+
+    /// Whether the proxy has refused this version, or with `None` the removal.
+    pub(super) fn has_refused(&self, name: &str, version: Option<u64>) -> bool {
+        self.rejected.get(name).is_some_and(|it| it.version == version)
+    }
+
+    /// Once the proxy has everything, what it holds is what `views` say: it need not be listed.
+    pub(super) fn compact(&mut self, views: &Views) {
+        let quiet = self.dirty.is_empty()
+            && self.force.is_empty()
+            && self.in_flight.is_none()
+            && self.rejected.is_empty()
+            && self.held_back.is_empty();
+        if quiet {
+            self.held.compact(views, self.wildcard);
         }
     }
 }

@@ -1,4 +1,6 @@
 //! Whole streams against the engine, over real connections.
 
+mod live;
 mod mesh;
 mod simulation;
+mod streams;

@@ -1,9 +1,17 @@
 //! A control plane in the test's own process.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use api::istio::mesh_config::MeshConfig;
-use envoy::config::core::v3::{Locality, Node};
+use envoy::{
+    config::core::v3::{Locality, Node},
+    type_url,
+};
 use prost_types::{Struct, Value, value::Kind};
 use push::{Engine, PushService};
 use snapshot::{Change, Features, Index};
@@ -14,8 +22,10 @@ use xds::{
     client::{ClientSettings, SyncedProxy},
 };
 
-/// How long a stream must be silent to be called in sync.
+/// How long a stream must be silent to be called in sync, once it has had its first answers.
 pub(crate) const QUIET: Duration = Duration::from_millis(60);
+/// How long what a proxy asks for may take on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Mesh {
     pub(crate) address: SocketAddr,
@@ -52,8 +62,20 @@ impl Mesh {
     pub(crate) async fn connect(&self, node: Node, protocol: Protocol) -> SyncedProxy {
         let settings = ClientSettings::new(self.address, protocol, node);
         let mut proxy = SyncedProxy::connect(settings).await.unwrap();
-        proxy.sync_until_quiet(QUIET).await.unwrap();
-        proxy
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            proxy.sync_until_quiet(QUIET).await.unwrap();
+            let answered = |url: &str| proxy.counts(url).responses > 0;
+            let complete = answered(type_url::CLUSTER) && answered(type_url::LISTENER);
+            if Instant::now() > deadline {
+                eprintln!("MISSING {complete} {:?}", proxy.missing());
+            }
+            // The certificates of these meshes do not exist.
+            let got = proxy.missing().iter().all(|(url, _)| *url == type_url::SECRET);
+            if complete && got || Instant::now() > deadline {
+                return proxy;
+            }
+        }
     }
 }
 

@@ -1,9 +1,15 @@
 //! Istio's simulation cases, judged by `verify` on what a proxy is really sent.
 //!
-//! `testdata/simulation_not_passed.txt` lists the cases that do not pass, with a reason each. A
-//! case that is listed and passes, or fails and is not listed, fails the test.
+//! - `testdata/simulation_not_passed.txt` lists Istio's cases that do not pass, with a reason each. A
+//!   case that is listed and passes, or fails and is not listed, fails the test.
+//! - `testdata/simulation/` has cases of our own in the same form, one file for each family of
+//!   rules. All of them pass.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use envoy::{Any, type_url};
 use verify::{
@@ -14,20 +20,15 @@ use xds::Protocol;
 
 use crate::mesh::{Mesh, node};
 
+const OWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/simulation");
 const LIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/simulation_not_passed.txt");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_cases_that_do_not_pass_are_those_that_are_listed() {
     let Some(corpus) = testkit::corpus::require_corpus("simulation cases") else { return };
     let listed = listed();
-    let mut files: Vec<_> = fs::read_dir(corpus.join("simulation"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|it| it == "json"))
-        .collect();
-    files.sort();
     let (mut passed, mut problems) = (0, Vec::new());
-    for file in files {
+    for file in case_files(&corpus.join("simulation")) {
         for case in parse_cases(&fs::read_to_string(&file).unwrap()).unwrap() {
             let verdict = run(&case).await;
             match (verdict.strict, listed.contains_key(&case.name)) {
@@ -42,6 +43,31 @@ async fn the_cases_that_do_not_pass_are_those_that_are_listed() {
     }
     println!("{passed} cases pass, {} are listed as not passed", listed.len());
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn our_own_cases_pass() {
+    let mut problems = Vec::new();
+    for file in case_files(Path::new(OWN)) {
+        for case in parse_cases(&fs::read_to_string(&file).unwrap()).unwrap() {
+            let verdict = run(&case).await;
+            if !verdict.strict {
+                problems.push(format!("{}: {}", case.name, explain(&verdict)));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+fn case_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == "json"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no cases in {}", folder.display());
+    files
 }
 
 fn listed() -> BTreeMap<String, String> {

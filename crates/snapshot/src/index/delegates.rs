@@ -26,6 +26,7 @@ fn merge_route(root: &HttpRoute, delegate: &HttpRoute) -> Option<HttpRoute> {
         };
     }
     merged.rewrite = merged.rewrite.or_else(|| root.rewrite.clone());
+    merged.direct_response = merged.direct_response.or_else(|| root.direct_response.clone());
     merged.timeout = merged.timeout.or(root.timeout);
     merged.retries = merged.retries.or_else(|| root.retries.clone());
     merged.fault = merged.fault.or_else(|| root.fault.clone());
@@ -40,8 +41,8 @@ fn merge_route(root: &HttpRoute, delegate: &HttpRoute) -> Option<HttpRoute> {
     Some(merged)
 }
 
-/// Every pair of conditions that can hold together; `None` when there are conditions but no such
-/// pair.
+/// Every pair of conditions that can hold together; `None` when a condition of the delegate goes
+/// with none of the root: the route would serve requests that it was not written for.
 fn merge_conditions(
     root: &[HttpMatchRequest],
     delegate: &[HttpMatchRequest],
@@ -49,11 +50,15 @@ fn merge_conditions(
     if root.is_empty() || delegate.is_empty() {
         return Some([root, delegate].concat());
     }
-    let merged: Vec<_> = root
-        .iter()
-        .flat_map(|outer| delegate.iter().filter_map(|inner| merge_condition(outer, inner)))
-        .collect();
-    (!merged.is_empty()).then_some(merged)
+    let mut merged = Vec::with_capacity(delegate.len());
+    for inner in delegate {
+        let before = merged.len();
+        merged.extend(root.iter().filter_map(|outer| merge_condition(outer, inner)));
+        if merged.len() == before {
+            return None;
+        }
+    }
+    Some(merged)
 }
 
 fn merge_condition(
@@ -91,11 +96,19 @@ fn merge_condition(
         }
         merged.source_namespace.clone_from(&root.source_namespace);
     }
-    if !root.gateways.is_empty() {
-        merged.gateways.clone_from(&root.gateways);
+    merged.gateways = narrower_gateways(&root.gateways, &delegate.gateways)?;
+    if merged.stat_prefix.is_empty() {
+        merged.stat_prefix.clone_from(&root.stat_prefix);
     }
-    merged.ignore_uri_case |= root.ignore_uri_case;
-    Some(merged)
+    (root.ignore_uri_case == delegate.ignore_uri_case).then_some(merged)
+}
+
+/// The delegate's gateways, which the root must have too; `None` when it has not.
+fn narrower_gateways(root: &[String], delegate: &[String]) -> Option<Vec<String>> {
+    match (root, delegate) {
+        ([], gateways) | (gateways, []) => Some(gateways.to_vec()),
+        (root, delegate) => delegate.iter().all(|it| root.contains(it)).then(|| delegate.to_vec()),
+    }
 }
 
 /// The narrower of two matches; an error when none can match both.
@@ -111,8 +124,8 @@ fn merge_text(
         (StringMatch::Prefix(outer), StringMatch::Prefix(inner) | StringMatch::Exact(inner)) => {
             inner.starts_with(outer.as_str())
         }
-        // An expression can't be compared: the delegate's own match counts.
-        (StringMatch::Prefix(_) | StringMatch::Exact(_), StringMatch::Regex(_)) => false,
+        // Expressions cannot be compared.
+        (StringMatch::Regex(_), _) | (_, StringMatch::Regex(_)) => false,
         (outer, inner) => outer == inner,
     };
     if narrower { Ok(Some(delegate.clone())) } else { Err(()) }
@@ -127,4 +140,68 @@ fn merge_map(
         merged.extend(narrower.map(|it| (name.clone(), it)));
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use api::istio::virtual_service::HttpRoute;
+
+    use super::*;
+
+    /// Names of conditions by `prefix`, of the routes that are left.
+    fn merged(root: &[HttpMatchRequest], delegate: &[HttpMatchRequest]) -> Option<Vec<String>> {
+        let route = |conditions: &[HttpMatchRequest]| HttpRoute {
+            match_: conditions.to_vec(),
+            ..HttpRoute::default()
+        };
+        let routes = merge_delegate(&route(root), &[route(delegate)]);
+        routes.into_iter().next().map(|route| route.match_.into_iter().map(|it| it.name).collect())
+    }
+
+    fn prefix(name: &str, prefix: &str) -> HttpMatchRequest {
+        HttpMatchRequest {
+            name: name.to_owned(),
+            uri: Some(StringMatch::Prefix(prefix.to_owned())),
+            ..HttpMatchRequest::default()
+        }
+    }
+
+    fn regex(name: &str, pattern: &str) -> HttpMatchRequest {
+        let uri = Some(StringMatch::Regex(pattern.to_owned()));
+        HttpMatchRequest { uri, ..prefix(name, "") }
+    }
+
+    #[test]
+    fn conditions_go_in_the_order_of_the_delegate() {
+        let found = merged(
+            &[prefix("a", "/a"), prefix("b", "/b")],
+            &[prefix("x", "/b/x"), prefix("y", "/a/y")],
+        );
+        assert_eq!(found.unwrap(), ["b-x", "a-y"]);
+    }
+
+    #[test]
+    fn a_condition_outside_of_the_root_takes_the_route_with_it() {
+        assert_eq!(merged(&[prefix("a", "/a")], &[prefix("x", "/a/x"), prefix("y", "/y")]), None);
+    }
+
+    #[test]
+    fn expressions_are_not_compared() {
+        assert_eq!(merged(&[prefix("a", "/a")], &[regex("x", "/a/.*")]), None);
+        assert_eq!(merged(&[regex("a", "/a/.*")], &[regex("x", "/a/.*")]), None);
+        let open = HttpMatchRequest { uri: None, ..prefix("x", "") };
+        assert_eq!(merged(&[regex("a", "/a/.*")], &[open]).unwrap(), ["a-x"]);
+    }
+
+    #[test]
+    fn letter_case_and_gateways_must_agree() {
+        let ignoring = HttpMatchRequest { ignore_uri_case: true, ..prefix("a", "/a") };
+        assert_eq!(merged(&[ignoring], &[prefix("x", "/a/x")]), None);
+        let at = |name: &str, gateways: &[&str]| HttpMatchRequest {
+            gateways: gateways.iter().map(|&gateway| gateway.to_owned()).collect(),
+            ..prefix(name, "/a")
+        };
+        assert_eq!(merged(&[at("a", &["one"])], &[at("x", &["one", "two"])]), None);
+        assert_eq!(merged(&[at("a", &["one", "two"])], &[at("x", &["two"])]).unwrap(), ["a-x"]);
+    }
 }

@@ -88,9 +88,18 @@ impl Index {
                 continue;
             }
             let selector = merged.as_ref().map(|it| (it.namespace().clone(), it.selector.clone()));
+            self.mark_selected(&key, marks);
             self.selectors.set_selector(&key, selector);
+            self.mark_selected(&key, marks);
             self.replace_service(&key, old, merged, marks);
         }
+    }
+
+    /// What is at the addresses of the workloads that a service selects is to be derived again.
+    fn mark_selected(&self, key: &ServiceKey, marks: &mut Marks) {
+        let selected = self.selectors.selected(key);
+        let workloads = selected.iter().filter_map(|workload| self.workloads.get(workload));
+        marks.addresses.extend(workloads.flat_map(|workload| workload.addresses.iter().copied()));
     }
 
     fn wants_address_now_or_before(&self, key: &ServiceKey) -> bool {
@@ -299,13 +308,22 @@ impl Index {
         }
     }
 
+    fn is_of_kubernetes(&self, key: &ServiceKey) -> bool {
+        let service = self.view.services.get(key);
+        service.is_some_and(|service| service.registry == Registry::Kubernetes)
+    }
+
     fn derive_addresses(&mut self, marks: &mut Marks) {
         for address in marks.addresses.drain() {
-            let services = self.services_at.get(&address);
-            let record = AddressRecord {
-                services: services.into_iter().flatten().cloned().collect(),
-                workload: self.workload_at(address).cloned(),
-            };
+            let mut services = self.services_at.get(&address).cloned().unwrap_or_default();
+            let workload = self.workload_at(address).cloned();
+            // Kubernetes lists a pod late, and forgets it early.
+            if let Some(pod) = workload.as_ref().filter(|it| it.origin.kind == Kind::Pod) {
+                let selecting = self.selectors.selecting(&pod.origin).into_iter();
+                services.extend(selecting.filter(|key| self.is_of_kubernetes(key)));
+            }
+            let services = services.into_iter().collect();
+            let record = AddressRecord { services, workload };
             let old = self.view.addresses.get(&address);
             if old.map_or(record == AddressRecord::default(), |old| **old == record) {
                 continue;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use api::{Spec, istio::virtual_service::VirtualService};
-use model::{Hostname, Kind, ObjectKey, Shared, Visibility};
+use model::{Hostname, Kind, Namespace, ObjectKey, Shared, Visibility};
 use rpds::RedBlackTreeSetSync;
 
 use super::{
@@ -153,24 +153,25 @@ impl Index {
                 _ => None,
             });
             for pattern in self.remove_rule(&key) {
-                self.rule_hosts(&pattern, marks);
+                self.rule_hosts(&pattern, &key.namespace, marks);
             }
             if let Some(record) = new {
-                self.rule_hosts(&record.host.clone(), marks);
+                self.rule_hosts(&record.host.clone(), &key.namespace, marks);
                 self.insert_rule(record);
             }
         }
     }
 
-    /// Every service host that a pattern covers reads its rules anew.
-    fn rule_hosts(&self, pattern: &Hostname, marks: &mut Marks) {
+    /// Every service host that a pattern covers reads the rules of the namespace anew.
+    fn rule_hosts(&self, pattern: &Hostname, namespace: &Namespace, marks: &mut Marks) {
         let keys = &mut marks.changes.keys;
+        let key = |host: &Hostname| ReadKey::DestinationRules(host.clone(), namespace.clone());
         if !pattern.is_wildcard() {
-            keys.insert(ReadKey::DestinationRules(pattern.clone()));
+            keys.insert(key(pattern));
             return;
         }
         let covered = self.view.hostnames.keys().filter(|host| pattern.covers(host));
-        keys.extend(covered.map(|host| ReadKey::DestinationRules(host.clone())));
+        keys.extend(covered.map(key));
     }
 
     fn remove_rule(&mut self, key: &ObjectKey) -> Vec<Hostname> {

@@ -15,6 +15,9 @@ use model::{
 
 use crate::{Mesh, hosts::resolve_short_name};
 
+/// The address of what has none.
+const EVERYWHERE: &str = "0.0.0.0";
+
 /// Seconds since the epoch; 0 when the object does not say.
 pub(super) fn created(meta: &ObjectMeta) -> i64 {
     meta.creation_timestamp.map_or(0, |time| time.0)
@@ -40,7 +43,9 @@ pub(super) fn convert_kubernetes_service(
         .filter(|ip| !ip.is_empty() && *ip != "None")
         .map(|ip| ip.as_str().into())
         .collect();
-    let resolution = match (external, addresses.is_empty()) {
+    // A Service as people write it has no address yet; only `None` asks for no balancing.
+    let headless = spec.cluster_ip == "None" || spec.cluster_ips.iter().any(|ip| ip == "None");
+    let resolution = match (external, headless) {
         (true, _) => Resolution::Alias,
         (false, true) => Resolution::Passthrough,
         (false, false) => Resolution::ClientSide,
@@ -103,6 +108,7 @@ fn convert_kubernetes_port(port: &KubernetesPort) -> Option<ServicePort> {
         number,
         protocol: kubernetes_protocol(number, port),
         target,
+        addresses: None,
     })
 }
 
@@ -188,20 +194,18 @@ pub(super) fn convert_service_entry(
 fn convert_entry_port(port: &api::istio::service_entry::ServicePort) -> Option<ServicePort> {
     let number = u16::try_from(port.number).ok().filter(|number| *number > 0)?;
     let target = u16::try_from(port.target_port).ok().filter(|target| *target > 0);
-    let protocol = match port.protocol.as_str() {
-        "" => Protocol::parse_port_name(&port.name),
-        text => Protocol::parse(text),
-    };
     Some(ServicePort {
         name: port.name.as_str().into(),
         number,
-        protocol,
+        // Unlike that of a Kubernetes port, the name says nothing.
+        protocol: Protocol::parse(&port.protocol),
         target: TargetPort::Number(target.unwrap_or(number)),
+        addresses: None,
     })
 }
 
 /// One service out of several definitions of the same host in the same namespace: the first wins,
-/// and later ServiceEntries may only add ports.
+/// and later ServiceEntries may only add ports, and addresses for these.
 pub(super) fn merge_definitions<'a>(
     definitions: impl Iterator<Item = &'a Service>,
 ) -> Option<Service> {
@@ -209,14 +213,34 @@ pub(super) fn merge_definitions<'a>(
     definitions.sort_by_key(|service| (service.registry, service.created, service.origin.clone()));
     let (first, rest) = definitions.split_first()?;
     let mut merged = (*first).clone();
-    if merged.registry == Registry::External {
+    if merged.registry == Registry::External && !rest.is_empty() {
         let mut ports = merged.ports.to_vec();
         for port in rest.iter().flat_map(|service| service.ports.iter()) {
             if !ports.iter().any(|known| known.number == port.number) {
                 ports.push(port.clone());
             }
         }
+        for port in &mut ports {
+            let addresses = addresses_of_port(port.number, &definitions);
+            let usual = *addresses == *merged.addresses
+                || (merged.addresses.is_empty() && *addresses == [Arc::from(EVERYWHERE)]);
+            port.addresses = (!usual).then(|| addresses.into());
+        }
         merged.ports = ports.into();
     }
     Some(merged)
+}
+
+/// Where the definitions with a port are reached, each address once.
+fn addresses_of_port(port: u16, definitions: &[&Service]) -> Vec<Arc<str>> {
+    let mut out: Vec<Arc<str>> = Vec::new();
+    for service in definitions.iter().filter(|service| service.port(port).is_some()) {
+        let everywhere = service.addresses.is_empty().then(|| Arc::from(EVERYWHERE));
+        for address in service.addresses.iter().cloned().chain(everywhere) {
+            if !out.contains(&address) {
+                out.push(address);
+            }
+        }
+    }
+    out
 }

@@ -2,6 +2,7 @@
 
 mod broken;
 mod change;
+mod control;
 mod load;
 mod mesh_config;
 mod rig;

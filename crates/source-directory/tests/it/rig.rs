@@ -11,7 +11,7 @@ use api::Spec;
 use model::{Diagnostics, ObjectKey};
 use snapshot::Change;
 use source::{Findings, Source, SourceError, SourceEvent, SourceReceiver, channel};
-use source_directory::{DirectorySettings, DirectorySource};
+use source_directory::{DirectoryHandle, DirectorySettings, DirectorySource, directory_control};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -21,10 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Rig {
     pub(crate) root: TempDir,
+    pub(crate) handle: DirectoryHandle,
     events: SourceReceiver,
     objects: BTreeMap<ObjectKey, api::Object>,
     findings: Findings,
     pub(crate) synced: usize,
+    revision: u64,
     pub(crate) batches: usize,
     pub(crate) deletes: usize,
     _running: JoinHandle<Result<(), SourceError>>,
@@ -66,13 +68,17 @@ impl Rig {
     pub(crate) async fn with(root: TempDir, settings: DirectorySettings) -> Self {
         let (sender, events) = channel(16);
         let stop = CancellationToken::new();
-        let running = tokio::spawn(DirectorySource::new(settings).run(sender, stop.clone()));
+        let (handle, commands) = directory_control();
+        let source = DirectorySource::new(settings).listen_to(commands);
+        let running = tokio::spawn(source.run(sender, stop.clone()));
         let mut rig = Self {
             root,
+            handle,
             events,
             objects: BTreeMap::new(),
             findings: Findings::new(),
             synced: 0,
+            revision: 0,
             batches: 0,
             deletes: 0,
             _running: running,
@@ -99,6 +105,10 @@ impl Rig {
                 assert_eq!(&*source, "directory");
                 self.synced += 1;
             }
+            SourceEvent::Barrier { barrier, .. } => {
+                self.revision += 1;
+                barrier.reach(self.revision);
+            }
             SourceEvent::Changes { changes, diagnostics, .. } => {
                 self.batches += 1;
                 for change in changes {
@@ -114,6 +124,21 @@ impl Rig {
                 }
                 self.findings.extend(diagnostics);
                 self.findings.retain(|_, diagnostics| !diagnostics.is_empty());
+            }
+        }
+    }
+
+    /// Makes the source look at once, and takes what it says until it says that it has.
+    pub(crate) async fn rescan(&mut self) {
+        let handle = self.handle.clone();
+        let mut reached = tokio::spawn(async move { handle.rescan().await });
+        loop {
+            tokio::select! {
+                event = self.events.recv() => self.take(event.expect("the source goes on")),
+                revision = &mut reached => {
+                    assert_eq!(revision.unwrap(), Some(self.revision));
+                    return;
+                }
             }
         }
     }

@@ -74,6 +74,7 @@ async fn hear(runs: &[&[Step]], events: usize) -> (Vec<String>, Arc<SourceStatus
     while heard.len() < events {
         match receiver.recv().await.expect("the source goes on") {
             SourceEvent::Synced { .. } => heard.push("synced".to_owned()),
+            SourceEvent::Barrier { .. } => heard.push("barrier".to_owned()),
             SourceEvent::Changes { changes, .. } => {
                 heard.extend(changes.iter().map(|change| match change {
                     Change::Put(object) => format!("put {}", object.key.name),

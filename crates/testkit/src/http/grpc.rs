@@ -14,12 +14,14 @@ use std::{
 use anyhow::Result;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
 use crate::http::{BACKEND_HEADER, server::Server};
+
+const GRPC_STATUS: http::HeaderName = http::HeaderName::from_static("grpc-status");
 
 /// A running gRPC backend. It and its connections end when this is dropped.
 #[derive(Debug)]
@@ -79,15 +81,15 @@ async fn answer(
     shared.requests.fetch_add(1, Ordering::Relaxed);
     let message = request.into_body().collect().await?.to_bytes();
     let status = shared.status.load(Ordering::Relaxed);
-    // gRPC sends no message with an error.
-    let message = if status == 0 { message } else { Bytes::new() };
-    let trailers = HeaderMap::from_iter([(
-        http::HeaderName::from_static("grpc-status"),
-        HeaderValue::from(status),
-    )]);
-    let body = Full::new(message).with_trailers(std::future::ready(Some(Ok(trailers))));
-    Ok(hyper::Response::builder()
+    let response = hyper::Response::builder()
         .header(header::CONTENT_TYPE, "application/grpc")
-        .header(BACKEND_HEADER, &shared.name)
-        .body(body)?)
+        .header(BACKEND_HEADER, &shared.name);
+    let value = HeaderValue::from(status);
+    if status != 0 {
+        // As servers do that have nothing to say but an error: the status stands in the headers,
+        // where a proxy can still choose to try again, and nothing follows them.
+        return Ok(response.header(GRPC_STATUS, value).body(Empty::new().boxed())?);
+    }
+    let trailers = std::future::ready(Some(Ok(HeaderMap::from_iter([(GRPC_STATUS, value)]))));
+    Ok(response.body(Full::new(message).with_trailers(trailers).boxed())?)
 }

@@ -11,7 +11,7 @@ use envoy::config::{
     listener::v3::{FilterChain, FilterChainMatch, Listener},
 };
 
-use crate::{Call, Fidelity, Stage, WalkError};
+use crate::{Call, Fidelity, NearMiss, Stage, WalkError};
 
 use super::{Walker, listener::Inspection, quoted};
 
@@ -42,6 +42,13 @@ impl<'a> Walker<'a> {
                 .collect();
             let kept = keep(&fits);
             self.tell_dropped(name, &chains, &kept);
+            if !chains.is_empty() && !kept.contains(&true) {
+                self.outcome.nearest = chains.first().map(|chain| NearMiss {
+                    stage: Stage::FilterChain,
+                    name: quoted(&chain.name),
+                    reason: format!("{name} is another: {}", self.describe_match(chain)),
+                });
+            }
             let mut kept = kept.into_iter();
             chains.retain(|_| kept.next().unwrap_or(true));
         }
@@ -55,10 +62,12 @@ impl<'a> Walker<'a> {
     ) -> Option<&'a FilterChain> {
         match (left, &listener.default_filter_chain) {
             ([chain], _) => {
+                self.outcome.nearest = None;
                 self.choose(Stage::FilterChain, format!("{} is left", quoted(&chain.name)));
                 Some(chain)
             }
             ([], Some(chain)) => {
+                self.outcome.nearest = None;
                 let text = format!("none is left: the default chain {}", quoted(&chain.name));
                 self.choose(Stage::FilterChain, text);
                 Some(chain)
@@ -75,6 +84,32 @@ impl<'a> Walker<'a> {
                 None
             }
         }
+    }
+
+    /// The conditions of a chain, beside what the call has.
+    fn describe_match(&self, chain: &FilterChain) -> String {
+        let Some(wanted) = &chain.filter_chain_match else {
+            return "the chain asks for nothing".into();
+        };
+        let mut parts = Vec::new();
+        if let Some(port) = wanted.destination_port {
+            parts.push(format!("port {port}"));
+        }
+        if !wanted.server_names.is_empty() {
+            let sni = if self.call.sni().is_empty() { "none" } else { self.call.sni() };
+            let names = wanted.server_names.join("`, `");
+            parts.push(format!("server name `{names}` (the call has {sni})"));
+        }
+        if !wanted.transport_protocol.is_empty() {
+            parts.push(format!("transport `{}`", wanted.transport_protocol));
+        }
+        if !wanted.application_protocols.is_empty() {
+            parts.push(format!("protocol `{}`", wanted.application_protocols.join("`, `")));
+        }
+        for range in &wanted.prefix_ranges {
+            parts.push(format!("{}/{}", range.address_prefix, range.prefix_len.unwrap_or(0)));
+        }
+        parts.join(", ")
     }
 
     fn tell_dropped(&mut self, condition: &str, chains: &[&FilterChain], kept: &[bool]) {

@@ -10,7 +10,7 @@ use envoy::{
     },
 };
 
-use crate::{Fidelity, Mode, Protocol, Stage, Tls, WalkError};
+use crate::{Answer, Fidelity, Mode, NearMiss, Protocol, Stage, Tls, WalkError, effect::owner};
 
 use super::{Walker, connection::Connection, quoted};
 
@@ -53,7 +53,10 @@ impl<'a> Walker<'a> {
         };
         let host = self.host(manager, configuration);
         let Some(virtual_host) = self.find_virtual_host(configuration, &host) else { return };
+        self.outcome.virtual_host_owner = owner(virtual_host.metadata.as_ref()).map(str::to_owned);
         if self.redirects_to_tls(virtual_host) {
+            let location = format!("https://{}{}", self.call.host(), self.call.path());
+            self.outcome.answer = Some(Answer::Redirect { status: 301, location });
             let text = "the virtual host redirects plaintext to HTTPS";
             return self.outcome.fail(Stage::VirtualHost, WalkError::TlsRedirect, text);
         }
@@ -68,10 +71,15 @@ impl<'a> Walker<'a> {
         let Some((virtual_host, domain)) = virtual_host(configuration, host) else {
             let count = configuration.virtual_hosts.len();
             let text = format!("none of {count} virtual hosts has a domain for `{host}`");
+            self.outcome.nearest = nearest_host(configuration, host);
             self.outcome.fail(Stage::VirtualHost, WalkError::NoVirtualHost, text);
             return None;
         };
         self.outcome.virtual_host.clone_from(&virtual_host.name);
+        if domain == "*" {
+            // The host that was meant may be one that is spelt a little differently.
+            self.outcome.nearest = nearest_host(configuration, host);
+        }
         let name = quoted(&virtual_host.name);
         self.choose(Stage::VirtualHost, format!("{name} has the domain `{domain}` for `{host}`"));
         Some(virtual_host)
@@ -156,8 +164,48 @@ fn domain_fit(domain: &str, host: &str) -> Option<DomainFit> {
     (longer && host.starts_with(prefix)).then_some(DomainFit::Prefix(prefix.len()))
 }
 
+/// The virtual host with the domain that is spelt most like `host`; none when nothing is near.
+fn nearest_host(configuration: &RouteConfiguration, host: &str) -> Option<NearMiss> {
+    let own = without_port(host);
+    let domains = configuration
+        .virtual_hosts
+        .iter()
+        .flat_map(|virtual_host| {
+            virtual_host.domains.iter().map(move |domain| (virtual_host, domain))
+        })
+        .filter(|(_, domain)| *domain != "*");
+    let rated = domains
+        .map(|(virtual_host, domain)| (distance(own, without_port(domain)), virtual_host, domain));
+    let (far, virtual_host, domain) = rated.min_by_key(|(far, _, _)| *far)?;
+    (far <= own.len().div_ceil(3)).then(|| NearMiss {
+        stage: Stage::VirtualHost,
+        name: quoted(&virtual_host.name),
+        reason: format!("its domain is `{domain}`, and the call is for `{host}`"),
+    })
+}
+
+/// How many letters must be added, taken away or changed to make one text of the other.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (index, own) in left.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
+        for (column, other) in right.iter().enumerate() {
+            let changed = diagonal + usize::from(own != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+/// The port of a host, if it has one.
+pub(super) fn port_of(host: &str) -> Option<&str> {
+    host.strip_prefix(without_port(host))?.strip_prefix(':')
+}
+
 /// The host without `:port`; IPv6 addresses stand in brackets.
-fn without_port(host: &str) -> &str {
+pub(super) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port))
             if port.bytes().all(|byte| byte.is_ascii_digit())

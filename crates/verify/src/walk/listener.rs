@@ -10,9 +10,9 @@ use envoy::config::{
     },
 };
 
-use crate::{Call, Fidelity, Mode, Stage, Tls, WalkError};
+use crate::{Call, Fidelity, Mode, NearMiss, Stage, Tls, WalkError};
 
-use super::{Walker, quoted};
+use super::{Walker, address_text, quoted};
 
 const INBOUND: &str = "virtualInbound";
 const OUTBOUND: &str = "virtualOutbound";
@@ -66,6 +66,7 @@ impl<'a> Walker<'a> {
             Mode::Outbound | Mode::Gateway => self.outbound_listener(),
         };
         if found.is_none() {
+            self.outcome.nearest = self.nearest_listener();
             let text = match self.call.mode {
                 Mode::Inbound => format!("there is no listener `{INBOUND}`"),
                 Mode::Outbound | Mode::Gateway => format!(
@@ -78,6 +79,23 @@ impl<'a> Walker<'a> {
             self.outcome.fail(Stage::Listener, WalkError::NoListener, text);
         }
         found
+    }
+
+    /// One at the same port, else the one at the nearest port.
+    fn nearest_listener(&self) -> Option<NearMiss> {
+        let port_of = |listener: &Listener| match &listener.address.as_ref()?.address {
+            Some(address::Address::SocketAddress(socket)) => match socket.port_specifier {
+                Some(PortSpecifier::PortValue(port)) => Some(port),
+                Some(PortSpecifier::NamedPort(_)) | None => None,
+            },
+            Some(_) | None => None,
+        };
+        let listeners = self.resources.listeners.values();
+        let rated = listeners.filter_map(|listener| Some((port_of(listener)?, listener)));
+        let (_, listener) = rated.min_by_key(|(port, _)| port.abs_diff(self.call.port.into()))?;
+        let at = listener.address.as_ref().map(address_text).unwrap_or_default();
+        let reason = format!("it listens at {at}");
+        Some(NearMiss { stage: Stage::Listener, name: quoted(&listener.name), reason })
     }
 
     fn inbound_listener(&mut self) -> Option<&'a Listener> {

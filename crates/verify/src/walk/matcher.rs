@@ -3,7 +3,7 @@
 use envoy::{
     config::route::v3::{
         HeaderMatcher, QueryParameterMatcher, header_matcher::HeaderMatchSpecifier,
-        query_parameter_matcher::QueryParameterMatchSpecifier,
+        query_parameter_matcher::QueryParameterMatchSpecifier, route_match::PathSpecifier,
     },
     types::matcher::v3::{RegexMatcher, StringMatcher, string_matcher::MatchPattern},
 };
@@ -76,10 +76,73 @@ fn value_matches(specifier: &HeaderMatchSpecifier, value: &str) -> bool {
 /// Why a header does not meet the condition, for a person.
 pub(super) fn describe_header(matcher: &HeaderMatcher, value: Option<&str>) -> String {
     let name = &matcher.name;
+    let wanted = header_wish(matcher);
     match value {
-        Some(value) => format!("header `{name}` is `{value}`, which does not match"),
-        None => format!("header `{name}` is missing"),
+        Some(value) => format!("header `{name}` is `{value}`, wanted is {wanted}"),
+        None => format!("header `{name}` is missing, wanted is {wanted}"),
     }
+}
+
+/// Why a query parameter does not meet the condition, for a person.
+pub(super) fn describe_parameter(
+    matcher: &QueryParameterMatcher,
+    query: &[(&str, &str)],
+) -> String {
+    let name = &matcher.name;
+    let wanted = match &matcher.query_parameter_match_specifier {
+        Some(QueryParameterMatchSpecifier::StringMatch(wanted)) => string_wish(wanted),
+        Some(QueryParameterMatchSpecifier::PresentMatch(false)) => "none".to_owned(),
+        Some(QueryParameterMatchSpecifier::PresentMatch(true)) | None => "any value".to_owned(),
+    };
+    match query.iter().find(|(own, _)| own == name) {
+        Some((_, value)) => format!("query parameter `{name}` is `{value}`, wanted is {wanted}"),
+        None => format!("query parameter `{name}` is missing, wanted is {wanted}"),
+    }
+}
+
+#[allow(deprecated, reason = "configurations still hold the old forms, and Envoy reads them")]
+fn header_wish(matcher: &HeaderMatcher) -> String {
+    let wish = match &matcher.header_match_specifier {
+        Some(HeaderMatchSpecifier::ExactMatch(text)) => format!("`{text}`"),
+        Some(HeaderMatchSpecifier::PrefixMatch(text)) => format!("the prefix `{text}`"),
+        Some(HeaderMatchSpecifier::SuffixMatch(text)) => format!("the suffix `{text}`"),
+        Some(HeaderMatchSpecifier::ContainsMatch(text)) => format!("a text with `{text}`"),
+        Some(HeaderMatchSpecifier::SafeRegexMatch(it)) => format!("the regex `{}`", it.regex),
+        Some(HeaderMatchSpecifier::RangeMatch(it)) => {
+            format!("a number from {} up to {}, exclusive", it.start, it.end)
+        }
+        Some(HeaderMatchSpecifier::StringMatch(wanted)) => string_wish(wanted),
+        Some(HeaderMatchSpecifier::PresentMatch(false)) => "no such header".to_owned(),
+        Some(HeaderMatchSpecifier::PresentMatch(true)) | None => "any value".to_owned(),
+    };
+    if matcher.invert_match { format!("anything but {wish}") } else { wish }
+}
+
+fn string_wish(matcher: &StringMatcher) -> String {
+    let wish = match &matcher.match_pattern {
+        Some(MatchPattern::Exact(text)) => format!("`{text}`"),
+        Some(MatchPattern::Prefix(text)) => format!("the prefix `{text}`"),
+        Some(MatchPattern::Suffix(text)) => format!("the suffix `{text}`"),
+        Some(MatchPattern::Contains(text)) => format!("a text with `{text}`"),
+        Some(MatchPattern::SafeRegex(pattern)) => format!("the regex `{}`", pattern.regex),
+        Some(MatchPattern::Custom(custom)) => format!("what `{}` says", custom.name),
+        None => "nothing".to_owned(),
+    };
+    if matcher.ignore_case { format!("{wish} in any case") } else { wish }
+}
+
+/// How many characters a path has in common with the path that a route is for.
+pub(super) fn common_prefix(wanted: Option<&PathSpecifier>, path: &str) -> usize {
+    let wanted = match wanted {
+        Some(
+            PathSpecifier::Prefix(text)
+            | PathSpecifier::PathSeparatedPrefix(text)
+            | PathSpecifier::Path(text),
+        ) => text,
+        Some(PathSpecifier::SafeRegex(pattern)) => &pattern.regex,
+        Some(PathSpecifier::ConnectMatcher(_) | PathSpecifier::PathMatchPolicy(_)) | None => "",
+    };
+    wanted.bytes().zip(path.bytes()).take_while(|(left, right)| left == right).count()
 }
 
 /// The query parameters of a path, in order, undecoded as Envoy compares them.

@@ -1,42 +1,66 @@
 //! Chooses the route of a virtual host, and reads off what the route does.
 
-use envoy::config::route::v3::{
-    RedirectAction, Route, RouteAction, RouteMatch, VirtualHost,
-    redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier},
-    route::Action,
-    route_action::ClusterSpecifier,
-    route_match::PathSpecifier,
+use envoy::{
+    config::route::v3::{
+        Route, RouteAction, RouteMatch, VirtualHost, route::Action, route_action::ClusterSpecifier,
+        route_match::PathSpecifier,
+    },
+    types::v3::FractionalPercent,
 };
 
-use crate::{Answer, ClusterChoice, Fidelity, Stage, Tls, WalkError, WeightedName};
+use crate::{
+    Answer, ClusterChoice, Fidelity, NearMiss, Stage, Tls, WalkError, WeightedName,
+    effect::{effects, owner, percent},
+};
 
-use super::{Walker, matcher, quoted};
+use super::{Walker, matcher, quoted, redirect};
+
+/// More than any number of agreeing characters counts.
+const PATH_MET: usize = 1 << 16;
+
+/// Why a route does not match, and how near it came.
+struct Mismatch {
+    met: usize,
+    text: String,
+}
 
 impl Walker<'_> {
     pub(super) fn find_route(&mut self, virtual_host: &VirtualHost) {
-        let chosen = virtual_host.routes.iter().enumerate().find(|(index, route)| {
-            let default = RouteMatch::default();
-            let mismatch = self.mismatch(route.r#match.as_ref().unwrap_or(&default));
-            if let Some(text) = &mismatch {
-                let text = format!("{}: {text}", route_label(*index, route));
-                self.pass_over(Stage::Route, text);
+        let default = RouteMatch::default();
+        let mut nearest: Option<(usize, NearMiss)> = None;
+        for (index, route) in virtual_host.routes.iter().enumerate() {
+            let label = route_label(index, route);
+            let Some(mismatch) = self.mismatch(route.r#match.as_ref().unwrap_or(&default)) else {
+                return self.take_route(virtual_host, index, route);
+            };
+            self.pass_over(Stage::Route, format!("{label}: {}", mismatch.text));
+            if nearest.as_ref().is_none_or(|(met, _)| mismatch.met > *met) {
+                let near = NearMiss { stage: Stage::Route, name: label, reason: mismatch.text };
+                nearest = Some((mismatch.met, near));
             }
-            mismatch.is_none()
-        });
-        let Some((index, route)) = chosen else {
-            let text = format!("none of {} routes matches", virtual_host.routes.len());
-            return self.outcome.fail(Stage::Route, WalkError::NoRoute, text);
-        };
+        }
+        self.outcome.nearest = nearest.map(|(_, near)| near);
+        let text = format!("none of {} routes matches", virtual_host.routes.len());
+        self.outcome.fail(Stage::Route, WalkError::NoRoute, text);
+    }
+
+    fn take_route(&mut self, virtual_host: &VirtualHost, index: usize, route: &Route) {
         self.outcome.route.clone_from(&route.name);
+        self.outcome.route_position = Some((index, virtual_host.routes.len()));
+        self.outcome.route_owner = owner(route.metadata.as_ref()).map(str::to_owned);
         self.choose(Stage::Route, format!("{} matches", route_label(index, route)));
         self.read_action(route);
+        if self.fidelity == Fidelity::Full {
+            self.outcome.effects = effects(virtual_host, route);
+        }
     }
 
     fn read_action(&mut self, route: &Route) {
         match &route.action {
             Some(Action::Route(action)) => self.read_cluster(action),
             Some(Action::Redirect(redirect)) => {
-                let answer = self.redirect(redirect);
+                let wanted = route.r#match.clone().unwrap_or_default();
+                let answer = redirect::redirect(self.call, &wanted, redirect);
                 if let Answer::Redirect { status, location } = &answer {
                     let text = format!("the proxy answers {status} to `{location}`");
                     self.choose(Stage::Route, text);
@@ -98,45 +122,12 @@ impl Walker<'_> {
         self.outcome.cluster = choice;
     }
 
-    fn redirect(&self, redirect: &RedirectAction) -> Answer {
-        let status = match RedirectResponseCode::try_from(redirect.response_code) {
-            Ok(RedirectResponseCode::MovedPermanently) | Err(_) => 301,
-            Ok(RedirectResponseCode::Found) => 302,
-            Ok(RedirectResponseCode::SeeOther) => 303,
-            Ok(RedirectResponseCode::TemporaryRedirect) => 307,
-            Ok(RedirectResponseCode::PermanentRedirect) => 308,
-        };
-        let scheme = match (&redirect.scheme_rewrite_specifier, self.call.tls) {
-            (Some(SchemeRewriteSpecifier::HttpsRedirect(true)), _) => "https",
-            (Some(SchemeRewriteSpecifier::SchemeRedirect(scheme)), _) => scheme,
-            (_, Tls::Plaintext) => "http",
-            (_, Tls::Tls | Tls::Mtls) => "https",
-        };
-        let host = match redirect.host_redirect.as_str() {
-            "" => self.call.host(),
-            host => host,
-        };
-        let port = match redirect.port_redirect {
-            0 => String::new(),
-            port => format!(":{port}"),
-        };
-        let path = match &redirect.path_rewrite_specifier {
-            Some(PathRewriteSpecifier::PathRedirect(path)) => path,
-            // A rewrite of a part needs the matched part; the whole says enough to a person.
-            Some(
-                PathRewriteSpecifier::PrefixRewrite(_)
-                | PathRewriteSpecifier::RegexRewrite(_)
-                | PathRewriteSpecifier::PathRewrite(_),
-            )
-            | None => self.call.path(),
-        };
-        Answer::Redirect { status, location: format!("{scheme}://{host}{port}{path}") }
-    }
-
     /// Why the route does not match; `None`: it does.
-    fn mismatch(&mut self, wanted: &RouteMatch) -> Option<String> {
+    fn mismatch(&mut self, wanted: &RouteMatch) -> Option<Mismatch> {
         if let Some(text) = self.path_mismatch(wanted) {
-            return Some(text);
+            // Of routes for other paths the one that agrees for longest is the nearest.
+            let met = matcher::common_prefix(wanted.path_specifier.as_ref(), self.call.path());
+            return Some(Mismatch { met, text });
         }
         match self.fidelity {
             Fidelity::Simulation => None,
@@ -181,44 +172,64 @@ impl Walker<'_> {
     }
 
     /// Everything but the path.
-    fn condition_mismatch(&mut self, wanted: &RouteMatch) -> Option<String> {
+    fn condition_mismatch(&mut self, wanted: &RouteMatch) -> Option<Mismatch> {
+        let texts = self.unmet_conditions(wanted);
+        if texts.is_empty() {
+            self.note_unknown(wanted);
+            return None;
+        }
+        // Whatever its conditions say, a route for this path is nearer than one for another.
+        let all = wanted.headers.len() + wanted.query_parameters.len() + 3;
+        let met = PATH_MET + all.saturating_sub(texts.len());
+        Some(Mismatch { met, text: texts.join("; ") })
+    }
+
+    fn unmet_conditions(&self, wanted: &RouteMatch) -> Vec<String> {
+        let mut texts = Vec::new();
         for header in &wanted.headers {
             let value = self.header(&header.name);
             if !matcher::header_matches(header, value.as_deref()) {
-                return Some(matcher::describe_header(header, value.as_deref()));
+                texts.push(matcher::describe_header(header, value.as_deref()));
             }
         }
         let query = matcher::query_parameters(self.call.path());
         for parameter in &wanted.query_parameters {
             if !matcher::parameter_matches(parameter, &query) {
-                return Some(format!("query parameter `{}` does not match", parameter.name));
+                texts.push(matcher::describe_parameter(parameter, &query));
             }
         }
         let content_type = self.header("content-type").unwrap_or_default();
         if wanted.grpc.is_some() && !content_type.starts_with("application/grpc") {
-            return Some("the call is not gRPC".to_owned());
+            texts.push("the call is not gRPC".to_owned());
         }
         if let Some(tls) = &wanted.tls_context {
             let has_certificate = self.call.tls == Tls::Mtls;
             let refuses = |expected: Option<bool>| expected.is_some_and(|it| it != has_certificate);
             if refuses(tls.presented) || refuses(tls.validated) {
-                return Some("the client certificate is not as asked".to_owned());
+                texts.push("the client certificate is not as asked".to_owned());
             }
         }
-        self.note_unknown(wanted);
-        None
+        if let Some(share) = fraction(wanted).filter(|share| share.numerator == 0) {
+            texts.push(format!("the route is for {} of the requests", percent(share)));
+        }
+        texts
     }
 
     /// Conditions on what only a running proxy knows count as met.
     fn note_unknown(&mut self, wanted: &RouteMatch) {
+        let share = fraction(wanted).map(percent).filter(|share| share != "100%");
         let unknown = [
-            (wanted.runtime_fraction.is_some(), "a runtime fraction"),
+            (share.is_some(), "a random number"),
             (!wanted.cookies.is_empty(), "cookies"),
             (!wanted.dynamic_metadata.is_empty(), "dynamic metadata"),
             (!wanted.filter_state.is_empty(), "filter state"),
         ];
         for (_, name) in unknown.into_iter().filter(|(used, _)| *used) {
             self.note(Stage::Route, format!("the route also looks at {name}, taken as met"));
+        }
+        if let Some(share) = share {
+            let text = format!("only {share} of such requests take this route, the rest go on");
+            self.note(Stage::Route, text);
         }
     }
 
@@ -238,6 +249,11 @@ impl Walker<'_> {
         let values: Vec<&str> = named.map(|(_, value)| value.as_str()).collect();
         (!values.is_empty()).then(|| values.join(","))
     }
+}
+
+/// The part of the requests that a route is for; `None`: all.
+fn fraction(wanted: &RouteMatch) -> Option<&FractionalPercent> {
+    wanted.runtime_fraction.as_ref()?.default_value.as_ref()
 }
 
 fn route_label(index: usize, route: &Route) -> String {

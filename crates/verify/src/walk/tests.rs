@@ -10,6 +10,7 @@ use crate::{
 
 mod chains;
 mod full;
+mod gateway;
 mod routes;
 
 /// `listener > chain > route configuration > virtual host > route > cluster ! error`.

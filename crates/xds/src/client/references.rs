@@ -30,10 +30,10 @@ use envoy::{
 };
 
 /// Type URL and name.
-pub(super) type Reference = (&'static str, String);
+pub type Reference = (&'static str, String);
 
-/// What a resource refers to.
-pub(super) fn references(type_url: &str, resource: &Any) -> BTreeSet<Reference> {
+/// What a cluster or listener refers to; other types refer to nothing that is followed.
+pub fn references(type_url: &str, resource: &Any) -> BTreeSet<Reference> {
     let mut found = BTreeSet::new();
     match type_url {
         type_url::CLUSTER => {

@@ -30,54 +30,55 @@ fn a_dns_entry_is_resolved_by_envoy() {
         "api.bank.com",
         443,
         expect![[r#"
-        alt_stat_name: outbound|443||api.bank.com;
-        circuit_breakers:
-          thresholds:
-            - max_connections: 4294967295
-              max_pending_requests: 4294967295
-              max_requests: 4294967295
-              max_retries: 4294967295
-              retry_budget:
-                budget_percent:
-                  value: 20.0
-                min_retry_concurrency: 3
-              track_remaining: true
-        cluster_type:
-          name: envoy.cluster.dns
-          typed_config:
-            @type: type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster
-            dns_jitter: 0.100s
-            dns_lookup_family: V4_ONLY
-            dns_refresh_rate: 60s
-            respect_dns_ttl: true
-        connect_timeout: 10s
-        lb_policy: LEAST_REQUEST
-        load_assignment:
-          cluster_name: outbound|443||api.bank.com
-          endpoints:
-            - lb_endpoints:
-                - endpoint:
-                    address:
-                      socket_address:
-                        address: api.bank.com
-                        port_value: 443
+            alt_stat_name: outbound|443||api.bank.com;
+            circuit_breakers:
+              thresholds:
+                - max_connections: 4294967295
+                  max_pending_requests: 4294967295
+                  max_requests: 4294967295
+                  max_retries: 4294967295
+                  retry_budget:
+                    budget_percent:
+                      value: 20.0
+                    min_retry_concurrency: 3
+                  track_remaining: true
+            cluster_type:
+              name: envoy.cluster.dns
+              typed_config:
+                @type: type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster
+                dns_jitter: 0.100s
+                dns_lookup_family: V4_ONLY
+                dns_refresh_rate: 60s
+                respect_dns_ttl: true
+            connect_timeout: 10s
+            lb_policy: LEAST_REQUEST
+            load_assignment:
+              cluster_name: outbound|443||api.bank.com
+              endpoints:
+                - lb_endpoints:
+                    - endpoint:
+                        address:
+                          socket_address:
+                            address: api.bank.com
+                            port_value: 443
+                      load_balancing_weight: 1
+                      metadata:
+                        filter_metadata:
+                          istio:
+                            workload: bank;shop;bank;latest;Kubernetes
                   load_balancing_weight: 1
-                  metadata:
-                    filter_metadata:
-                      istio:
-                        workload: bank;shop;bank;latest;Kubernetes
-              load_balancing_weight: 1
-        metadata:
-          filter_metadata:
-            istio:
-              default_original_port: 443.0
-              external: true
-              services:
-                - host: api.bank.com
-                  name: api.bank.com
-                  namespace: shop
-        name: outbound|443||api.bank.com
-    "#]],
+                  locality: {}
+            metadata:
+              filter_metadata:
+                istio:
+                  default_original_port: 443.0
+                  external: true
+                  services:
+                    - host: api.bank.com
+                      name: api.bank.com
+                      namespace: shop
+            name: outbound|443||api.bank.com
+        "#]],
     );
 }
 
@@ -92,56 +93,57 @@ fn a_round_robin_entry_takes_one_name_and_the_family_of_the_proxy() {
         "api.bank.com",
         443,
         expect![[r#"
-        alt_stat_name: outbound|443||api.bank.com;
-        circuit_breakers:
-          thresholds:
-            - max_connections: 4294967295
-              max_pending_requests: 4294967295
-              max_requests: 4294967295
-              max_retries: 4294967295
-              retry_budget:
-                budget_percent:
-                  value: 20.0
-                min_retry_concurrency: 3
-              track_remaining: true
-        cluster_type:
-          name: envoy.cluster.dns
-          typed_config:
-            @type: type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster
-            all_addresses_in_single_endpoint: true
-            dns_jitter: 0.100s
-            dns_lookup_family: V6_ONLY
-            dns_refresh_rate: 60s
-            respect_dns_ttl: true
-        connect_timeout: 10s
-        lb_policy: LEAST_REQUEST
-        load_assignment:
-          cluster_name: outbound|443||api.bank.com
-          endpoints:
-            - lb_endpoints:
-                - endpoint:
-                    address:
-                      socket_address:
-                        address: a.bank.com
-                        port_value: 443
+            alt_stat_name: outbound|443||api.bank.com;
+            circuit_breakers:
+              thresholds:
+                - max_connections: 4294967295
+                  max_pending_requests: 4294967295
+                  max_requests: 4294967295
+                  max_retries: 4294967295
+                  retry_budget:
+                    budget_percent:
+                      value: 20.0
+                    min_retry_concurrency: 3
+                  track_remaining: true
+            cluster_type:
+              name: envoy.cluster.dns
+              typed_config:
+                @type: type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster
+                all_addresses_in_single_endpoint: true
+                dns_jitter: 0.100s
+                dns_lookup_family: V6_ONLY
+                dns_refresh_rate: 60s
+                respect_dns_ttl: true
+            connect_timeout: 10s
+            lb_policy: LEAST_REQUEST
+            load_assignment:
+              cluster_name: outbound|443||api.bank.com
+              endpoints:
+                - lb_endpoints:
+                    - endpoint:
+                        address:
+                          socket_address:
+                            address: a.bank.com
+                            port_value: 443
+                      load_balancing_weight: 1
+                      metadata:
+                        filter_metadata:
+                          istio:
+                            workload: bank;shop;bank;latest;Kubernetes
                   load_balancing_weight: 1
-                  metadata:
-                    filter_metadata:
-                      istio:
-                        workload: bank;shop;bank;latest;Kubernetes
-              load_balancing_weight: 1
-        metadata:
-          filter_metadata:
-            istio:
-              default_original_port: 443.0
-              external: true
-              services:
-                - host: api.bank.com
-                  name: api.bank.com
-                  namespace: shop
-        name: outbound|443||api.bank.com
-        warning[MEL0321] ServiceEntry shop/bank: only the first endpoint of `outbound|443||api.bank.com` is used (use the resolution `DNS` to use all of them)
-    "#]],
+                  locality: {}
+            metadata:
+              filter_metadata:
+                istio:
+                  default_original_port: 443.0
+                  external: true
+                  services:
+                    - host: api.bank.com
+                      name: api.bank.com
+                      namespace: shop
+            name: outbound|443||api.bank.com
+            warning[MEL0321] ServiceEntry shop/bank: only the first endpoint of `outbound|443||api.bank.com` is used (use the resolution `DNS` to use all of them)
+        "#]],
     );
 }
 
@@ -157,6 +159,26 @@ fn an_entry_without_resolution_goes_where_the_caller_goes() {
 
 fn kind(text: &str) -> Vec<&str> {
     text.lines().filter(|it| it.starts_with("type") || it.starts_with("lb_policy")).collect()
+}
+
+#[test]
+fn a_service_as_people_write_it_has_no_address_and_is_balanced_all_the_same() {
+    let service = |address: &str| {
+        format!(
+            "
+apiVersion: v1
+kind: Service
+metadata: {{name: db, namespace: shop}}
+spec: {{{address}ports: [{{name: tcp, port: 5432}}]}}
+"
+        )
+    };
+    let host = "db.shop.svc.cluster.local";
+    for (address, expected) in [("", "type: EDS"), ("clusterIP: None, ", "type: ORIGINAL_DST")] {
+        let snapshot = fixture::snapshot(&service(address));
+        let text = render(compile(&snapshot, &fixture::client("shop"), host, 5432, ""));
+        assert!(kind(&text).contains(&expected), "`{address}`: {text}");
+    }
 }
 
 #[test]

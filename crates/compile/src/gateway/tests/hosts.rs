@@ -20,12 +20,15 @@ fn bound(key: &str, host: &str, path: &str, target: &str) -> String {
 
 #[test]
 fn without_rules_everything_is_answered_404() {
-    check(&gateway("edge/gw", &[HTTP]), expect![[r#"
+    check(
+        &gateway("edge/gw", &[HTTP]),
+        expect![[r#"
         0.0.0.0_80 0.0.0.0:80 bound
           -> http rds http.80
         http.80
           blackhole:80 [*]
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -36,7 +39,9 @@ fn a_host_is_what_server_and_rule_share() {
         + &bound("shop/wide", "*", "/", "wide")
         + &bound("shop/narrow", "www.x.org", "/", "narrow")
         + &bound("shop/other", "b.example.com", "/", "other");
-    check(&mesh, expect![[r#"
+    check(
+        &mesh,
+        expect![[r#"
         0.0.0.0_80 0.0.0.0:80 bound
           -> http rds http.80
         http.80
@@ -46,7 +51,8 @@ fn a_host_is_what_server_and_rule_share() {
             /* -> outbound|80||narrow.shop.svc.cluster.local
         needs narrow.shop.svc.cluster.local 80//Outbound
         needs wide.shop.svc.cluster.local 80//Outbound
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -55,7 +61,9 @@ fn rules_of_one_host_are_merged_and_catch_alls_go_last() {
         + &bound("shop/a-all", "www.example.com", "/", "first")
         + &bound("shop/b-path", "www.example.com", "/cart", "cart")
         + &bound("shop/c-all", "www.example.com", "/", "hidden");
-    check(&mesh, expect![[r#"
+    check(
+        &mesh,
+        expect![[r#"
         0.0.0.0_80 0.0.0.0:80 bound
           -> http rds http.80
         http.80
@@ -64,7 +72,8 @@ fn rules_of_one_host_are_merged_and_catch_alls_go_last() {
             /* -> outbound|80||first.shop.svc.cluster.local
         needs cart.shop.svc.cluster.local 80//Outbound
         needs first.shop.svc.cluster.local 80//Outbound
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -76,7 +85,9 @@ fn hosts_with_the_same_rules_are_one_virtual_host() {
     let mesh = gateway("edge/gw", &[HTTP])
         + &rule("shop/several", &several)
         + &bound("shop/more", "b.example.com", "/more", "more");
-    check(&mesh, expect![[r#"
+    check(
+        &mesh,
+        expect![[r#"
         0.0.0.0_80 0.0.0.0:80 bound
           -> http rds http.80
         http.80
@@ -87,10 +98,10 @@ fn hosts_with_the_same_rules_are_one_virtual_host() {
             /* -> outbound|80||web.shop.svc.cluster.local
         needs more.shop.svc.cluster.local 80//Outbound
         needs web.shop.svc.cluster.local 80//Outbound
-    "#]]);
-    Case::new(&mesh)
-        .feature("PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION", "false")
-        .check(expect![[r#"
+    "#]],
+    );
+    Case::new(&mesh).feature("PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION", "false").check(expect![[
+        r#"
             0.0.0.0_80 0.0.0.0:80 bound
               -> http rds http.80
             http.80
@@ -103,7 +114,8 @@ fn hosts_with_the_same_rules_are_one_virtual_host() {
                 /* -> outbound|80||web.shop.svc.cluster.local
             needs more.shop.svc.cluster.local 80//Outbound
             needs web.shop.svc.cluster.local 80//Outbound
-        "#]]);
+        "#
+    ]]);
 }
 
 #[test]
@@ -116,7 +128,9 @@ fn a_host_of_one_namespace_is_not_for_rules_of_others() {
         + &bound("edge/own", "own.example.com", "/", "own")
         + &bound("ns-2/foreign", "own.example.com", "/", "foreign")
         + &bound("ns-2/all", "all.example.com", "/", "all");
-    check(&mesh, expect![[r#"
+    check(
+        &mesh,
+        expect![[r#"
         0.0.0.0_80 0.0.0.0:80 bound
           -> http rds http.80
         http.80
@@ -129,7 +143,8 @@ fn a_host_of_one_namespace_is_not_for_rules_of_others() {
         needs all.ns-2.svc.cluster.local 80//Outbound
         needs one.ns-1.svc.cluster.local 80//Outbound
         needs own.edge.svc.cluster.local 80//Outbound
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -140,21 +155,27 @@ fn rules_that_are_not_shown_to_the_gateway_do_not_count() {
     let mesh = gateway("edge/gw", &[HTTP])
         + &rule("shop/private", &exported("."))
         + &bound("shop/unbound", "a.example.com", "/", "a").replace("edge/gw", "edge/other");
-    check(&mesh, expect![[r#"
+    check(
+        &mesh,
+        expect![[r#"
         0.0.0.0_80 0.0.0.0:80 bound
           -> http rds http.80
         http.80
           blackhole:80 [*]
-    "#]]);
+    "#]],
+    );
     let mesh = gateway("edge/gw", &[HTTP]) + &rule("shop/shown", &exported("istio-system"));
-    check(&mesh, expect![[r#"
+    check(
+        &mesh,
+        expect![[r#"
         0.0.0.0_80 0.0.0.0:80 bound
           -> http rds http.80
         http.80
           *.example.com:80 [*.example.com]
             /* -> outbound|80||web.shop.svc.cluster.local
         needs web.shop.svc.cluster.local 80//Outbound
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -163,14 +184,17 @@ fn conditions_on_gateway_and_port_are_decided_here() {
                 {match: [{port: 81}], route: [{destination: {host: other-port}}]}, \
                 {match: [{gateways: [edge/gw], uri: {exact: /x}}], route: [{destination: {host: x}}]}]";
     let spec = format!("hosts: [www.example.com]\ngateways: [mesh, edge/gw]\nhttp: {http}");
-    check(&(gateway("edge/gw", &[HTTP]) + &rule("shop/web", &spec)), expect![[r#"
+    check(
+        &(gateway("edge/gw", &[HTTP]) + &rule("shop/web", &spec)),
+        expect![[r#"
         0.0.0.0_80 0.0.0.0:80 bound
           -> http rds http.80
         http.80
           www.example.com:80 [www.example.com]
             /x -> outbound|80||x.shop.svc.cluster.local
         needs x.shop.svc.cluster.local 80//Outbound
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -181,7 +205,9 @@ fn https_redirect_holds_with_and_without_rules() {
         + &gateway("edge/second", &[HTTP])
         + &bound("shop/b", "b.example.com", "/", "b")
         + &bound("shop/c", "c.example.com", "/", "c").replace("edge/gw", "edge/second");
-    check(&mesh, expect![[r#"
+    check(
+        &mesh,
+        expect![[r#"
         0.0.0.0_80 0.0.0.0:80 bound
           -> http rds http.80
         http.80
@@ -192,7 +218,8 @@ fn https_redirect_holds_with_and_without_rules() {
             /* -> outbound|80||c.shop.svc.cluster.local
         needs b.shop.svc.cluster.local 80//Outbound
         needs c.shop.svc.cluster.local 80//Outbound
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -211,7 +238,9 @@ spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 8080}]}
              gateways: [edge/gw]
              http: [{match: [{uri: {prefix: /web}}], route: [{destination: {host: web}}]}, {route: [{destination: {host: unknown}}]}]",
         );
-    check(&mesh, expect![[r#"
+    check(
+        &mesh,
+        expect![[r#"
         0.0.0.0_80 0.0.0.0:80 bound
           -> http rds http.80
         http.80
@@ -220,5 +249,6 @@ spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 8080}]}
             /* -> outbound|80||unknown.shop.svc.cluster.local
         needs unknown.shop.svc.cluster.local 80//Outbound
         needs web.shop.svc.cluster.local 8080//Outbound
-    "#]]);
+    "#]],
+    );
 }

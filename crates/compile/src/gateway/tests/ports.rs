@@ -32,7 +32,9 @@ fn a_port_of_the_gateways_service_is_translated() {
     let mesh = gateway("edge/gw", &[&http(80, "a.com"), &http(82, "b.com"), &http(8080, "c.com")])
         + &service("gw", "", 80, 8080)
         + &rule("shop/web", WEB);
-    check(&mesh, expect![[r#"
+    check(
+        &mesh,
+        expect![[r#"
         0.0.0.0_82 0.0.0.0:82 bound
           -> http rds http.82
         0.0.0.0_8080 0.0.0.0:8080 bound
@@ -44,19 +46,23 @@ fn a_port_of_the_gateways_service_is_translated() {
           b.com:82 [b.com]
             /* -> outbound|80||web.shop.svc.cluster.local
         needs web.shop.svc.cluster.local 80//Outbound
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_service_may_refuse_to_translate() {
     let label = "experimental.istio.io/disable-gateway-port-translation: 'true'";
     let mesh = gateway("edge/gw", &[&http(80, "a.com")]) + &service("gw", label, 80, 8080);
-    check(&mesh, expect![[r#"
+    check(
+        &mesh,
+        expect![[r#"
         0.0.0.0_80 0.0.0.0:80 bound
           -> http rds http.80
         http.80
           blackhole:80 [*]
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -67,7 +73,7 @@ fn low_ports_need_the_privilege() {
           -> http rds http.8080
         http.8080
           blackhole:8080 [*]
-        warning[MEL0341] Gateway edge/gw spec.servers[0].port: no listener on 80: the proxy may not bind it (give a Service of the gateway a `targetPort` of 1024 or more)
+        error[MEL0341] Gateway edge/gw spec.servers[0].port: no listener on 80: the proxy may not bind it (give a Service of the gateway a `targetPort` of 1024 or more)
     "#]]);
 }
 
@@ -78,7 +84,9 @@ fn a_server_with_an_address_has_a_listener_of_its_own() {
                  tls: {mode: SIMPLE, credentialName: cert}}";
     let web = WEB.to_owned() + "\ntcp: [{route: [{destination: {host: db, port: {number: 90}}}]}]";
     let mesh = gateway("edge/gw", &[&http(80, "a.com"), bound, https]) + &rule("shop/web", &web);
-    check(&mesh, expect![[r#"
+    check(
+        &mesh,
+        expect![[r#"
         0.0.0.0_80 0.0.0.0:80 bound
           -> http rds http.80
         10.0.0.9_80 10.0.0.9:80 bound
@@ -94,7 +102,8 @@ fn a_server_with_an_address_has_a_listener_of_its_own() {
             /* -> outbound|80||web.shop.svc.cluster.local
         needs db.shop.svc.cluster.local 90//Outbound
         needs web.shop.svc.cluster.local 80//Outbound
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -102,7 +111,9 @@ fn gateways_are_selected_by_label_and_by_namespace_if_asked() {
     let other = gateway("edge/other", &[&http(81, "a.com")]).replace("ingressgateway", "egress");
     let own = gateway("istio-system/own", &[&http(82, "a.com")]);
     let mesh = gateway("edge/gw", &[&http(80, "a.com")]) + &other + &own;
-    check(&mesh, expect![[r#"
+    check(
+        &mesh,
+        expect![[r#"
         0.0.0.0_80 0.0.0.0:80 bound
           -> http rds http.80
         0.0.0.0_82 0.0.0.0:82 bound
@@ -111,7 +122,8 @@ fn gateways_are_selected_by_label_and_by_namespace_if_asked() {
           blackhole:80 [*]
         http.82
           blackhole:82 [*]
-    "#]]);
+    "#]],
+    );
     Case::new(&mesh).feature("PILOT_SCOPE_GATEWAY_TO_NAMESPACE", "true").check(expect![[r#"
         0.0.0.0_82 0.0.0.0:82 bound
           -> http rds http.82
@@ -126,11 +138,14 @@ fn opaque_connections_go_where_the_first_rule_says() {
     let spec = "hosts: ['*']
         gateways: [edge/gw]
         tcp: [{match: [{port: 3307}], route: [{destination: {host: other}}]}, {match: [{port: 3306, gateways: [edge/gw]}], route: [{destination: {host: db}, weight: 80}, {destination: {host: db, subset: new, port: {number: 3307}}, weight: 20}]}]";
-    check(&(gateway("edge/gw", &[server]) + &rule("shop/db", spec)), expect![[r#"
+    check(
+        &(gateway("edge/gw", &[server]) + &rule("shop/db", spec)),
+        expect![[r#"
         0.0.0.0_3306 0.0.0.0:3306 bound
           -> tcp outbound|3306||db.shop.svc.cluster.local=80 outbound|3307|new|db.shop.svc.cluster.local=20 stat=db.shop
         needs db.shop.svc.cluster.local 3306//Outbound 3307/new/Outbound
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -144,10 +159,13 @@ data:
 ---
 "
     .to_owned();
-    check(&(topology + &gateway("edge/gw", &[&http(80, "a.com")])), expect![[r#"
+    check(
+        &(topology + &gateway("edge/gw", &[&http(80, "a.com")])),
+        expect![[r#"
         0.0.0.0_80 0.0.0.0:80 bound proxy_protocol
           -> http rds http.80
         http.80
           blackhole:80 [*]
-    "#]]);
+    "#]],
+    );
 }

@@ -3,7 +3,14 @@
 use expect_test::{Expect, expect};
 use model::Interception;
 
-use crate::inbound::tests::{Case, SERVICE, check, features};
+use crate::{
+    filters::testing::validate,
+    fixture,
+    inbound::{
+        compile_inbound_clusters,
+        tests::{Case, SERVICE, check, features},
+    },
+};
 
 fn mesh(spec: &str) -> String {
     format!(
@@ -109,4 +116,77 @@ fn without_interception_they_are_all_there_is() {
     "#]]);
     case.proxy.unprivileged = true;
     assert_eq!(case.select().findings.len(), 1);
+}
+
+#[test]
+fn connections_to_the_application_are_limited() {
+    let spec = "
+  inboundConnectionPool: {tcp: {maxConnections: 5}}
+  ingress:
+  - {port: {number: 9080, protocol: HTTP, name: a}}
+  - port: {number: 9081, protocol: GRPC, name: b}
+    connectionPool:
+      tcp: {maxConnections: 3, connectTimeout: 2s, tcpKeepalive: {time: 30s}}
+      http: {http1MaxPendingRequests: 4, http2MaxRequests: 6, maxRequestsPerConnection: 7,
+        maxRetries: 8, idleTimeout: 9s, maxConcurrentStreams: 10}
+";
+    let text = mesh(spec);
+    let case = Case::new(&text);
+    let input = case.select();
+    let clusters = compile_inbound_clusters(&input);
+    validate(&[], &clusters);
+    let named = |name: &str| {
+        let found = clusters.iter().find(|it| **it.resource.name() == *name);
+        fixture::render(&found.expect("the cluster is there").resource)
+    };
+    expect![[r#"
+        alt_stat_name: inbound|9080||;
+        circuit_breakers:
+          thresholds:
+            - max_connections: 5
+              max_pending_requests: 4294967295
+              max_requests: 4294967295
+              max_retries: 4294967295
+              track_remaining: true
+        connect_timeout: 10s
+        lb_policy: CLUSTER_PROVIDED
+        name: inbound|9080||
+        type: ORIGINAL_DST
+        upstream_bind_config:
+          source_address:
+            address: 127.0.0.6
+            port_value: 0
+    "#]]
+    .assert_eq(&named("inbound|9080||"));
+    expect![[r#"
+        alt_stat_name: inbound|9081||;
+        circuit_breakers:
+          thresholds:
+            - max_connections: 3
+              max_pending_requests: 4
+              max_requests: 6
+              max_retries: 8
+              track_remaining: true
+        connect_timeout: 2s
+        lb_policy: CLUSTER_PROVIDED
+        name: inbound|9081||
+        type: ORIGINAL_DST
+        typed_extension_protocol_options:
+          envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+            @type: type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+            common_http_protocol_options:
+              idle_timeout: 9s
+              max_requests_per_connection: 7
+            explicit_http_config:
+              http2_protocol_options:
+                max_concurrent_streams: 10
+        upstream_bind_config:
+          source_address:
+            address: 127.0.0.6
+            port_value: 0
+        upstream_connection_options:
+          tcp_keepalive:
+            keepalive_time: 30
+    "#]]
+    .assert_eq(&named("inbound|9081||"));
 }

@@ -125,3 +125,38 @@ spec:
         "#]],
     );
 }
+
+#[test]
+fn bytes_go_through_a_tunnel_and_not_for_ever() {
+    check_rule(
+        "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: db, namespace: shop}
+spec:
+  host: db
+  trafficPolicy:
+    tunnel: {protocol: CONNECT, targetHost: db.example.com, targetPort: 3306}
+    connectionPool: {tcp: {maxConnectionDuration: 60s}}
+  subsets:
+  - name: v1
+    trafficPolicy: {tunnel: {protocol: POST, targetHost: 10.2.3.4, targetPort: 443}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: db, namespace: shop}
+spec:
+  hosts: [db]
+  tls:
+  - match: [{sniHosts: [db.shop.svc.cluster.local]}]
+    route: [{destination: {host: db, subset: v1}}]
+",
+        expect![[r#"
+            10.0.0.1_3306 10.0.0.1:3306
+              -> tcp outbound|3306||db.shop.svc.cluster.local most=60s CONNECT db.example.com:3306
+            10.0.0.1_443 10.0.0.1:443 tls_inspector
+              sni=db.shop.svc.cluster.local -> tcp outbound|443|v1|db.shop.svc.cluster.local most=60s POST 10.2.3.4:443
+              default [PassthroughFilterChain] -> tcp PassthroughCluster
+        "#]],
+    );
+}

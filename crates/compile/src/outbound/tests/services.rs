@@ -232,3 +232,139 @@ spec:
           -> tcp outbound|5432||a.example.com
     "#]]);
 }
+
+#[test]
+fn ranges_that_envoy_cannot_tell_apart_are_one() {
+    let entry = |name: &str, range: &str| {
+        format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  hosts: [{name}.example.com]
+  addresses: [{range}]
+  ports: [{{number: 9000, name: tcp, protocol: TCP}}]
+  resolution: NONE
+"
+        )
+    };
+    let mesh = [entry("a", "172.16.1.0/16"), entry("b", "172.16.2.0/16")].join("---");
+    check(
+        &mesh,
+        expect![[r#"
+        0.0.0.0_9000 0.0.0.0:9000
+          172.16.0.0/16 -> tcp outbound|9000||a.example.com
+          default [PassthroughFilterChain] -> tcp PassthroughCluster
+        warning[MEL0330] ServiceEntry shop/b: not reachable through `0.0.0.0_9000`: its connections cannot be told from those of an older service (give it another port or an address of its own)
+    "#]],
+    );
+}
+
+#[test]
+fn each_entry_of_a_host_is_reached_at_its_own_addresses() {
+    check(
+        "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: one, namespace: shop}
+spec:
+  hosts: [db.example.com]
+  addresses: [10.9.0.1]
+  ports: [{number: 9000, name: tcp, protocol: TCP}, {number: 9001, name: tcp-b, protocol: TCP}]
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: two, namespace: shop}
+spec:
+  hosts: [db.example.com]
+  addresses: [10.9.0.2]
+  ports: [{number: 9000, name: tcp, protocol: TCP}]
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: zero, namespace: shop}
+spec:
+  hosts: [db.example.com]
+  ports: [{number: 443, name: tls, protocol: TLS}]
+  resolution: DNS
+",
+        expect![[r#"
+            0.0.0.0_443 0.0.0.0:443 tls_inspector
+              sni=db.example.com -> tcp outbound|443||db.example.com
+              default [PassthroughFilterChain] -> tcp PassthroughCluster
+            10.9.0.1_9000 10.9.0.1:9000
+              -> tcp outbound|9000||db.example.com
+            10.9.0.1_9001 10.9.0.1:9001
+              -> tcp outbound|9001||db.example.com
+            10.9.0.2_9000 10.9.0.2:9000
+              -> tcp outbound|9000||db.example.com
+        "#]],
+    );
+}
+
+#[test]
+fn the_closest_service_of_a_host_or_a_port_comes_first() {
+    let entry = |name: &str, namespace: &str, host: &str, fields: &str| {
+        format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  hosts: [{host}]
+  ports: [{{number: 9000, name: tcp, protocol: TCP}}]
+  resolution: DNS
+  {fields}
+"
+        )
+    };
+    let mesh = [
+        entry("a", "other", "a.example.com", ""),
+        entry("z", "shop", "z.example.com", "exportTo: ['.']"),
+        entry("b", "other", "twice.example.com", "addresses: [10.9.0.1]"),
+        entry("c", "shop", "twice.example.com", "addresses: [10.9.0.2]"),
+    ];
+    check(
+        &mesh.join("---"),
+        expect![[r#"
+        0.0.0.0_9000 0.0.0.0:9000
+          -> tcp outbound|9000||z.example.com
+        10.9.0.2_9000 10.9.0.2:9000
+          -> tcp outbound|9000||twice.example.com
+        warning[MEL0330] ServiceEntry other/a: not reachable through `0.0.0.0_9000`: its connections cannot be told from those of an older service (give it another port or an address of its own)
+    "#]],
+    );
+}
+
+#[test]
+fn every_name_of_a_service_is_a_server_name() {
+    check(
+        "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web.example.com]
+  ports: [{number: 443, name: tls, protocol: TLS}]
+  resolution: DNS
+---
+apiVersion: v1
+kind: Service
+metadata: {name: one, namespace: shop}
+spec: {type: ExternalName, externalName: web.example.com}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: two, namespace: other}
+spec: {type: ExternalName, externalName: one.shop.svc.cluster.local}
+",
+        expect![[r#"
+            0.0.0.0_443 0.0.0.0:443 tls_inspector
+              sni=web.example.com sni=one.shop.svc.cluster.local sni=one sni=one.shop.svc sni=one.shop sni=two.other.svc.cluster.local sni=two.other sni=two.other.svc -> tcp outbound|443||web.example.com
+              default [PassthroughFilterChain] -> tcp PassthroughCluster
+        "#]],
+    );
+}

@@ -175,3 +175,27 @@ spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 15090}, {name: tcp, port:
         "#]],
     );
 }
+
+#[test]
+fn hosts_that_are_kept_out_beat_those_that_are_let_in() {
+    let keeps_out = |host: &str| mesh(&format!("\n  egress: [{{hosts: ['*/*', '{host}']}}]\n"));
+    check(
+        &keeps_out("~shop/web.shop.svc.cluster.local"),
+        expect![[r#"
+        0.0.0.0_80 0.0.0.0:80 tls_inspector http_inspector
+          raw_buffer http/1.1,h2c -> http rds 80
+          default [PassthroughFilterChain] -> tcp PassthroughCluster
+        10.0.0.2_3306 10.0.0.2:3306
+          -> tcp outbound|3306||db.shop.svc.cluster.local
+    "#]],
+    );
+    let web = ["~/web.shop.svc.cluster.local", "~./web.shop.svc.cluster.local"];
+    for host in web {
+        let names: Vec<_> = Case::new(&keeps_out(host)).plan().listeners;
+        let names: Vec<&str> = names.iter().map(|listener| &*listener.name).collect();
+        assert_eq!(names, ["0.0.0.0_80", "10.0.0.2_3306", "virtualOutbound"], "{host}");
+    }
+    for host in ["~/*", "~./*", "~shop/*", "~*/*", "~/*.shop.svc.cluster.local"] {
+        check(&keeps_out(host), expect![[""]]);
+    }
+}

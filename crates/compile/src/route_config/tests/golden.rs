@@ -218,6 +218,43 @@ spec: {{type: ExternalName, externalName: pay.bank.svc.cluster.local}}
 }
 
 #[test]
+fn a_rule_about_another_name_of_a_service_serves_that_name_only() {
+    let yaml = format!(
+        "{SHOP}
+apiVersion: v1
+kind: Service
+metadata: {{name: till, namespace: shop}}
+spec:
+  type: ExternalName
+  externalName: pay.bank.svc.cluster.local
+  ports: [{{port: 80, name: http}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: till, namespace: shop}}
+spec: {{hosts: [till], http: [{{route: [{{destination: {{host: cart}}}}]}}]}}
+"
+    );
+    check(
+        &yaml,
+        "shop",
+        "80",
+        expect![[r#"
+        80
+          cart.shop.svc.cluster.local:80 [cart.shop.svc.cluster.local cart.shop.svc.cluster.local. cart cart.shop.svc cart.shop 10.0.0.1]
+            /* -> outbound|80||cart.shop.svc.cluster.local
+          pay.bank.svc.cluster.local:80 [pay.bank.svc.cluster.local pay.bank.svc.cluster.local. pay.bank pay.bank.svc 10.0.0.2]
+            /* -> outbound|80||pay.bank.svc.cluster.local
+          till.shop.svc.cluster.local:80 [till.shop.svc.cluster.local till.shop.svc.cluster.local. till till.shop.svc till.shop]
+            /* -> outbound|80||cart.shop.svc.cluster.local
+          allow_any [*]
+            /* -> PassthroughCluster
+        clusters: PassthroughCluster outbound|80||cart.shop.svc.cluster.local outbound|80||pay.bank.svc.cluster.local
+    "#]],
+    );
+}
+
+#[test]
 fn exact_host_beats_wildcards_and_the_longest_wildcard_wins() {
     let rule = |name: &str, host: &str, created: u8| {
         format!(

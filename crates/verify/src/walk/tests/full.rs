@@ -49,22 +49,22 @@ fn steps_tell_why_routes_were_passed_over_and_where_the_call_goes() {
         &routes,
         &http("SHOP", "/cart?v=1"),
         expect![[r#"
-        - listener: none is at exactly 1.3.3.7:80
-        + listener: `l` is at 0.0.0.0:80
-          inspector: no HTTP inspector on port 80: plaintext is not recognized
-          inspector: transport protocol `raw_buffer`, application protocol none
-        + filter chain: `c` is left
-          tls: the chain takes the bytes as they come
-        + http: the routes are `80`
-        + virtual host: `v` has the domain `shop` for `shop`
-        - route: `post`: header `:method` is `GET`, which does not match
-        - route: `canary`: header `x-canary` is missing
-        - route: `query`: query parameter `v` does not match
-        + route: `main` matches
-        + cluster: the route sends it to `eds`
-        + endpoint: `eds` has 2 endpoints: 1 UNHEALTHY, 1 UNKNOWN
-        Endpoints { cluster: "eds", endpoints: [EndpointView { address: "10.0.0.1:8080", health: "UNKNOWN", weight: 2, priority: 1, locality: "r/z" }, EndpointView { address: "10.0.0.2:8080", health: "UNHEALTHY", weight: 1, priority: 1, locality: "r/z" }] }
-    "#]],
+            - listener: none is at exactly 1.3.3.7:80
+            + listener: `l` is at 0.0.0.0:80
+              inspector: no HTTP inspector on port 80: plaintext is not recognized
+              inspector: transport protocol `raw_buffer`, application protocol none
+            + filter chain: `c` is left
+              tls: the chain takes the bytes as they come
+            + http: the routes are `80`
+            + virtual host: `v` has the domain `shop` for `shop`
+            - route: `post`: header `:method` is `GET`, wanted is `POST`
+            - route: `canary`: header `x-canary` is missing, wanted is `yes`
+            - route: `query`: query parameter `v` is `1`, wanted is `2`
+            + route: `main` matches
+            + cluster: the route sends it to `eds`
+            + endpoint: `eds` has 2 endpoints: 1 UNHEALTHY, 1 UNKNOWN
+            Endpoints { cluster: "eds", endpoints: [EndpointView { address: "10.0.0.1:8080", health: "UNKNOWN", weight: 2, priority: 1, locality: "r/z" }, EndpointView { address: "10.0.0.2:8080", health: "UNHEALTHY", weight: 1, priority: 1, locality: "r/z" }] }
+        "#]],
     );
 }
 

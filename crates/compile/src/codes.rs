@@ -1,0 +1,55 @@
+//! Every diagnostic code of this crate, in one table.
+//!
+//! Codes are stable: one is never given another meaning, and a dead one is never reused.
+
+use api::codes::Code;
+use model::Severity;
+
+macro_rules! codes {
+    ($($name:ident $code:literal $severity:ident $title:literal;)+) => {
+        $(
+            #[doc = $title]
+            pub const $name: Code =
+                Code { code: $code, severity: Severity::$severity, title: $title };
+        )+
+
+        /// All codes, in order.
+        pub const ALL: &[Code] = &[$($name),+];
+    };
+}
+
+codes! {
+    ROUTE_UNUSABLE "MEL0310" Error "A rule of a route leads nowhere";
+    DUPLICATE_DOMAIN "MEL0311" Warning "A host or one of its domains belongs to another host already";
+
+    NO_IDENTITY "MEL0320" Warning "`ISTIO_MUTUAL` is not carried out, because identities are not served yet";
+    ONE_NAME "MEL0321" Warning "Only the first of several endpoints is used";
+    NO_CERTIFICATE "MEL0322" Warning "A certificate is asked for that the client cannot have";
+
+    OUTBOUND_CONFLICT "MEL0330" Warning "A service is not reachable through a listener that another one has";
+    OUTBOUND_PORT "MEL0331" Warning "A port of a service cannot be listened on";
+    UNUSABLE_MATCH "MEL0332" Warning "A condition on connections can never be met";
+    OUTBOUND_DESTINATION "MEL0333" Warning "A rule for connections has no usable destination";
+    INBOUND_CONFLICT "MEL0335" Warning "Two services disagree on a port of their application";
+    INBOUND_PORT "MEL0336" Warning "A port of an application cannot be listened on";
+    INBOUND_ENDPOINT "MEL0337" Error "A listener of a Sidecar leads nowhere";
+
+    GATEWAY_CONFLICT "MEL0340" Warning "Two servers of gateways want the same port, host or route";
+    GATEWAY_PORT "MEL0341" Error "A server of a gateway cannot listen on its port";
+    GATEWAY_TLS_UNUSABLE "MEL0342" Error "The encryption of a server cannot be set up, and the server is left out";
+    GATEWAY_TLS_LIMITED "MEL0343" Warning "A part of a server's encryption has no effect";
+    GATEWAY_DESTINATION "MEL0344" Warning "A server or a rule of a gateway leads nowhere";
+    SERVER_NAME "MEL0345" Warning "A server name cannot be matched, or is another chain's already";
+
+    NOT_IN_GRPC "MEL0350" Warning "A setting has no effect on clients that speak gRPC without a proxy";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn codes_are_unique_and_sorted() {
+        assert!(ALL.windows(2).all(|pair| pair[0].code < pair[1].code));
+    }
+}

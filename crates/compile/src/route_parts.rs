@@ -1,0 +1,88 @@
+//! A route configuration in the pieces of which it is made: one for each virtual host.
+//!
+//! Whoever holds two versions of a configuration can so take some hosts of one and some of the
+//! other, without decoding either.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use envoy::{Resource, Rope, config::route::v3::RouteConfiguration, type_url};
+use model::{Diagnostics, ObjectKey};
+use prost::Message;
+
+use crate::{Compiled, CompiledVirtualHost};
+
+const MAX_DIRECT_RESPONSE: u32 = 1024 * 1024;
+
+/// A route configuration that is not put together yet.
+#[derive(Clone, Debug)]
+pub struct RouteParts {
+    pub name: Arc<str>,
+    /// No two have a name or a domain in common.
+    pub hosts: Vec<Arc<CompiledVirtualHost>>,
+    /// The host for everything else, with the domain `*`.
+    pub last: Option<LastHost>,
+    /// Whether the ports that callers write are looked past.
+    pub ignores_ports: bool,
+    /// Findings about the configuration, beside those of its hosts.
+    pub diagnostics: Diagnostics,
+}
+
+/// The encoded host that takes what no other takes.
+#[derive(Clone, Debug)]
+pub struct LastHost {
+    /// A field of a `RouteConfiguration`, tag included.
+    pub bytes: Bytes,
+    pub cluster: Option<Arc<str>>,
+}
+
+impl RouteParts {
+    /// Puts the pieces together; the bytes of hosts are shared.
+    pub fn compile(self) -> Compiled {
+        let head =
+            RouteConfiguration { name: self.name.to_string(), ..RouteConfiguration::default() };
+        let tail = RouteConfiguration {
+            validate_clusters: Some(false),
+            max_direct_response_body_size_bytes: Some(MAX_DIRECT_RESPONSE),
+            ignore_port_in_host_matching: self.ignores_ports,
+            ..RouteConfiguration::default()
+        };
+        let body: Rope = std::iter::once(Bytes::from(head.encode_to_vec()))
+            .chain(self.hosts.iter().map(|host| host.bytes.clone()))
+            .chain(self.last.iter().map(|last| last.bytes.clone()))
+            .chain(std::iter::once(Bytes::from(tail.encode_to_vec())))
+            .collect();
+        let resource = Resource::new(self.name.clone(), type_url::ROUTE, body);
+        let named = self.hosts.iter().flat_map(|host| &host.clusters);
+        let last = self.last.iter().filter_map(|last| last.cluster.as_ref());
+        let clusters: BTreeSet<&Arc<str>> = named.chain(last).collect();
+        let origins: BTreeSet<&ObjectKey> =
+            self.hosts.iter().flat_map(|host| &host.origins).collect();
+        let mut diagnostics = self.diagnostics.clone();
+        for host in &self.hosts {
+            diagnostics.extend(host.diagnostics.clone());
+        }
+        Compiled {
+            clusters: clusters.into_iter().cloned().collect(),
+            origins: origins.into_iter().cloned().collect(),
+            diagnostics,
+            parts: Some(Arc::new(self.clone())),
+            ..Compiled::new(resource)
+        }
+    }
+
+    /// The same configuration with other hosts; `None` when two of these cannot be together,
+    /// because Envoy refuses a configuration in which a name or a domain occurs twice.
+    pub fn with_hosts(&self, hosts: Vec<Arc<CompiledVirtualHost>>) -> Option<Compiled> {
+        let mut names = HashSet::new();
+        let mut domains: HashSet<&str> = self.last.iter().map(|_| "*").collect();
+        let distinct = hosts.iter().all(|host| {
+            names.insert(&host.name) && host.domains.iter().all(|domain| domains.insert(domain))
+        });
+        drop(names);
+        distinct.then(|| Self { hosts, ..self.clone() }.compile())
+    }
+}

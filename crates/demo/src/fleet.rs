@@ -1,0 +1,172 @@
+//! The applications and their Envoys as processes.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use testkit::{
+    child::{ChildProcess, ChildSettings},
+    http::{Client, Request},
+    ports, tools,
+};
+use tokio::time;
+
+use crate::{
+    apps::AppKind,
+    plane::{PATIENCE, Plane},
+    shop::{GATEWAY, INSTANCES, Instance, NAMESPACE, Shop},
+};
+
+const POLL: Duration = Duration::from_millis(10);
+
+/// All processes but the control plane.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    envoy: PathBuf,
+    applications: BTreeMap<&'static str, ChildProcess>,
+    proxies: BTreeMap<&'static str, Proxy>,
+}
+
+#[derive(Debug)]
+struct Proxy {
+    child: ChildProcess,
+    admin_port: u16,
+}
+
+impl Fleet {
+    /// Starts every instance of the shop and its gateway. They are not ready yet.
+    pub(crate) fn start(shop: &Shop, plane: &Plane) -> Result<Self> {
+        let mut fleet = Self {
+            envoy: tools::envoy_bin(),
+            applications: BTreeMap::new(),
+            proxies: BTreeMap::new(),
+        };
+        for instance in &INSTANCES {
+            fleet.start_instance(instance, shop, plane)?;
+        }
+        let (name, last, _) = GATEWAY;
+        let arguments = ["--kind", "gateway", "--label", "app=edge"].map(str::to_owned);
+        fleet.start_proxy(name, shop.address(last), &arguments, shop.folder(), plane)?;
+        Ok(fleet)
+    }
+
+    /// Starts an application and the Envoy beside it.
+    pub(crate) fn start_instance(
+        &mut self,
+        instance: &Instance,
+        shop: &Shop,
+        plane: &Plane,
+    ) -> Result<()> {
+        let kind = app_name(instance.app);
+        let mut arguments: Vec<OsString> =
+            ["app", &kind, "--name", instance.name, "--listen"].map(OsString::from).to_vec();
+        arguments.push(shop.application(instance).to_string().into());
+        for (name, address) in shop.calls(instance) {
+            arguments.extend(["--call".into(), format!("{name}={address}").into()]);
+        }
+        let application = ChildProcess::start(&ChildSettings {
+            program: std::env::current_exe()?,
+            arguments,
+            log: shop.folder().join(format!("{}.log", instance.name)),
+        })?;
+        self.applications.insert(instance.name, application);
+        let arguments = [
+            "--interception".to_owned(),
+            "none".to_owned(),
+            "--label".to_owned(),
+            format!("app={kind}"),
+            "--label".to_owned(),
+            format!("version={}", instance.version),
+            "--label".to_owned(),
+            format!("instance={}", instance.name),
+        ];
+        let address = shop.address(instance.last);
+        self.start_proxy(instance.name, address, &arguments, shop.folder(), plane)
+    }
+
+    fn start_proxy(
+        &mut self,
+        name: &'static str,
+        address: Ipv4Addr,
+        further: &[String],
+        folder: &Path,
+        plane: &Plane,
+    ) -> Result<()> {
+        let admin_port = ports::free_port();
+        let bootstrap = Command::new(plane.binary())
+            .args(["bootstrap", "--workload", &format!("{name}.{NAMESPACE}")])
+            .args(["--address", &address.to_string()])
+            .args(["--xds-address", &plane.xds.to_string()])
+            .args(["--admin-port", &admin_port.to_string()])
+            .args(further)
+            .output()
+            .context("failed to run `meltemi bootstrap`")?;
+        if !bootstrap.status.success() {
+            bail!("`meltemi bootstrap`: {}", String::from_utf8_lossy(&bootstrap.stderr));
+        }
+        let path = folder.join(format!("{name}.envoy.json"));
+        fs::write(&path, &bootstrap.stdout)?;
+        let mut arguments: Vec<OsString> =
+            ["--disable-hot-restart", "--concurrency", "1", "--drain-time-s", "2"]
+                .map(OsString::from)
+                .to_vec();
+        arguments.extend(["--log-level", "warning", "--config-path"].map(OsString::from));
+        arguments.push(path.into());
+        let child = ChildProcess::start(&ChildSettings {
+            program: self.envoy.clone(),
+            arguments,
+            log: folder.join(format!("{name}.envoy.log")),
+        })?;
+        self.proxies.insert(name, Proxy { child, admin_port });
+        Ok(())
+    }
+
+    /// Waits until every Envoy has its listeners.
+    pub(crate) async fn wait_ready(&mut self) -> Result<()> {
+        let client = Client::new();
+        let deadline = Instant::now() + PATIENCE;
+        for (name, proxy) in &mut self.proxies {
+            let admin = (Ipv4Addr::LOCALHOST, proxy.admin_port).into();
+            let ready = Request::get(admin, "admin", "/ready");
+            while !client.send(&ready).await.is_ok_and(|answer| answer.status.is_success()) {
+                if let Some(status) = proxy.child.ended()? {
+                    bail!("the Envoy of {name} ended with {status}:\n{}", proxy.child.log_tail());
+                }
+                let tail = || proxy.child.log_tail();
+                ensure!(Instant::now() < deadline, "the Envoy of {name} is not ready:\n{}", tail());
+                time::sleep(POLL).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends an instance as a crash of its machine does: the application and its Envoy at once.
+    pub(crate) fn kill_instance(&mut self, name: &str) {
+        let application = self.applications.remove(name);
+        let proxy = self.proxies.remove(name).map(|proxy| proxy.child);
+        application.into_iter().chain(proxy).for_each(ChildProcess::kill);
+    }
+
+    /// How many Envoys there are.
+    pub(crate) fn proxy_count(&self) -> usize {
+        self.proxies.len()
+    }
+
+    /// The admin port of an Envoy, on 127.0.0.1.
+    pub(crate) fn admin_port(&self, name: &str) -> Option<u16> {
+        self.proxies.get(name).map(|proxy| proxy.admin_port)
+    }
+}
+
+fn app_name(app: AppKind) -> String {
+    let value = app.to_possible_value();
+    value.map(|value| value.get_name().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,61 @@
+//! The checks. Each takes any bytes.
+
+mod mesh;
+
+use bytes::Bytes;
+use model::{Diagnostic, Diagnostics};
+use xds::{Frames, Protocol, decode_request};
+
+pub use mesh::{accepted, mesh};
+
+const FILE: &str = "fuzz.yaml";
+/// Largest message that the frames may hold; small, so that the limit is reached.
+const MESSAGE_LIMIT: usize = 4096;
+
+/// Reads a file and judges its objects: every finding says where it is.
+pub fn documents(data: &[u8]) {
+    let (objects, findings) = api::parse_documents(FILE, data);
+    // In YAML a carriage return alone ends a line as well.
+    let lines = data.split(|byte| matches!(byte, b'\n' | b'\r')).count();
+    check_places(&findings, lines);
+    for object in &objects {
+        assert!(!object.key.name.as_str().is_empty(), "an object without a name is no object");
+        check_places(&api::validate(object), lines);
+    }
+    let (mesh, findings) = api::parse_mesh_config(FILE, data);
+    check_places(&findings, lines);
+    if let Some(mesh) = mesh {
+        check_places(&api::validate(&mesh), lines);
+    }
+}
+
+fn check_places(findings: &Diagnostics, lines: usize) {
+    for finding in findings.iter() {
+        check_place(finding, lines);
+    }
+}
+
+fn check_place(finding: &Diagnostic, lines: usize) {
+    let Some(location) = &finding.location else { panic!("nobody knows where: {finding}") };
+    assert_eq!(&*location.file, FILE);
+    let inside = usize::try_from(location.line).is_ok_and(|line| line <= lines);
+    assert!(inside, "behind the end of {lines} lines: {finding}");
+}
+
+/// Cuts the data of a stream into messages and decodes them. The first byte says how.
+pub fn requests(data: &[u8]) {
+    let Some((mode, data)) = data.split_first() else { return };
+    let protocol = if mode & 1 == 0 { Protocol::Delta } else { Protocol::Sotw };
+    let step = usize::from(mode >> 1) + 1;
+    let mut frames = Frames::new(MESSAGE_LIMIT);
+    for piece in data.chunks(step) {
+        for message in frames.push(Bytes::copy_from_slice(piece)) {
+            let Ok(message) = message else { return };
+            assert!(message.len() <= MESSAGE_LIMIT);
+            if let Ok(request) = decode_request(protocol, &message) {
+                assert_eq!(Ok(&request), decode_request(protocol, &message).as_ref());
+            }
+        }
+    }
+    assert!(frames.retained() <= 2 * (MESSAGE_LIMIT + 5));
+}

@@ -1,0 +1,71 @@
+# Texts of the command line, in English. The keys are those of zh.ftl.
+
+unreachable = no control plane answers at { $address }
+unreachable-hint = is `meltemi serve` running? `--server` names another address
+
+proxy-summary = { $total ->
+        [one] { $total } proxy
+       *[other] { $total } proxies
+    }: { $synced } synced, { $stale } stale, { $refused } refused something
+
+check-unreadable-hint = check the path; nothing was checked
+check-summary = { $errors ->
+        [one] { $errors } error
+       *[other] { $errors } errors
+    }, { $warnings ->
+        [one] { $warnings } warning
+       *[other] { $warnings } warnings
+    }, { $notices ->
+        [one] { $notices } notice
+       *[other] { $notices } notices
+    } in { $objects ->
+        [one] { $objects } object
+       *[other] { $objects } objects
+    }, compiled for { $classes ->
+        [one] { $classes } kind of proxy
+       *[other] { $classes } kinds of proxies
+    }
+check-next = Next: meltemi help { $code }
+
+input-unreadable = `{ $path }` cannot be read: { $reason }
+input-unreadable-hint = check the path; nothing was sent
+
+wait-progress = { $live } of { $total } proxies are live
+wait-live = live: { $live } of { $total } proxies have acknowledged revision { $revision } ({ $seconds } s)
+wait-timed-out = timed out after { $seconds } s: { $live } of { $total } proxies have acknowledged revision { $revision }
+wait-refused = refused: a proxy does not take revision { $revision } ({ $live } of { $total } have acknowledged it)
+wait-lost = proxies went away: { $live } of { $total } have acknowledged revision { $revision }
+wait-cut = the control plane ended before it could say how far the proxies are
+wait-interrupted = interrupted; it goes on in the control plane: meltemi wait
+
+diff-summary = { $changed } of { $objects } objects would change, compared with revision { $revision }
+diff-effect = Effect on Envoy: { $affected } of { $connected } proxies
+diff-more = and { $count } more resources
+
+bootstrap-workload = `{ $workload }` is not NAME.NAMESPACE, such as `cart-1.shop`
+bootstrap-unreadable-hint = check the path; nothing was printed
+
+serve-unreadable-hint = check `--config` and `--mesh-config`; nothing is served
+serve-settings-hint = it holds the names of flags in camel case, such as `xdsAddress: 127.0.0.1:15010`
+serve-no-config = there is nothing to serve: no folder is named
+serve-no-config-hint = name a folder with `--config`, `MELTEMI_CONFIG`, or `config` in the file of `--settings`
+serve-half-tls = a certificate and its key go together: set both `tls-certificate` and `tls-key`, or none
+
+help-unknown = there is no command and no code `{ $topic }`
+help-unknown-hint = commands: { $known }; `meltemi help codes` lists the codes
+
+proxy-unknown = no connected proxy is called `{ $proxy }`
+proxy-unknown-hint = `meltemi proxy status --all` lists them
+proxy-hidden = { $count ->
+        [one] { $count } synced proxy is
+       *[other] { $count } synced proxies are
+    } not listed; `--all` lists all
+proxy-config-summary = { $proxy }: { $acknowledged } of { $total } resources acknowledged, { $waiting } wait, { $refused } refused
+
+heading-examples = Examples:
+heading-commands = Commands
+heading-arguments = Arguments
+heading-options = Options
+heading-template = {"{about-with-newline}"}\nUsage: {"{usage}"}\n\n{"{all-args}{after-help}"}
+heading-help = Print help
+heading-version = Print version

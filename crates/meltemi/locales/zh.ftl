@@ -1,0 +1,50 @@
+# 命令行文本（中文）。键与 en.ftl 相同。
+
+unreachable = { $address } 上没有控制面应答
+unreachable-hint = `meltemi serve` 在运行吗？用 `--server` 指定其他地址
+
+proxy-summary = 共 { $total } 个代理：{ $synced } 个已同步，{ $stale } 个未同步，{ $refused } 个拒绝了配置
+
+check-unreadable-hint = 请检查路径；没有进行任何检查
+check-summary = { $errors } 个错误，{ $warnings } 个警告，{ $notices } 条提示；共 { $objects } 个对象，为 { $classes } 类代理做了编译
+check-next = 下一步：meltemi help { $code }
+
+input-unreadable = 无法读取 `{ $path }`：{ $reason }
+input-unreadable-hint = 请检查路径；没有发送任何内容
+
+wait-progress = { $total } 个代理中有 { $live } 个已生效
+wait-live = 已生效：{ $total } 个代理中有 { $live } 个确认了版本 { $revision }（{ $seconds } 秒）
+wait-timed-out = { $seconds } 秒后超时：{ $total } 个代理中有 { $live } 个确认了版本 { $revision }
+wait-refused = 被拒绝：有代理不接受版本 { $revision }（{ $total } 个中有 { $live } 个已确认）
+wait-lost = 有代理断开：{ $total } 个代理中有 { $live } 个确认了版本 { $revision }
+wait-cut = 控制面在给出结果之前结束了
+wait-interrupted = 已中断；控制面仍在继续：meltemi wait
+
+diff-summary = { $objects } 个对象中有 { $changed } 个会改变（与版本 { $revision } 相比）
+diff-effect = 对 Envoy 的影响：{ $connected } 个代理中的 { $affected } 个
+diff-more = 另有 { $count } 个资源
+
+bootstrap-workload = `{ $workload }` 不是 NAME.NAMESPACE 的形式，例如 `cart-1.shop`
+bootstrap-unreadable-hint = 请检查路径；没有输出任何内容
+
+serve-unreadable-hint = 请检查 `--config` 和 `--mesh-config`；服务没有启动
+serve-settings-hint = 文件中写驼峰形式的参数名，例如 `xdsAddress: 127.0.0.1:15010`
+serve-no-config = 没有可服务的内容：没有指定目录
+serve-no-config-hint = 请用 `--config`、`MELTEMI_CONFIG` 或 `--settings` 文件中的 `config` 指定目录
+serve-half-tls = 证书和私钥必须成对出现：请同时设置 `tls-certificate` 与 `tls-key`，或都不设置
+
+help-unknown = 没有名为 `{ $topic }` 的命令或代码
+help-unknown-hint = 命令：{ $known }；`meltemi help codes` 列出全部代码
+
+proxy-unknown = 没有名为 `{ $proxy }` 的已连接代理
+proxy-unknown-hint = `meltemi proxy status --all` 列出全部代理
+proxy-hidden = 另有 { $count } 个已同步的代理未列出；`--all` 列出全部
+proxy-config-summary = { $proxy }：{ $total } 个资源中 { $acknowledged } 个已确认，{ $waiting } 个等待，{ $refused } 个被拒绝
+
+heading-examples = 示例：
+heading-commands = 命令
+heading-arguments = 参数
+heading-options = 选项
+heading-template = {"{about-with-newline}"}\n用法：{"{usage}"}\n\n{"{all-args}{after-help}"}
+heading-help = 显示帮助
+heading-version = 显示版本

@@ -1,0 +1,155 @@
+# 命令帮助页的中文。英文是代码里的文档注释；测试保证两者一致。
+
+help = 服务网格控制面：读取 Istio 的 API，通过 xDS 配置原版 Envoy
+    .after = 退出码：0 完成，64 用法错误；各命令的退出码见其帮助页
+    .lang = 消息的语言；默认取 `MELTEMI_LANG` 或系统区域设置
+    .color = 何时使用颜色
+
+help-serve = 从 YAML 目录提供 xDS
+    .after =
+        参数优先于环境变量，环境变量优先于 --settings 文件，文件优先于默认值。
+        退出码：0 收到信号后结束，1 地址无法监听，64 用法错误，65 路径无法读取
+    .settings = 设置文件（YAML）：使用驼峰形式的参数名，例如 `xdsAddress`
+    .config = 存放 Istio 与 Kubernetes 对象的目录或文件；可以多次指定
+    .mesh_config = `MeshConfig` 文件；优先于名为 `istio` 的 ConfigMap
+    .xds_address = 代理连接的地址；默认 127.0.0.1:15010
+    .admin_address = 提供 `/ready`、`/metrics`、`/debug` 的地址；默认 127.0.0.1:15014
+    .tls_certificate = xDS 端口的证书（PEM）；设置后 TLS 与明文共用该端口
+    .tls_key = 证书的私钥（PEM）
+    .domain = Kubernetes 服务名的后缀；默认 `cluster.local`
+    .log = 日志级别，可按模块设置，例如 `info,push=debug`；默认 `info`
+
+help-check = 不经服务器检查文件：读取、校验、编译，并列出全部问题
+    .after = 退出码：0 没有达到 --fail-on 的问题，64 用法错误，65 路径无法读取，79 有问题
+    .paths = 存放 Istio 与 Kubernetes 对象的文件和目录
+    .mesh_config = `MeshConfig` 文件；优先于名为 `istio` 的 ConfigMap
+    .domain = Kubernetes 服务名的后缀
+    .fail_on = 问题达到哪个级别时命令以失败结束
+    .suppress = 不报告的代码，例如 `MEL0113`
+    .output = 输出形式
+
+help-diff = 显示这些文件会带来的变化：对象与 Envoy 配置
+    .after = 退出码：0 无差异，1 有差异，2 失败，64 用法错误，65 文件有误，69 控制面不可达
+    .files = 存放对象的文件或目录；`-` 表示标准输入
+    .recursive = 读取目录及其所有子目录
+    .show = 显示多少 Envoy 资源的内容
+    .output = 输出形式
+    .address = 控制面的管理地址
+
+help-apply = 把对象写入所服务的目录
+    .after =
+        退出码：0 完成，1 失败或（试运行时）有差异，64 用法错误，65 文件有误，69 控制面不可达，
+        77 不允许从这里执行，80 冲突；使用 --wait 时同 `meltemi wait`
+    .files = 存放对象的文件或目录；`-` 表示标准输入
+    .recursive = 读取目录及其所有子目录
+    .wait = 等待所有代理确认
+    .timeout = 等待多久，例如 `90s` 或 `2m`
+    .dry_run = 只显示文件与 Envoy 会有的变化
+    .output = 输出形式
+    .address = 控制面的管理地址
+
+help-wait = 等待目录的内容在所有代理上生效
+    .after =
+        退出码：0 已生效，64 用法错误，65 已生效但有文件出错，69 控制面不可达，
+        81 超时，82 有代理拒绝，83 有代理断开，130 被中断
+    .timeout = 等待多久，例如 `90s` 或 `2m`
+    .quorum = 其他代理断开时，至少百分之多少的代理生效才算成功
+    .output = 输出形式
+    .address = 控制面的管理地址
+
+help-why = 显示请求经过代理的路径，以及由哪些对象决定
+    .after = 退出码：0 已说明，1 没有该代理，64 用法错误，69 控制面不可达
+    .proxy = 代理（`name.namespace`）
+    .host = 调用方使用的主机（`Host` 或 `:authority`，以及其解析出的地址）
+    .port = 调用方连接的端口；入向调用时为工作负载自己的端口
+    .dialed = 调用方连接的地址，与主机的地址不同时使用
+    .path = 路径，可带查询参数
+    .method = HTTP 方法
+    .headers = 请求头；可以多次指定
+    .tls = 调用方使用 TLS
+    .mtls = 调用方使用带网格证书的 TLS
+    .sni = 握手中的服务器名；默认为主机
+    .http2 = 使用 HTTP/2 而不是 HTTP/1.1
+    .tcp = 不是 HTTP 的字节流
+    .inbound = 到达该工作负载的调用，而不是它发出的调用
+    .output = 输出形式
+    .address = 控制面的管理地址
+
+help-bootstrap = 输出工作负载的启动配置：供旁边的 Envoy 或其 gRPC 库使用
+    .after = 退出码：0 完成，64 用法错误，65 文件无法读取
+    .workload = 名称与命名空间，例如 `cart-7f9c.shop`
+    .kind = 代理的种类；`grpc` 表示由应用的 gRPC 库直接读取 xDS
+    .config = 存放对象的目录或文件：在其中查找该工作负载的 Pod 或 WorkloadEntry
+    .mesh_config = `MeshConfig` 文件；优先于名为 `istio` 的 ConfigMap
+    .addresses = 工作负载的地址，第一个为主地址；默认取对象中的地址，否则为 127.0.0.1
+    .labels = 工作负载的标签，`key=value`；可以多次指定
+    .metadata = 其他节点元数据，`KEY=value`；以 `{"{"}` 或 `[` 开头的值按 JSON 读取
+    .service_account = 工作负载的服务账号
+    .locality = `region/zone/subzone`
+    .network = 工作负载所在的网络（网络之间不能直接互通时使用）
+    .node_name = 工作负载所在的机器
+    .interception = 流量进入 sidecar 的方式
+    .protocol = 代理使用的 xDS 协议
+    .xds_address = 控制面的地址，`host:port`
+    .xds_ca = 信任控制面所用的 CA 文件（PEM）；设置后使用 TLS
+    .xds_server_name = 控制面证书中应有的名称；默认为其主机
+    .admin_port = Envoy 管理页在 127.0.0.1 上的端口；0 表示自动选择
+    .stats_port = Prometheus 读取 Envoy 指标的端口（所有地址）；Istio 使用 15090
+    .domain = Kubernetes 服务名的后缀
+    .cluster_id = 工作负载所在的集群
+    .mesh_config_json = 改为输出 `mesh-config.json`：Sidecar 绑定的每个依赖的本地端口
+    .output = 输出形式
+
+help-proxy = 查看已连接的代理
+    .after = 退出码：0 完成，64 用法错误；各子命令的退出码见其帮助页
+
+help-proxy-status = 哪些代理已全部确认，哪些在等待，哪些拒绝了配置
+    .after = 退出码：0 完成，1 没有该代理，64 用法错误，69 控制面不可达
+    .proxy = 只看这个代理（`name.namespace` 或节点 ID）
+    .namespace = 只看该命名空间的代理
+    .state = 只看处于这些状态的代理
+    .all = 列出全部代理，即使超过 200 个
+    .output = 输出形式
+    .address = 控制面的管理地址
+
+help-proxy-config = 发给代理的配置，以及代理已确认的配置
+    .after = 退出码：0 完成，1 没有该代理，64 用法错误，69 控制面不可达
+    .proxy = 代理（`name.namespace` 或节点 ID）
+    .what = 哪类资源
+    .name = 只看名称含有该文本的资源
+    .fqdn = 只看该主机（或以其开头）的集群与端点
+    .port = 只看该端口的集群、端点、监听器与路由
+    .subset = 只看该子集的集群与端点
+    .direction = 只看该方向的集群
+    .output = 输出形式
+    .address = 控制面的管理地址
+
+help-ps = 已连接代理的状态（`proxy status` 的简写）
+    .after = 退出码：0 完成，1 没有该代理，64 用法错误，69 控制面不可达
+    .proxy = 只看这个代理（`name.namespace` 或节点 ID）
+    .namespace = 只看该命名空间的代理
+    .state = 只看处于这些状态的代理
+    .all = 列出全部代理，即使超过 200 个
+    .output = 输出形式
+    .address = 控制面的管理地址
+
+help-pc = 单个代理的配置（`proxy config` 的简写）
+    .after = 退出码：0 完成，1 没有该代理，64 用法错误，69 控制面不可达
+    .proxy = 代理（`name.namespace` 或节点 ID）
+    .what = 哪类资源
+    .name = 只看名称含有该文本的资源
+    .fqdn = 只看该主机（或以其开头）的集群与端点
+    .port = 只看该端口的集群、端点、监听器与路由
+    .subset = 只看该子集的集群与端点
+    .direction = 只看该方向的集群
+    .output = 输出形式
+    .address = 控制面的管理地址
+
+help-help = 解释命令，或 MEL0104 这样的代码
+    .after = 退出码：0 已解释，64 没有该命令或代码
+    .topics = 命令、代码，或用 `codes` 列出全部代码
+    .output = 输出形式
+
+help-completion = 输出脚本，让 shell 能补全命令和参数
+    .after = 退出码：0 完成，64 用法错误
+    .shell = 哪种 shell

@@ -1,0 +1,166 @@
+//! The bootstrap of a stock Envoy.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use serde_json::{Value, json};
+
+use super::{Bootstrap, Protocol, absolute};
+
+/// Name of the cluster that leads to the control plane, as in Istio's bootstrap.
+const XDS_CLUSTER: &str = "xds-grpc";
+/// Name of the cluster that leads to Envoy's own admin page.
+const STATS_CLUSTER: &str = "prometheus_stats";
+const TYPE: &str = "@type";
+
+/// Where the control plane is: `10.0.0.1:15010`, `[::1]:15010` or `meltemi.mesh:15010`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct XdsAddress {
+    /// Without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl FromStr for XdsAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORM: &str = "it is not `host:port`";
+        let (host, port) = text.rsplit_once(':').ok_or(FORM)?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let is_name = !bare.is_empty() && !bare.contains([':', '/', ' ']);
+        if !is_name && bare.parse::<IpAddr>().is_err() {
+            return Err(FORM);
+        }
+        Ok(Self { host: bare.to_owned(), port: port.parse().map_err(|_| FORM)? })
+    }
+}
+
+impl fmt::Display for XdsAddress {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(out, "[{}]:{}", self.host, self.port),
+            false => write!(out, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl Bootstrap {
+    pub(super) fn render_envoy(&self, node: Value) -> anyhow::Result<Value> {
+        let api = match self.protocol {
+            Protocol::Delta => "DELTA_GRPC",
+            Protocol::Sotw => "GRPC",
+        };
+        // Without a limit on the wait, Envoy never starts to serve with half of a configuration.
+        let source =
+            json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"});
+        let mut clusters = vec![self.xds_cluster()?];
+        let mut listeners = Vec::new();
+        if let Some(port) = self.stats_port {
+            clusters.push(self.stats_cluster());
+            listeners.push(stats_listener(port));
+        }
+        Ok(json!({
+            "node": node,
+            "admin": {"address": socket("127.0.0.1", self.admin_port)},
+            "dynamic_resources": {
+                "ads_config": {
+                    "api_type": api,
+                    "transport_api_version": "V3",
+                    "set_node_on_first_message_only": true,
+                    "grpc_services": [{"envoy_grpc": {"cluster_name": XDS_CLUSTER}}],
+                },
+                "cds_config": source.clone(),
+                "lds_config": source,
+            },
+            "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
+            "static_resources": {"clusters": clusters, "listeners": listeners},
+        }))
+    }
+
+    fn xds_cluster(&self) -> anyhow::Result<Value> {
+        let XdsAddress { host, port } = &self.xds_address;
+        let is_address = host.parse::<IpAddr>().is_ok();
+        let mut cluster = json!({
+            "name": XDS_CLUSTER,
+            "type": if is_address { "STATIC" } else { "STRICT_DNS" },
+            "connect_timeout": "1s",
+            "typed_extension_protocol_options": {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    TYPE: "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                    "explicit_http_config": {"http2_protocol_options": {
+                        "connection_keepalive": {"interval": "30s", "timeout": "5s"},
+                    }},
+                },
+            },
+            "load_assignment": assignment(XDS_CLUSTER, host, *port),
+        });
+        if let Some(authorities) = &self.xds_ca {
+            let name = self.xds_server_name.as_ref().unwrap_or(host);
+            let san = if name.parse::<IpAddr>().is_ok() { "IP_ADDRESS" } else { "DNS" };
+            cluster["transport_socket"] = json!({
+                "name": "envoy.transport_sockets.tls",
+                "typed_config": {
+                    TYPE: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+                    "sni": if san == "DNS" { name.as_str() } else { "" },
+                    "common_tls_context": {
+                        "alpn_protocols": ["h2"],
+                        "validation_context": {
+                            "trusted_ca": {"filename": absolute(authorities)?},
+                            "match_typed_subject_alt_names":
+                                [{"san_type": san, "matcher": {"exact": name}}],
+                        },
+                    },
+                },
+            });
+        }
+        Ok(cluster)
+    }
+
+    fn stats_cluster(&self) -> Value {
+        json!({
+            "name": STATS_CLUSTER,
+            "type": "STATIC",
+            "connect_timeout": "0.250s",
+            "load_assignment": assignment(STATS_CLUSTER, "127.0.0.1", self.admin_port),
+        })
+    }
+}
+
+/// Only the metrics of the admin page, for everybody.
+fn stats_listener(port: u16) -> Value {
+    let route = json!({
+        "match": {"prefix": "/stats/prometheus"},
+        "route": {"cluster": STATS_CLUSTER},
+    });
+    json!({
+        "name": "prometheus_stats",
+        "address": socket("0.0.0.0", port),
+        "filter_chains": [{"filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": {
+                TYPE: "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                "stat_prefix": "stats",
+                "codec_type": "AUTO",
+                "route_config": {"virtual_hosts": [
+                    {"name": "backend", "domains": ["*"], "routes": [route]},
+                ]},
+                "http_filters": [{
+                    "name": "envoy.filters.http.router",
+                    "typed_config": {
+                        TYPE: "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+                    },
+                }],
+            },
+        }]}],
+    })
+}
+
+fn assignment(cluster: &str, host: &str, port: u16) -> Value {
+    json!({"cluster_name": cluster, "endpoints": [{"lb_endpoints": [
+        {"endpoint": {"address": socket(host, port)}},
+    ]}]})
+}
+
+fn socket(address: &str, port: u16) -> Value {
+    json!({"socket_address": {"address": address, "port_value": port}})
+}

@@ -1,0 +1,272 @@
+//! Proxies → what each kind of them would be sent.
+//!
+//! - Proxies are reduced as for streams: equal reductions are one class, compiled once. Virtual
+//!   hosts and clusters that classes have in common are compiled once as well.
+//! - Applications that serve the same ports under other names are one class: names alone cannot
+//!   make Envoy refuse anything.
+//! - Without a Sidecar, namespaces see nearly the same: the first is compiled as a whole, of the
+//!   others only what is their own. Mistakes that all of them share are told once anyway.
+//! - Unlike the way of streams, findings about whole plans are kept.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use compile::{
+    Client, Compiled, CompiledVirtualHost, RouteName, Scope, VirtualHostInput,
+    cluster::{compile_cluster, select_cluster, special_clusters},
+    compile_route, compile_virtual_host,
+    endpoint::{Place, compile_endpoints, select_endpoints},
+    gateway::{
+        ClusterForm, ClusterRef, GatewayHostInput, OwnPorts, compile_gateway_host,
+        compile_gateway_listener, compile_gateway_route, compile_sni_cluster,
+        compile_sni_endpoints, find_service, gateway_clusters, plan_gateway, select_gateway_route,
+        select_gateways, select_own_ports,
+    },
+    inbound::{InboundInput, compile_inbound_clusters, compile_inbound_listeners, select_inbound},
+    outbound::{compile_listener, plan_outbound},
+    select_route,
+    traffic_policy::{Rules, select_rules},
+};
+use model::{Diagnostic, Hostname, Kind, ObjectKey, Proxy, ProxyKind, Service, Shared, Visibility};
+use snapshot::{Reader, Snapshot};
+
+/// Resources that one kind of proxy holds together. Those that several kinds share are shared.
+#[derive(Debug, Default)]
+pub(super) struct Class {
+    pub(super) resources: Vec<Arc<Compiled>>,
+}
+
+/// Collects the classes, then compiles them.
+pub(super) struct Compiler<'a> {
+    reader: Reader<'a>,
+    sidecars: BTreeMap<Client, HashSet<InboundInput>>,
+    gateways: HashSet<(Client, OwnPorts)>,
+    known: Known,
+    findings: Vec<Diagnostic>,
+}
+
+/// What is compiled already, by input.
+#[derive(Default)]
+struct Known {
+    /// Clients, but for the namespace, for which everything was compiled.
+    forms: HashSet<Client>,
+    /// The clusters of a service, with their endpoints.
+    clusters: HashMap<ClustersKey, Vec<Arc<Compiled>>>,
+    hosts: HashMap<Shared<VirtualHostInput>, Arc<CompiledVirtualHost>>,
+    gateway_hosts: HashMap<Shared<GatewayHostInput>, Arc<CompiledVirtualHost>>,
+}
+
+/// All that the clusters of a service depend on in a check, where every proxy is in one place.
+type ClustersKey = (ProxyKind, Shared<Service>, Rules, BTreeSet<ClusterRef>);
+
+impl<'a> Compiler<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
+        Self {
+            reader: Reader::new(snapshot),
+            sidecars: BTreeMap::new(),
+            gateways: HashSet::new(),
+            known: Known::default(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// Adds a proxy to its class.
+    pub(super) fn add(&mut self, proxy: &Proxy) {
+        let client = Client::reduce(proxy, &self.reader);
+        match proxy.kind {
+            ProxyKind::Sidecar => {
+                let mut inbound = select_inbound(&proxy.addresses, &client, &self.reader);
+                self.findings.append(&mut inbound.findings);
+                self.sidecars.entry(client).or_default().insert(without_names(inbound));
+            }
+            ProxyKind::Router => {
+                let ports = select_own_ports(&proxy.addresses, &client, &self.reader);
+                self.gateways.insert((client, ports));
+            }
+        }
+    }
+
+    /// Compiles every class; also returns what is wrong.
+    pub(super) fn compile(mut self) -> (Vec<Class>, Vec<Diagnostic>) {
+        let mut classes = Vec::new();
+        let mut served = HashSet::new();
+        for (client, inputs) in std::mem::take(&mut self.sidecars) {
+            let mut outbound = self.outbound(&client);
+            // Incoming and outgoing listeners share the proxy's ports: the first of each are
+            // judged together. The rest differs in what leads to applications only.
+            let mut fresh = inputs.iter().filter(|input| served.insert((*input).clone()));
+            outbound.resources.extend(fresh.next().into_iter().flat_map(inbound));
+            classes.push(outbound);
+            classes.extend(fresh.map(|input| Class { resources: inbound(input) }));
+        }
+        for (client, ports) in std::mem::take(&mut self.gateways) {
+            classes.push(self.gateway(&client, &ports));
+        }
+        let mut seen = HashSet::new();
+        for compiled in classes.iter().flat_map(|class| &class.resources) {
+            if !compiled.diagnostics.is_empty() && seen.insert(Arc::as_ptr(compiled)) {
+                self.findings.extend(compiled.diagnostics.iter().cloned());
+            }
+        }
+        (classes, self.findings)
+    }
+
+    fn outbound(&mut self, client: &Client) -> Class {
+        let mut scope = Scope::select(client, &self.reader);
+        let form = Client { namespace: "".into(), dns_domain: "".into(), ..client.clone() };
+        if client.sidecar.is_none() && !self.known.forms.insert(form) {
+            self.narrow(&mut scope, client);
+        }
+        let mesh = self.reader.mesh().clone();
+        let mut class = Class::default();
+        class.extend(special_clusters(client, &mesh, scope.outbound_policy));
+        for service in &scope.services {
+            let rules = select_rules(service, client, &self.reader);
+            let wanted = every_cluster(service, &rules);
+            self.add_clusters(service, rules, wanted, client, &mut class);
+        }
+        let plan = plan_outbound(&scope, client, &self.reader);
+        self.findings.extend(plan.diagnostics.into_vec());
+        class.extend(plan.listeners.iter().map(compile_listener));
+        for name in plan.routes.iter().filter_map(|name| RouteName::parse(name)) {
+            let input = select_route(&name, &scope, client, &self.reader);
+            let hosts = &mut self.known.hosts;
+            let compiled = compile_route(&input, &mut |host| {
+                let new = || Arc::new(compile_virtual_host(host));
+                hosts.entry(host.clone()).or_insert_with(new).clone()
+            });
+            class.extend([compiled]);
+        }
+        class
+    }
+
+    /// Leaves in the listeners what is special to a namespace: its own services and rules, those
+    /// that are not for everybody, and services for which it has rules.
+    fn narrow(&self, scope: &mut Scope, client: &Client) {
+        let own = &client.namespace;
+        let is_special = |service: &Shared<Service>| {
+            service.namespace() == own
+                || service.visibility != Visibility::Public
+                || select_rules(service, client, &self.reader)
+                    .records
+                    .iter()
+                    .any(|rule| rule.key.namespace == *own)
+        };
+        for listener in &mut scope.listeners {
+            listener.services.retain(is_special);
+            let hosts: HashSet<&Hostname> =
+                listener.services.iter().map(|service| service.hostname()).collect();
+            listener.rules.retain(|rule| {
+                rule.key.namespace == *own || rule.hosts.iter().any(|host| hosts.contains(host))
+            });
+        }
+    }
+
+    fn gateway(&mut self, client: &Client, ports: &OwnPorts) -> Class {
+        let scope = select_gateways(client, ports, &self.reader);
+        let mesh = self.reader.mesh().clone();
+        let plan = plan_gateway(&scope, client, &self.reader);
+        self.findings.extend(plan.diagnostics.into_vec());
+        let mut class = Class::default();
+        class.extend(plan.listeners.iter().map(compile_gateway_listener));
+        for name in &plan.routes {
+            let input = select_gateway_route(name, &scope, client, &self.reader);
+            let hosts = &mut self.known.gateway_hosts;
+            let compiled = compile_gateway_route(&input, &mut |host| {
+                let new = || Arc::new(compile_gateway_host(host));
+                hosts.entry(host.clone()).or_insert_with(new).clone()
+            });
+            class.extend([compiled]);
+        }
+        for (hostname, wanted) in gateway_clusters(class.resources.iter().map(|it| &**it)) {
+            let near = Some(&client.namespace);
+            let service = find_service(&hostname, near, client, &self.reader).cloned();
+            let Some(service) = service else { continue };
+            let rules = select_rules(&service, client, &self.reader);
+            self.add_clusters(&service, rules, wanted, client, &mut class);
+        }
+        class.extend(special_clusters(client, &mesh, mesh.outbound_policy));
+        class
+    }
+
+    /// Adds those of the wanted clusters that there are, with their endpoints.
+    fn add_clusters(
+        &mut self,
+        service: &Shared<Service>,
+        rules: Rules,
+        wanted: BTreeSet<ClusterRef>,
+        client: &Client,
+        class: &mut Class,
+    ) {
+        let key = (client.kind, service.clone(), rules, wanted);
+        let reader = &self.reader;
+        let compiled = self.known.clusters.entry(key).or_insert_with_key(|(_, _, _, wanted)| {
+            let each = wanted.iter().map(|cluster| compile_pair(service, cluster, client, reader));
+            each.flatten().map(Arc::new).collect()
+        });
+        class.resources.extend(compiled.iter().cloned());
+    }
+}
+
+/// One cluster for each port and subset.
+fn every_cluster(service: &Service, rules: &Rules) -> BTreeSet<ClusterRef> {
+    let subsets = rules.subsets().into_iter().map(|(name, _)| name);
+    let subsets: Vec<Arc<str>> = std::iter::once("".into()).chain(subsets).collect();
+    let ports = service.ports.iter().map(|port| port.number);
+    let form = ClusterForm::Outbound;
+    let of_port =
+        |port| subsets.iter().map(move |subset| ClusterRef { form, port, subset: subset.clone() });
+    ports.flat_map(of_port).collect()
+}
+
+/// A cluster, and its endpoints where it is sent them.
+fn compile_pair(
+    service: &Shared<Service>,
+    cluster: &ClusterRef,
+    client: &Client,
+    reader: &Reader<'_>,
+) -> Vec<Compiled> {
+    let ClusterRef { form, port, subset } = cluster;
+    let input = select_cluster(service, *port, subset, client, reader);
+    let compiled = match form {
+        ClusterForm::Outbound => compile_cluster(&input),
+        ClusterForm::Sni => compile_sni_cluster(&input),
+    };
+    let assignment = || {
+        let place = Place::default();
+        let input = select_endpoints(service, *port, subset, client, &place, reader);
+        match form {
+            ClusterForm::Outbound => compile_endpoints(&input),
+            ClusterForm::Sni => compile_sni_endpoints(&input),
+        }
+    };
+    let assignment = (compiled.is_some() && input.is_eds()).then(assignment);
+    compiled.into_iter().chain(assignment).collect()
+}
+
+/// The input as it is for every application with the same ports.
+fn without_names(mut input: InboundInput) -> InboundInput {
+    for port in &mut input.ports {
+        port.hostname = "application".into();
+        port.origin = ObjectKey::new(Kind::Service, "application", "application");
+    }
+    input
+}
+
+impl Class {
+    /// The resources of one type.
+    pub(super) fn of_type(&self, url: &str) -> impl Iterator<Item = &Arc<Compiled>> {
+        self.resources.iter().filter(move |it| it.resource.type_url() == url)
+    }
+
+    fn extend(&mut self, compiled: impl IntoIterator<Item = Compiled>) {
+        self.resources.extend(compiled.into_iter().map(Arc::new));
+    }
+}
+
+fn inbound(input: &InboundInput) -> Vec<Arc<Compiled>> {
+    let listeners = compile_inbound_listeners(input).into_iter();
+    listeners.chain(compile_inbound_clusters(input)).map(Arc::new).collect()
+}

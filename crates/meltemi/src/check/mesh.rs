@@ -1,0 +1,100 @@
+//! The mesh that the files make, and the run of all checks over it.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use api::{Object, istio::mesh_config::MeshConfig};
+use model::{Diagnostic, Diagnostics, Location, ObjectKey};
+use snapshot::{Change, Index, Snapshot};
+use source_directory::load_once;
+
+use super::{
+    Finding, compiler::Compiler, destination::Destinations, judge::Judge, proxies, references,
+};
+use crate::{environment::Environment, settings::istiod};
+
+/// The objects of the files, resolved.
+pub(super) struct Mesh {
+    objects: Vec<Object>,
+    snapshot: Arc<Snapshot>,
+    findings: Diagnostics,
+}
+
+/// What came of it.
+pub(super) struct Checked {
+    /// The worst first, each once.
+    pub(super) findings: Vec<Finding>,
+    pub(super) objects: usize,
+    /// Kinds of proxies that were compiled.
+    pub(super) classes: usize,
+}
+
+impl Mesh {
+    pub(super) fn load(
+        paths: &[PathBuf],
+        mesh_config: Option<&Path>,
+        domain: &str,
+        environment: &Environment,
+    ) -> Self {
+        let (objects, findings) = load_once(paths, mesh_config);
+        let features = istiod::features(environment);
+        let mut index = Index::new(Arc::new(MeshConfig::default()), features, domain);
+        index.apply(objects.iter().cloned().map(Change::Put));
+        Self { objects, snapshot: index.snapshot(), findings }
+    }
+
+    /// Compiles and judges all that proxies would get.
+    pub(super) fn check(self) -> Checked {
+        let Self { objects, snapshot, findings } = self;
+        let mut found: Vec<Diagnostic> = findings.into_vec();
+        found.extend(references::check(&objects, &snapshot));
+        let mut compiler = Compiler::new(&snapshot);
+        for proxy in proxies::representatives(&objects, &snapshot) {
+            compiler.add(&proxy);
+        }
+        let mut judge = Judge::new(Destinations::new(&objects, &snapshot));
+        let (classes, findings) = compiler.compile();
+        found.extend(findings);
+        for class in &classes {
+            judge.judge(class, &mut found);
+        }
+        let places: BTreeMap<&ObjectKey, &Location> =
+            objects.iter().map(|object| (&object.key, &object.location)).collect();
+        let place =
+            |finding: &Diagnostic| finding.object.as_ref().and_then(|key| places.get(key).copied());
+        let mut findings: Vec<Finding> = found
+            .into_iter()
+            .map(|finding| {
+                let place = place(&finding);
+                Finding::new(finding, place)
+            })
+            .collect();
+        place_fields(&mut findings);
+        findings.sort_by(|one, other| one.order().cmp(&other.order()));
+        findings.dedup();
+        Checked { findings, objects: objects.len(), classes: classes.len() }
+    }
+}
+
+/// Moves findings from the beginning of their objects to the lines of their fields.
+fn place_fields(findings: &mut [Finding]) {
+    let mut files: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, finding) in findings.iter().enumerate() {
+        if !finding.field.is_empty() && finding.line > 0 {
+            files.entry(finding.file.clone()).or_default().push(index);
+        }
+    }
+    for (file, indices) in files {
+        // A file that is gone meanwhile leaves the findings where they are.
+        let Ok(text) = std::fs::read(&file) else { continue };
+        let of = |index: &usize| (findings[*index].line, findings[*index].field.as_str());
+        let fields: Vec<(u32, &str)> = indices.iter().map(of).collect();
+        let lines = api::find_lines(&text, &fields);
+        for (index, line) in indices.into_iter().zip(lines) {
+            findings[index].line = line.unwrap_or(findings[index].line);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! What every diagnostic code means.
+
+use api::codes::Code;
+
+use crate::check;
+
+/// Every code that a finding can have, in order.
+pub(crate) fn all() -> Vec<&'static Code> {
+    let tables =
+        [api::codes::ALL, source_directory::codes::ALL, compile::codes::ALL, check::codes::ALL];
+    let mut all: Vec<&'static Code> = tables.into_iter().flatten().collect();
+    all.sort_by_key(|code| code.code);
+    all
+}
+
+/// The code with this name.
+pub(crate) fn find(name: &str) -> Option<&'static Code> {
+    all().into_iter().find(|code| code.code.eq_ignore_ascii_case(name))
+}

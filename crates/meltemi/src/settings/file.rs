@@ -1,0 +1,47 @@
+//! The file of `--settings`.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::output::{Exit, Failure, Screen};
+
+/// Settings in YAML, named as the flags are, in camel case. Paths are relative to the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct SettingsFile {
+    pub(crate) config: Option<Vec<PathBuf>>,
+    pub(crate) mesh_config: Option<PathBuf>,
+    pub(crate) xds_address: Option<SocketAddr>,
+    pub(crate) admin_address: Option<SocketAddr>,
+    pub(crate) tls_certificate: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
+    pub(crate) domain: Option<String>,
+    pub(crate) log: Option<String>,
+}
+
+impl SettingsFile {
+    /// Reads a file; an unknown name is an error, as it is most likely mistyped.
+    pub(crate) fn read(path: &Path, screen: &Screen<'_>) -> Result<Self, Failure> {
+        let fail = |reason: String| {
+            let words = [("path", path.display().to_string().into()), ("reason", reason.into())];
+            let message = screen.text("input-unreadable", &words);
+            Failure::new(Exit::BadInput, message).hint(screen.text("serve-settings-hint", &[]))
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let parsed: Option<Self> =
+            serde_saphyr::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        let mut settings = parsed.unwrap_or_default();
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let paths = settings.config.iter_mut().flatten();
+        let single =
+            [&mut settings.mesh_config, &mut settings.tls_certificate, &mut settings.tls_key];
+        for own in paths.chain(single.into_iter().flatten()) {
+            *own = folder.join(&*own);
+        }
+        Ok(settings)
+    }
+}

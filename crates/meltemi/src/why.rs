@@ -1,0 +1,93 @@
+//! `why`: a request's way through what a proxy has acknowledged, and which objects made each part.
+//!
+//! - The way is found by `verify`, which knows Envoy and nothing of how resources are made here.
+//! - What the proxy has not acknowledged yet is not on the way; where that matters it is said.
+
+mod print;
+mod report;
+mod request;
+
+use admin::ProxyConfig;
+use envoy::{json::to_any, type_url};
+use serde::Deserialize;
+use verify::{Resources, WalkOptions, walk};
+
+use self::{report::WhyReport, request::RequestArgs};
+use crate::{
+    client::{Server, encode},
+    output::{Exit, Format, Screen},
+};
+
+/// Show a request's way through a proxy, and which objects made it.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  meltemi why cart.shop --host pay --port 80 --path /v1/charge --header x-user=42\n  meltemi why edge.istio-system --host shop.example --port 8443 --tls\n  meltemi why cart.shop --port 8080 --inbound -o json\n\nExit codes: 0 explained, 1 no such proxy, 64 usage, 69 no control plane."
+)]
+pub(crate) struct Why {
+    /// The proxy (`name.namespace`).
+    proxy: String,
+    #[command(flatten)]
+    request: RequestArgs,
+    #[arg(short, long, default_value = "table", value_parser = Format::among(&[Format::Table, Format::Json, Format::Yaml]))]
+    pub(crate) output: Format,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// The part of `/debug/registryz` that is needed here.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ServiceList {
+    pub(crate) items: Vec<ServiceAddresses>,
+}
+
+/// Where a service is reached.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ServiceAddresses {
+    pub(crate) hostname: String,
+    #[serde(default)]
+    pub(crate) addresses: Vec<String>,
+    #[serde(default)]
+    pub(crate) allocated: Vec<String>,
+}
+
+impl Why {
+    pub(crate) async fn run(self, screen: &mut Screen<'_>) -> anyhow::Result<Exit> {
+        let Self { proxy, request, output, server } = self;
+        let path = format!("/debug/config_dump?proxy={}", encode(&proxy));
+        let config: ProxyConfig = server.get(&path, screen.catalogue()).await?;
+        let services = match request.lookup() {
+            Some(host) => {
+                let path = format!("/debug/registryz?service={}", encode(host));
+                server.get::<ServiceList>(&path, screen.catalogue()).await?.items
+            }
+            None => Vec::new(),
+        };
+        let call = request.call(&config.status, &services)?;
+        let resources = decode(&config);
+        let outcome = walk(&resources, &call, &WalkOptions::FULL);
+        let report = WhyReport::new(&config, &resources, &call, outcome);
+        match output {
+            Format::Table => print::print(&report, screen)?,
+            _ => screen.structured(output, &report)?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// What the proxy holds, decoded anew from the form in which people see it.
+pub(crate) fn decode(config: &ProxyConfig) -> Resources {
+    let mut resources = Resources::default();
+    for resource in config.resources.iter().filter(|it| !it.resource.is_null()) {
+        let url = match resource.kind.as_str() {
+            "cluster" => type_url::CLUSTER,
+            "endpoint" => type_url::ENDPOINT,
+            "listener" => type_url::LISTENER,
+            "route" => type_url::ROUTE,
+            _ => continue,
+        };
+        if let Ok(any) = to_any(url, &resource.resource) {
+            resources.insert(url, &resource.name, &any);
+        }
+    }
+    resources
+}

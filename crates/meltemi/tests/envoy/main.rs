@@ -1,0 +1,18 @@
+//! The behaviour of a real Envoy under the real binary: what a client and a backend see.
+
+mod balancing;
+mod changes;
+mod corpus;
+mod cycles;
+mod gateways;
+mod inbound;
+mod lifetime;
+mod order;
+mod places;
+mod protocol;
+mod resilience;
+mod rewriting;
+mod routing;
+mod shop;
+mod tcp;
+mod tls;

@@ -1,0 +1,110 @@
+//! The admin API: readiness, metrics, debug pages, and who may ask.
+
+use http::Method;
+use testkit::http::{Client, Request, Response};
+
+use crate::plane::{Plane, RULE, live};
+
+impl Plane {
+    fn request(&self, path: &str) -> Request {
+        let address = self.mesh.admin_address();
+        Request::get(address, &address.to_string(), path)
+    }
+
+    async fn ask(&self, request: Request) -> Response {
+        Client::new().send(&request).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_web_page_cannot_apply() {
+    let plane = Plane::shop().await;
+    let body = serde_json::json!({"files": [{"name": "x", "text": RULE.replace("90", "1")}]});
+    let post =
+        |plane: &Plane| plane.request("/api/apply").method(Method::POST).body(body.to_string());
+    let json = ("content-type", "application/json");
+    let foreign = post(&plane).header(json.0, json.1).header("origin", "https://evil.example");
+    assert_eq!(plane.ask(foreign).await.status, 403);
+    let form = post(&plane).header("content-type", "text/plain");
+    assert_eq!(plane.ask(form).await.status, 400);
+    let rebound = Request::get(plane.mesh.admin_address(), "evil.example:15014", "/api/apply");
+    let rebound = rebound.method(Method::POST).body(body.to_string()).header(json.0, json.1);
+    assert_eq!(plane.ask(rebound).await.status, 403);
+    let rebound = Request::get(plane.mesh.admin_address(), "evil.example", "/debug/configz");
+    assert_eq!(plane.ask(rebound).await.status, 403);
+    assert_eq!(plane.mesh.read("rule.yaml").unwrap(), RULE);
+}
+
+#[tokio::test]
+async fn bodies_are_bounded() {
+    let plane = Plane::shop().await;
+    let body = vec![b' '; 33 << 20];
+    let request = plane.request("/api/diff").method(Method::POST).body(body);
+    let request = request.header("content-type", "application/json");
+    assert_eq!(plane.ask(request).await.status, 413);
+}
+
+#[tokio::test]
+async fn debug_pages_say_what_is_there() {
+    let plane = Plane::shop().await;
+    let _proxy = live(plane.proxy("client").await);
+    plane.run(&["wait"]).await.expect(0);
+    let get = |path: &'static str| plane.mesh.control_plane().get(path);
+    let syncz = get("/debug/syncz").await.unwrap();
+    assert_eq!(syncz["items"][0]["proxy"], "client.shop");
+    for kind in ["cluster", "endpoint", "listener", "route"] {
+        assert_eq!(syncz["items"][0][kind], "SYNCED", "{syncz}");
+    }
+    let configz = get("/debug/configz?kind=virtualservice&name=web").await.unwrap();
+    assert_eq!(configz["items"].as_array().unwrap().len(), 1);
+    assert_eq!(configz["items"][0]["spec"]["hosts"][0], "web");
+    let endpointz = get("/debug/endpointz?service=web").await.unwrap();
+    let addresses = endpointz["items"][0]["endpoints"].to_string();
+    assert!(addresses.contains("10.0.0.1") && addresses.contains("10.0.0.2"), "{addresses}");
+    let registryz = get("/debug/registryz").await.unwrap();
+    assert_eq!(registryz["items"][0]["hostname"], "web.shop.svc.cluster.local");
+    for page in get("/debug/list").await.unwrap()["items"].as_array().unwrap() {
+        let path = page["path"].as_str().unwrap().split('?').next().unwrap();
+        let asked = plane.ask(plane.request(path)).await;
+        assert!(asked.status == 200 || path == "/debug/config_dump", "{path}: {}", asked.status);
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_not_shown() {
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: key, namespace: shop}\nstringData: {password: hunter2}\n";
+    let plane = Plane::start(&[("secret.yaml", secret)]).await;
+    let configz = plane.mesh.control_plane().get("/debug/configz?name=key").await.unwrap();
+    assert_eq!(configz["items"][0]["kind"], "Secret");
+    assert!(!configz.to_string().contains("hunter2"), "{configz}");
+}
+
+#[tokio::test]
+async fn metrics_have_the_names_that_dashboards_read() {
+    let plane = Plane::shop().await;
+    let mut refusing = plane.proxy("refusing").await;
+    let _proxy = live(plane.proxy("client").await);
+    plane
+        .apply(&RULE.replace("weight: 90", "weight: 80").replace("weight: 10", "weight: 20"))
+        .await;
+    refusing.reject(envoy::type_url::ROUTE, "no");
+    let _refusing = live(refusing);
+    plane.run(&["wait"]).await.expect(82);
+    let metrics = plane.mesh.control_plane().metrics().await.unwrap();
+    let value = |name: &str| -> f64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).parse().unwrap()
+    };
+    assert!(value("pilot_xds_pushes{type=\"rds\"}") >= 4.0);
+    assert_eq!(value("pilot_total_xds_rejects{type=\"rds\"}"), 1.0);
+    assert_eq!(value("pilot_xds{version=\"\"}"), 2.0);
+    assert_eq!(value("pilot_services"), 1.0);
+    assert_eq!(value("pilot_virt_services"), 1.0);
+    assert_eq!(value("pilot_total_xds_internal_errors"), 0.0);
+    assert!(value("pilot_proxy_convergence_time_count") >= 1.0);
+    assert!(value("meltemi_proxy_live_seconds_count") >= 1.0);
+    assert!(value("pilot_xds_config_size_bytes_bucket{le=\"10000.0\",type=\"cds\"}") >= 2.0);
+    assert!(value("pilot_inbound_updates{type=\"config\"}") >= 1.0);
+    assert!(value("process_resident_memory_bytes") > 1e6);
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+}

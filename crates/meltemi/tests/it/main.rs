@@ -1,0 +1,14 @@
+//! The command line against a running control plane: wait, apply, diff, why, and its API.
+
+mod api;
+mod apply;
+mod bootstrap;
+mod check;
+mod command;
+mod diff;
+mod envoy;
+mod help;
+mod plane;
+mod settings;
+mod wait;
+mod why;

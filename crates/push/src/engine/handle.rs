@@ -1,0 +1,63 @@
+//! The way to the engine's thread.
+
+use std::sync::Arc;
+
+use model::Proxy;
+use snapshot::{ChangeSet, Snapshot};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Command, Mailbox, Preview, StreamId};
+use crate::Counters;
+
+/// Talks to the engine's thread. Cheap to clone. The engine ends only with the process, so that
+/// nothing here can fail for long.
+#[derive(Clone, Debug)]
+pub struct EngineHandle {
+    commands: mpsc::Sender<Command>,
+    counters: Arc<Counters>,
+}
+
+impl EngineHandle {
+    pub(super) fn new(commands: mpsc::Sender<Command>, counters: Arc<Counters>) -> Self {
+        Self { commands, counters }
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Hands over a new snapshot with what changed in it. Returns when every stream was told, so
+    /// that the writer merges what changes meanwhile into the next one.
+    pub async fn publish(&self, snapshot: Arc<Snapshot>, changes: ChangeSet) {
+        let (done, told) = oneshot::channel();
+        if self.commands.send(Command::Snapshot(snapshot, changes, done)).await.is_ok() {
+            let _ = told.await;
+        }
+    }
+
+    /// Returns when every stream was handed what a snapshot of at least this revision means for it.
+    pub async fn settled(&self, revision: u64) {
+        let (reply, answer) = oneshot::channel();
+        if self.commands.send(Command::Settled(revision, reply)).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+
+    /// What a snapshot would mean for the connected proxies. Changes nothing. `changes` is what
+    /// differs from the newest published snapshot. `None` when the process is ending.
+    pub async fn preview(&self, snapshot: Arc<Snapshot>, changes: ChangeSet) -> Option<Preview> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Preview(snapshot, changes, reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    pub(crate) async fn connect(&self, id: StreamId, proxy: Arc<Proxy>) -> Option<Arc<Mailbox>> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Connect(id, proxy, reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    pub(crate) async fn disconnect(&self, id: StreamId) {
+        let _ = self.commands.send(Command::Disconnect(id)).await;
+    }
+}

@@ -1,0 +1,6 @@
+//! The engine as its thread sees it, without the thread.
+
+mod counters;
+mod incremental;
+mod places;
+mod stage;

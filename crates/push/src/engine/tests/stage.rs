@@ -1,0 +1,205 @@
+//! An index, an engine and some streams, one step after the other.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use api::istio::mesh_config::MeshConfig;
+use envoy::json::{FieldNames, bytes_to_json};
+use model::{Kind, Locality, ObjectKey, Proxy};
+use serde_json::{Map, Value, json};
+use snapshot::{Change, Features, Index};
+
+use crate::{
+    Counters, FacetView, Preview, ResourceKind,
+    engine::{Engine, Mailbox, StreamId},
+};
+
+/// Versions by type and name.
+pub(super) type Contents = BTreeMap<(ResourceKind, Arc<str>), u64>;
+
+pub(super) struct Stage {
+    pub(super) index: Index,
+    pub(super) engine: Engine,
+    streams: BTreeMap<StreamId, Stream>,
+}
+
+/// What a stream was told.
+struct Stream {
+    mailbox: Arc<Mailbox>,
+    views: Vec<Arc<FacetView>>,
+}
+
+/// What one change cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Work {
+    pub(super) jobs: u64,
+    pub(super) compiled: u64,
+    pub(super) hosts: u64,
+    pub(super) notified: u64,
+}
+
+pub(super) const NOTHING: Work = Work { jobs: 0, compiled: 0, hosts: 0, notified: 0 };
+
+impl Work {
+    fn of(counters: &Counters) -> Self {
+        Self {
+            jobs: counters.jobs.get(),
+            compiled: counters.compiled.get(),
+            hosts: counters.hosts.get(),
+            notified: counters.notified.get(),
+        }
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            jobs: self.jobs - before.jobs,
+            compiled: self.compiled - before.compiled,
+            hosts: self.hosts - before.hosts,
+            notified: self.notified - before.notified,
+        }
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { jobs, compiled, hosts, notified } = self;
+        write!(out, "{jobs} jobs, {compiled} compiled, {hosts} hosts, {notified} notified")
+    }
+}
+
+impl Stage {
+    pub(super) fn new(objects: Vec<Change>) -> Self {
+        let mesh = Arc::new(MeshConfig::default());
+        let mut index = Index::new(mesh, Features::default(), "cluster.local");
+        index.apply(objects);
+        let engine = Engine::new(index.snapshot(), Arc::default());
+        Self { index, engine, streams: BTreeMap::new() }
+    }
+
+    /// Connects a proxy. Its stream is numbered from 1 on.
+    pub(super) fn connect(&mut self, proxy: Proxy) -> StreamId {
+        let id = self.streams.keys().last().map_or(1, |last| last + 1);
+        let mailbox = self.engine.on_connect(id, Arc::new(proxy));
+        let views = mailbox.try_take().expect("the first letter").views;
+        self.streams.insert(id, Stream { mailbox, views });
+        id
+    }
+
+    pub(super) fn disconnect(&mut self, stream: StreamId) {
+        self.engine.on_disconnect(stream);
+        self.streams.remove(&stream);
+    }
+
+    /// Applies a batch. Every stream reads its letter, which must name all that differs.
+    pub(super) fn apply(&mut self, changes: Vec<Change>) -> Work {
+        let changes = self.index.apply(changes);
+        let before = Work::of(&self.engine.counters);
+        self.engine.on_snapshot(self.index.snapshot(), &changes);
+        for (id, stream) in &mut self.streams {
+            let Some(letter) = stream.mailbox.try_take() else { continue };
+            let (old, new) = (contents(&stream.views), contents(&letter.views));
+            if let Some(changed) = letter.changed {
+                let told: BTreeSet<_> = changed.iter().flat_map(|it| it.iter().cloned()).collect();
+                let unsaid: Vec<_> = differences(&old, &new).difference(&told).cloned().collect();
+                assert!(unsaid.is_empty(), "stream {id} was not told of {unsaid:?}");
+            }
+            stream.views = letter.views;
+        }
+        assert_eq!(self.engine.counters.panics.get(), 0, "a job panicked");
+        Work::of(&self.engine.counters).since(before)
+    }
+
+    pub(super) fn put(&mut self, yaml: &str) -> Work {
+        self.apply(puts(yaml))
+    }
+
+    pub(super) fn delete(&mut self, kind: Kind, namespace: &str, name: &str) -> Work {
+        self.apply(vec![Change::Delete(ObjectKey::new(kind, namespace, name))])
+    }
+
+    /// What a batch would change, by stream.
+    pub(super) fn preview(
+        &mut self,
+        changes: Vec<Change>,
+    ) -> BTreeMap<StreamId, BTreeSet<(ResourceKind, Arc<str>)>> {
+        let mut index = self.index.clone();
+        let changes = index.apply(changes);
+        let Preview { facets } = self.engine.preview(index.snapshot(), &changes);
+        let mut by_stream: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for facet in facets {
+            for stream in facet.streams {
+                let names = facet.changes.iter().map(|it| (it.kind, it.name.clone()));
+                by_stream.entry(stream).or_default().extend(names);
+            }
+        }
+        by_stream
+    }
+
+    /// What a stream sees, as it was last told.
+    pub(super) fn contents(&self, stream: StreamId) -> Contents {
+        contents(&self.streams[&stream].views)
+    }
+
+    pub(super) fn names(&self, stream: StreamId, kind: ResourceKind) -> Vec<String> {
+        let contents = self.contents(stream);
+        let names = contents.keys().filter(|(it, _)| *it == kind);
+        names.map(|(_, name)| name.to_string()).collect()
+    }
+
+    /// A resource in Envoy's words.
+    pub(super) fn render(&self, stream: StreamId, kind: ResourceKind, name: &str) -> String {
+        let views = self.streams[&stream].views.iter();
+        let found = views.filter_map(|view| view.get(kind, name)).next();
+        let body = found.map(|it| it.resource.decode_bytes());
+        let json = body.map(|it| bytes_to_json(kind.type_url(), it, FieldNames::Proto));
+        json.map_or_else(|| "nothing".to_owned(), |it| it.to_string())
+    }
+}
+
+fn contents(views: &[Arc<FacetView>]) -> Contents {
+    let mut contents = Contents::new();
+    for kind in ResourceKind::ALL {
+        for (name, compiled) in views.iter().flat_map(|view| view.table(kind).iter()) {
+            let version = compiled.resource.version();
+            let twice = contents.insert((kind, name.clone()), version);
+            assert!(twice.is_none(), "{name} is in two facets");
+        }
+    }
+    contents
+}
+
+pub(super) fn differences(old: &Contents, new: &Contents) -> BTreeSet<(ResourceKind, Arc<str>)> {
+    let keys = old.keys().chain(new.keys());
+    keys.filter(|key| old.get(*key) != new.get(*key)).cloned().collect()
+}
+
+/// The objects of some YAML, as changes. Panics on any that cannot be read.
+pub(super) fn puts(yaml: &str) -> Vec<Change> {
+    let (objects, findings) = api::parse_documents("test.yaml", yaml.as_bytes());
+    let errors = findings.iter().filter(|it| it.severity == model::Severity::Error);
+    let errors: Vec<String> = errors.map(ToString::to_string).collect();
+    assert!(errors.is_empty(), "{}", errors.join("\n"));
+    objects.into_iter().map(Change::Put).collect()
+}
+
+/// A proxy; `labels` are `key=value`, `place` is `region/zone`.
+pub(super) fn proxy(id: &str, labels: &[&str], place: &str, more: Value) -> Proxy {
+    let labels = labels.iter().map(|label| label.split_once('=').expect("`key=value`"));
+    let labels: Map<String, Value> = labels.map(|(key, it)| (key.to_owned(), json!(it))).collect();
+    let mut metadata = Map::new();
+    metadata.insert("LABELS".to_owned(), labels.into());
+    metadata.insert("CLUSTER_ID".to_owned(), json!("Kubernetes"));
+    metadata.extend(more.as_object().cloned().unwrap_or_default());
+    let (region, zone) = place.split_once('/').unwrap_or((place, ""));
+    let locality = Locality { region: region.into(), zone: zone.into(), ..Locality::default() };
+    Proxy::parse(id, metadata, locality).expect("the id is valid")
+}
+
+/// A sidecar of a namespace, with an address of its own.
+pub(super) fn sidecar(address: &str, namespace: &str, labels: &[&str], place: &str) -> Proxy {
+    let id = format!("sidecar~{address}~app.{namespace}~{namespace}.svc.cluster.local");
+    proxy(&id, labels, place, Value::Null)
+}

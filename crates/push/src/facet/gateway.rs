@@ -1,0 +1,128 @@
+//! All of a gateway. It has only clusters that its listeners and routes name.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use compile::{
+    Client, CompiledVirtualHost,
+    cluster::special_clusters,
+    gateway::{
+        GatewayHostInput, GatewayRouteInput, GatewayScope, OwnPorts, compile_gateway_host,
+        compile_gateway_listener, compile_gateway_route, find_service, gateway_clusters,
+        plan_gateway, select_gateway_route, select_gateways,
+    },
+};
+
+use model::Shared;
+
+use super::{
+    Job, Jobs, Made, Work,
+    clusters::{Clusters, Wanted},
+    outbound::set_routes,
+};
+use crate::{Counters, FacetView, ResourceKind, memo::Memo};
+
+#[derive(Clone, Debug)]
+pub(super) struct Gateway {
+    client: Client,
+    ports: OwnPorts,
+    scope: Option<Arc<GatewayScope>>,
+    routes: HashMap<Arc<str>, Option<GatewayRouteInput>>,
+    pub(super) clusters: Clusters,
+}
+
+impl Gateway {
+    pub(super) fn new(client: Client, ports: OwnPorts) -> Self {
+        let (scope, routes, clusters) = (None, HashMap::new(), Clusters::default());
+        Self { client, ports, scope, routes, clusters }
+    }
+
+    fn run_scope(&mut self, work: &mut Work<'_>) -> Option<Made> {
+        let scope = select_gateways(&self.client, &self.ports, work.reader);
+        let mesh = work.reader.mesh();
+        let special = special_clusters(&self.client, mesh, mesh.outbound_policy);
+        if self.scope.as_ref().is_none_or(|old| **old != scope) {
+            work.dirty.insert(Job::Listeners);
+            work.dirty.extend(self.routes.keys().cloned().map(Job::Route));
+            self.scope = Some(Arc::new(scope));
+        }
+        Some(special.into_iter().map(|it| (ResourceKind::Cluster, Arc::new(it))).collect())
+    }
+
+    fn run_listeners(&mut self, work: &mut Work<'_>) -> Option<Made> {
+        let scope = self.scope.clone()?;
+        let plan = plan_gateway(&scope, &self.client, work.reader);
+        let routes: BTreeSet<Arc<str>> = plan.routes.iter().cloned().collect();
+        set_routes(&mut self.routes, &routes, work);
+        work.dirty.insert(Job::Wanted);
+        let counters = work.counters;
+        let compile = |input| {
+            let compiled = work.memos.gateway_listeners.get_or_compile(input, |input| {
+                counters.compiled.inc();
+                compile_gateway_listener(input)
+            });
+            (ResourceKind::Listener, compiled)
+        };
+        Some(plan.listeners.iter().map(compile).collect())
+    }
+
+    fn run_route(&mut self, name: &Arc<str>, work: &mut Work<'_>) -> Option<Made> {
+        let scope = self.scope.clone()?;
+        let input = select_gateway_route(name, &scope, &self.client, work.reader);
+        let known = self.routes.get_mut(name)?;
+        if known.as_ref() == Some(&input) {
+            return None;
+        }
+        work.dirty.insert(Job::Wanted);
+        let (counters, hosts) = (work.counters, &mut work.memos.gateway_hosts);
+        let compiled = work.memos.gateway_routes.get_or_compile(&input, |input| {
+            counters.compiled.inc();
+            compile_gateway_route(input, &mut |it| host(it, hosts, counters))
+        });
+        *known = Some(input);
+        Some(vec![(ResourceKind::Route, compiled)])
+    }
+
+    fn run_wanted(&mut self, view: &FacetView, work: &mut Work<'_>) -> Option<Made> {
+        let naming = [ResourceKind::Listener, ResourceKind::Route];
+        let naming = naming.into_iter().flat_map(|kind| view.table(kind).values());
+        let mut services = BTreeMap::new();
+        for (hostname, wanted) in gateway_clusters(naming.map(|compiled| &**compiled)) {
+            let own = Some(&self.client.namespace);
+            let Some(service) = find_service(&hostname, own, &self.client, work.reader) else {
+                continue;
+            };
+            services.insert(service.key.clone(), (service.clone(), Wanted::Only(wanted)));
+        }
+        self.clusters.set_services(services, work);
+        None
+    }
+}
+
+/// A virtual host, encoded if nobody has it.
+fn host(
+    input: &Shared<GatewayHostInput>,
+    hosts: &mut Memo<Shared<GatewayHostInput>, CompiledVirtualHost>,
+    counters: &Counters,
+) -> Arc<CompiledVirtualHost> {
+    hosts.get_or_compile(input, |input| {
+        counters.hosts.inc();
+        compile_gateway_host(input)
+    })
+}
+
+impl Jobs for Gateway {
+    fn run(&mut self, job: &Job, view: &FacetView, work: &mut Work<'_>) -> Option<Made> {
+        match job {
+            Job::Scope => self.run_scope(work),
+            Job::Listeners => self.run_listeners(work),
+            Job::Route(name) => self.run_route(name, work),
+            Job::Wanted => self.run_wanted(view, work),
+            Job::Clusters(key) => self.clusters.run_clusters(key, &self.client, work),
+            Job::Assignments(key) => self.clusters.run_assignments(key, &self.client, work),
+            Job::Inbound => None,
+        }
+    }
+}

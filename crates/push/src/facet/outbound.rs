@@ -1,0 +1,146 @@
+//! A sidecar's way to others.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use compile::{
+    Client, CompiledVirtualHost, RouteInput, RouteName, Scope, VirtualHostInput,
+    cluster::special_clusters,
+    compile_route, compile_virtual_host, grpc,
+    outbound::{compile_listener, plan_outbound},
+    select_route,
+};
+use model::{Generator, Shared};
+
+use super::{
+    Job, Jobs, Made, Work,
+    clusters::{Clusters, Wanted},
+};
+use crate::{Counters, FacetView, ResourceKind, memo::Memo};
+
+#[derive(Clone, Debug)]
+pub(super) struct Outbound {
+    client: Client,
+    scope: Option<Arc<Scope>>,
+    /// The route configurations that listeners ask for, as far as they were selected.
+    routes: HashMap<Arc<str>, Option<RouteInput>>,
+    pub(super) clusters: Clusters,
+}
+
+impl Outbound {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, scope: None, routes: HashMap::new(), clusters: Clusters::default() }
+    }
+
+    fn run_scope(&mut self, work: &mut Work<'_>) -> Option<Made> {
+        let scope = Scope::select(&self.client, work.reader);
+        let special = special_clusters(&self.client, work.reader.mesh(), scope.outbound_policy);
+        if self.scope.as_ref().is_none_or(|old| **old != scope) {
+            work.dirty.insert(Job::Listeners);
+            work.dirty.extend(self.routes.keys().cloned().map(Job::Route));
+            let services = scope.services.iter();
+            let services: BTreeMap<_, _> =
+                services.map(|it| (it.key.clone(), (it.clone(), Wanted::All))).collect();
+            self.clusters.set_services(services, work);
+            self.scope = Some(Arc::new(scope));
+        }
+        Some(special.into_iter().map(|it| (ResourceKind::Cluster, Arc::new(it))).collect())
+    }
+
+    fn run_listeners(&mut self, work: &mut Work<'_>) -> Option<Made> {
+        let scope = self.scope.clone()?;
+        if self.client.generator == Generator::Grpc {
+            return Some(self.run_grpc_listeners(&scope, work));
+        }
+        let plan = plan_outbound(&scope, &self.client, work.reader);
+        let routes: BTreeSet<Arc<str>> =
+            plan.routes.iter().map(|name| Arc::from(name.as_str())).collect();
+        set_routes(&mut self.routes, &routes, work);
+        let counters = work.counters;
+        let compile = |input| {
+            let compiled = work.memos.listeners.get_or_compile(input, |input| {
+                counters.compiled.inc();
+                compile_listener(input)
+            });
+            (ResourceKind::Listener, compiled)
+        };
+        Some(plan.listeners.iter().map(compile).collect())
+    }
+
+    /// A gRPC library dials by name: there is a listener for every name.
+    fn run_grpc_listeners(&mut self, scope: &Scope, work: &mut Work<'_>) -> Made {
+        let inputs = grpc::plan_listeners(scope, &self.client);
+        let routes: BTreeSet<Arc<str>> = inputs.iter().map(|it| it.route_name().into()).collect();
+        set_routes(&mut self.routes, &routes, work);
+        let compile = |input| {
+            work.counters.compiled.inc();
+            (ResourceKind::Listener, Arc::new(grpc::compile_listener(input)))
+        };
+        inputs.iter().map(compile).collect()
+    }
+
+    fn run_route(&mut self, name: &Arc<str>, work: &mut Work<'_>) -> Option<Made> {
+        let scope = self.scope.clone()?;
+        let input = match RouteName::parse(name) {
+            Some(parsed) => select_route(&parsed, &scope, &self.client, work.reader),
+            None => RouteInput::empty(name),
+        };
+        let known = self.routes.get_mut(name)?;
+        if known.as_ref() == Some(&input) {
+            return None;
+        }
+        let (counters, hosts) = (work.counters, &mut work.memos.hosts);
+        let compiled = work.memos.routes.get_or_compile(&input, |input| {
+            counters.compiled.inc();
+            compile_route(input, &mut |it| host(it, hosts, counters))
+        });
+        *known = Some(input);
+        Some(vec![(ResourceKind::Route, compiled)])
+    }
+}
+
+/// A virtual host, encoded if nobody has it.
+fn host(
+    input: &Shared<VirtualHostInput>,
+    hosts: &mut Memo<Shared<VirtualHostInput>, CompiledVirtualHost>,
+    counters: &Counters,
+) -> Arc<CompiledVirtualHost> {
+    hosts.get_or_compile(input, |input| {
+        counters.hosts.inc();
+        compile_virtual_host(input)
+    })
+}
+
+/// Replaces the names of the route configurations. Jobs follow for new ones, and end for others.
+pub(super) fn set_routes<I>(
+    routes: &mut HashMap<Arc<str>, Option<I>>,
+    names: &BTreeSet<Arc<str>>,
+    work: &mut Work<'_>,
+) {
+    let gone: Vec<Arc<str>> = routes.keys().filter(|it| !names.contains(*it)).cloned().collect();
+    for name in gone {
+        routes.remove(&name);
+        work.drop_job(Job::Route(name));
+    }
+    for name in names {
+        if !routes.contains_key(name) {
+            routes.insert(name.clone(), None);
+            work.dirty.insert(Job::Route(name.clone()));
+        }
+    }
+}
+
+impl Jobs for Outbound {
+    fn run(&mut self, job: &Job, _view: &FacetView, work: &mut Work<'_>) -> Option<Made> {
+        match job {
+            Job::Scope => self.run_scope(work),
+            Job::Listeners => self.run_listeners(work),
+            Job::Route(name) => self.run_route(name, work),
+            Job::Clusters(key) => self.clusters.run_clusters(key, &self.client, work),
+            Job::Assignments(key) => self.clusters.run_assignments(key, &self.client, work),
+            Job::Wanted | Job::Inbound => None,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What the streams count, under the names of istiod where the meaning is the same.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use prometheus_client::{
+    encoding::{EncodeMetric, MetricEncoder},
+    metrics::{MetricType, TypedMetric, family::Family, histogram::Histogram},
+    registry::Registry,
+};
+
+use crate::{
+    ResourceKind,
+    state::{Outgoing, StreamState},
+};
+
+/// Revisions whose beginning is remembered.
+const MOST_REVISIONS: usize = 256;
+
+/// Seconds.
+const TIMES: [f64; 12] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0];
+const CONFIG_SIZES: [f64; 6] = [1.0, 1e4, 1e6, 4e6, 1e7, 4e7];
+
+/// Responses and refusals by type, and how long a change takes. Clones share the numbers.
+#[derive(Clone, Debug)]
+pub struct StreamMetrics {
+    pushes: Family<TypeLabel, Tally>,
+    rejects: Family<TypeLabel, Tally>,
+    config_size: Family<TypeLabel, Histogram>,
+    push_time: Family<TypeLabel, Histogram>,
+    convergence: Histogram,
+    acknowledgement: Histogram,
+    /// When the first change of a revision was noticed, by revision.
+    begun: Arc<Mutex<VecDeque<(u64, Instant)>>>,
+}
+
+type TypeLabel = [(&'static str, &'static str); 1];
+
+/// A number that only grows and has no suffix: istiod's counters are called without `_total`.
+#[derive(Clone, Debug, Default)]
+struct Tally(Arc<AtomicU64>);
+
+impl Default for StreamMetrics {
+    fn default() -> Self {
+        let times = || Histogram::new(TIMES);
+        Self {
+            pushes: Family::default(),
+            rejects: Family::default(),
+            config_size: Family::new_with_constructor(|| Histogram::new(CONFIG_SIZES)),
+            push_time: Family::new_with_constructor(|| Histogram::new(TIMES)),
+            convergence: times(),
+            acknowledgement: times(),
+            begun: Arc::default(),
+        }
+    }
+}
+
+impl StreamMetrics {
+    /// Registers all of them under their own names.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("pilot_xds_pushes", "Responses sent", self.pushes.clone());
+        registry.register("pilot_total_xds_rejects", "Responses refused", self.rejects.clone());
+        registry.register(
+            "pilot_xds_config_size_bytes",
+            "Size of the responses sent",
+            self.config_size.clone(),
+        );
+        registry.register(
+            "pilot_xds_push_time",
+            "Seconds to decide on a response and to hand it over",
+            self.push_time.clone(),
+        );
+        registry.register(
+            "pilot_proxy_convergence_time",
+            "Seconds from a change to the last response for it, per proxy",
+            self.convergence.clone(),
+        );
+        registry.register(
+            "meltemi_proxy_live_seconds",
+            "Time from a change until a proxy has acknowledged all of it",
+            self.acknowledgement.clone(),
+        );
+    }
+
+    /// A snapshot of this revision is published, of which the first change was noticed then.
+    pub fn begin(&self, revision: u64, noticed: Instant) {
+        let mut begun = self.lock();
+        if begun.len() >= MOST_REVISIONS {
+            begun.pop_front();
+        }
+        begun.push_back((revision, noticed));
+    }
+
+    /// When the first change behind these revisions was noticed: above `seen`, up to `revision`.
+    fn begun_since(&self, seen: u64, revision: u64) -> Option<Instant> {
+        let begun = self.lock();
+        let within = begun.iter().filter(|(own, _)| (seen + 1..=revision).contains(own));
+        within.map(|(_, noticed)| *noticed).min()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(u64, Instant)>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn sent(&self, outgoing: &Outgoing, bytes: usize, since: Instant) {
+        let label = label(outgoing.kind);
+        self.pushes.get_or_create(&label).0.fetch_add(1, Ordering::Relaxed);
+        #[expect(clippy::cast_precision_loss, reason = "a size of some bytes more or less")]
+        self.config_size.get_or_create(&label).observe(bytes as f64);
+        self.push_time.get_or_create(&label).observe(since.elapsed().as_secs_f64());
+    }
+
+    pub(super) fn refused(&self, type_url: &str) {
+        if let Some(kind) = ResourceKind::parse(type_url) {
+            self.rejects.get_or_create(&label(kind)).0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How long the changes of one stream take.
+#[derive(Debug, Default)]
+pub(super) struct Stopwatch {
+    /// The newest revision that the stream was told of.
+    seen: u64,
+    /// The first change that the proxy has not acknowledged yet.
+    begun: Option<Instant>,
+    last_sent: Option<Instant>,
+}
+
+impl Stopwatch {
+    /// The stream was told of a revision.
+    pub(super) fn told(&mut self, metrics: &StreamMetrics, revision: u64) {
+        let begun = metrics.begun_since(self.seen, revision);
+        self.seen = self.seen.max(revision);
+        self.begun = self.begun.or(begun);
+    }
+
+    pub(super) fn sent(&mut self) {
+        self.last_sent = Some(Instant::now());
+    }
+
+    /// To be called when nothing more can be sent.
+    pub(super) fn look(&mut self, metrics: &StreamMetrics, state: &StreamState) {
+        if (self.begun.is_none() && self.last_sent.is_none()) || !state.is_synced() {
+            return;
+        }
+        if let (Some(begun), Some(sent)) = (self.begun.take(), self.last_sent.take()) {
+            metrics.convergence.observe(sent.saturating_duration_since(begun).as_secs_f64());
+            metrics.acknowledgement.observe(begun.elapsed().as_secs_f64());
+        }
+    }
+}
+
+fn label(kind: ResourceKind) -> TypeLabel {
+    let name = match kind {
+        ResourceKind::Cluster => "cds",
+        ResourceKind::Endpoint => "eds",
+        ResourceKind::Listener => "lds",
+        ResourceKind::Route => "rds",
+    };
+    [("type", name)]
+}
+
+impl TypedMetric for Tally {
+    const TYPE: MetricType = MetricType::Unknown;
+}
+
+impl EncodeMetric for Tally {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let value = i64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        encoder.encode_gauge(&value)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
+}

@@ -1,0 +1,124 @@
+//! What a proxy holds of one type and has asked for by name, kept as differences from views.
+//!
+//! A thousand proxies of a class hold the same thousands of resources: once a proxy has everything,
+//! its views say what it holds, and only what differs from them is listed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{types::Held, views::Views};
+use crate::ResourceKind;
+
+/// Fewer differences than this are not worth the time to look for them in new views.
+const MIN_DIFFERENCES: usize = 32;
+
+#[derive(Debug)]
+pub(super) struct Holdings {
+    kind: ResourceKind,
+    /// Where the proxy holds what these views say, except for `differing`.
+    base: Views,
+    differing: BTreeMap<Arc<str>, Option<Held>>,
+    /// Whether all names of `base` were asked for by name, except for `naming`.
+    named: bool,
+    /// Names that differ from that: whether they were asked for.
+    naming: BTreeMap<Arc<str>, bool>,
+}
+
+impl Holdings {
+    pub(super) fn new(kind: ResourceKind) -> Self {
+        let (base, differing, naming) = (Views::default(), BTreeMap::new(), BTreeMap::new());
+        Self { kind, base, differing, named: false, naming }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Held> {
+        match self.differing.get(name) {
+            Some(differing) => differing.clone(),
+            None => self.base.get(self.kind, name).cloned().map(Held::settled),
+        }
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        match self.differing.get(name) {
+            Some(differing) => differing.is_some(),
+            None => self.base.get(self.kind, name).is_some(),
+        }
+    }
+
+    pub(super) fn set(&mut self, name: &Arc<str>, held: Held) {
+        self.differing.insert(name.clone(), Some(held));
+    }
+
+    pub(super) fn remove(&mut self, name: &Arc<str>) {
+        match self.base.get(self.kind, name) {
+            Some(_) => self.differing.insert(name.clone(), None),
+            None => self.differing.remove(name),
+        };
+    }
+
+    /// All names that the proxy holds something under, sorted.
+    pub(super) fn names(&self) -> BTreeSet<Arc<str>> {
+        let base = self.base.names(self.kind).filter(|name| !self.differing.contains_key(*name));
+        let differing = self.differing.iter().filter(|(_, held)| held.is_some());
+        base.chain(differing.map(|(name, _)| name)).cloned().collect()
+    }
+
+    /// Everything that the proxy holds, by name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Arc<str>, Held)> {
+        self.names().into_iter().filter_map(|name| {
+            let held = self.get(&name)?;
+            Some((name, held))
+        })
+    }
+
+    /// How many names are listed one by one.
+    #[cfg(test)]
+    pub(super) fn differences(&self) -> usize {
+        self.differing.len() + self.naming.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.names().is_empty()
+    }
+
+    /// Whether the name was asked for.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        match self.naming.get(name) {
+            Some(asked) => *asked,
+            None => self.named && self.base.get(self.kind, name).is_some(),
+        }
+    }
+
+    pub(super) fn set_named(&mut self, name: &Arc<str>, asked: bool) {
+        self.naming.insert(name.clone(), asked);
+    }
+
+    /// All names that were asked for.
+    pub(super) fn all_named(&self) -> BTreeSet<Arc<str>> {
+        let base = self.base.names(self.kind).filter(|name| self.named && self.is_named(name));
+        let naming = self.naming.iter().filter(|(_, asked)| **asked).map(|(name, _)| name);
+        base.chain(naming).cloned().collect()
+    }
+
+    /// The proxy holds, of what it asked for, exactly what `views` say. Keeps only what differs
+    /// from these, if it has asked for all of it.
+    pub(super) fn compact(&mut self, views: &Views, wildcard: bool) {
+        if self.differing.len() + self.naming.len() < MIN_DIFFERENCES {
+            return;
+        }
+        let kind = self.kind;
+        let everything =
+            views.names(kind).all(|name| (wildcard || self.is_named(name)) && self.contains(name));
+        if !everything {
+            return;
+        }
+        let others = |name: &Arc<str>| views.get(kind, name).is_none();
+        let held: Vec<(Arc<str>, Held)> = self.iter().filter(|(name, _)| others(name)).collect();
+        let named: Vec<Arc<str>> = self.all_named().into_iter().filter(others).collect();
+        self.named = !wildcard;
+        self.base = views.clone();
+        self.differing = held.into_iter().map(|(name, held)| (name, Some(held))).collect();
+        self.naming = named.into_iter().map(|name| (name, true)).collect();
+    }
+}

@@ -1,0 +1,144 @@
+//! Whether a listener or a route may be sent: make before break.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use compile::{Compiled, RouteParts};
+
+use super::StreamState;
+use crate::ResourceKind;
+
+/// What may be sent of a listener or a route.
+pub(super) enum Sendable {
+    All,
+    /// It will be, once the proxy has answered what it was sent.
+    Later,
+    /// Until these clusters exist, only this much: the rest stays as it was.
+    Partly(Arc<Compiled>, BTreeSet<Arc<str>>),
+}
+
+/// Whether traffic may be sent to a cluster.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readiness {
+    Ready,
+    /// It was sent, or is about to be.
+    Coming,
+    /// Nothing defines it, or the proxy has refused it.
+    Missing,
+}
+
+impl StreamState {
+    /// What may be sent of `target`.
+    ///
+    /// - Clusters that are on their way are waited for.
+    /// - A cluster that does not exist cannot be waited for. If the proxy holds an older version
+    ///   that does not name it, whatever names it stays as it was: of a route configuration, the
+    ///   virtual hosts concerned. So it does not matter whether a subset or the rule that names it
+    ///   is written first, and a mistake breaks no traffic that worked.
+    /// - A proxy that holds nothing yet is sent everything: Envoy answers 503 by itself.
+    pub(super) fn sendable(
+        &self,
+        kind: ResourceKind,
+        name: &str,
+        target: &Arc<Compiled>,
+    ) -> Sendable {
+        let unready: Vec<(&Arc<str>, Readiness)> = target
+            .clusters
+            .iter()
+            .map(|cluster| (cluster, self.readiness(cluster)))
+            .filter(|(_, readiness)| *readiness != Readiness::Ready)
+            .collect();
+        let coming = unready.iter().any(|(_, readiness)| *readiness == Readiness::Coming);
+        let base = self.of(kind).held.get(name).and_then(|held| held.acknowledged);
+        let Some(base) = base else {
+            return if coming { Sendable::Later } else { Sendable::All };
+        };
+        let missing: BTreeSet<Arc<str>> = unready
+            .iter()
+            .filter(|(name, readiness)| {
+                *readiness == Readiness::Missing && !base.clusters.contains(*name)
+            })
+            .map(|(name, _)| (*name).clone())
+            .collect();
+        if missing.is_empty() {
+            return if coming { Sendable::Later } else { Sendable::All };
+        }
+        match self.without(target, &base, &missing) {
+            Some(rest) if self.waits(&rest) => Sendable::Later,
+            Some(rest) => Sendable::Partly(Arc::new(rest), missing),
+            None => Sendable::Partly(base, missing),
+        }
+    }
+
+    fn waits(&self, compiled: &Compiled) -> bool {
+        compiled.clusters.iter().any(|it| self.readiness(it) == Readiness::Coming)
+    }
+
+    /// `target` with the hosts of `base` where its own name missing clusters.
+    fn without(
+        &self,
+        target: &Compiled,
+        base: &Compiled,
+        missing: &BTreeSet<Arc<str>>,
+    ) -> Option<Compiled> {
+        let (target, base) = (target.parts.as_ref()?, base.parts.as_ref()?);
+        let hosts = target.hosts.iter().filter_map(|host| {
+            if !host.clusters.iter().any(|cluster| missing.contains(cluster)) {
+                return Some(host.clone());
+            }
+            base.hosts.iter().find(|it| it.name == host.name).cloned()
+        });
+        let hosts = hosts.collect();
+        let last = target.last.as_ref().and_then(|last| last.cluster.as_ref());
+        let last = match last.is_some_and(|cluster| missing.contains(cluster)) {
+            true => &base.last,
+            false => &target.last,
+        };
+        RouteParts { last: last.clone(), ..(**target).clone() }.with_hosts(hosts)
+    }
+
+    fn readiness(&self, cluster: &str) -> Readiness {
+        let live =
+            |kind: ResourceKind| self.of(kind).held.get(cluster).is_some_and(|held| held.is_live());
+        // gRPC asks for a cluster only once it has the route.
+        if !self.of(ResourceKind::Cluster).wants(cluster) {
+            return Readiness::Ready;
+        }
+        let target = self.target(ResourceKind::Cluster, cluster);
+        let endpoints = self.of(ResourceKind::Endpoint);
+        // What the proxy holds may be another form than the target.
+        let needs_endpoints = endpoints.requested
+            && (endpoints.held.is_named(cluster)
+                || self.target(ResourceKind::Endpoint, cluster).is_some());
+        let has_cluster = live(ResourceKind::Cluster);
+        if has_cluster && (!needs_endpoints || live(ResourceKind::Endpoint)) {
+            return Readiness::Ready;
+        }
+        let refused = |kind: ResourceKind| {
+            let version = self.target(kind, cluster).map(|it| it.resource.version());
+            !live(kind) && version.is_some() && self.of(kind).has_refused(cluster, version)
+        };
+        let is_refused = refused(ResourceKind::Cluster) || refused(ResourceKind::Endpoint);
+        match target {
+            Some(_) if !is_refused => Readiness::Coming,
+            _ => Readiness::Missing,
+        }
+    }
+
+    /// Whether something that the proxy holds or should hold sends traffic to this cluster.
+    pub(super) fn is_referenced(&self, cluster: &str) -> bool {
+        // What agrees with the views is found there; only what differs is looked at one by one.
+        self.resuming
+            || self.views.reference(cluster)
+            || [ResourceKind::Listener, ResourceKind::Route].into_iter().any(|kind| {
+                let state = self.of(kind);
+                let differing = state.dirty.iter().chain(state.rejected.keys());
+                let open = state.in_flight.iter().flat_map(|open| &open.names);
+                let names =
+                    differing.chain(state.held_back.keys()).chain(state.kept.keys()).chain(open);
+                names.filter_map(|name| state.held.get(name)).any(|held| {
+                    held.is_unknown()
+                        || held.versions().any(|it| it.clusters.iter().any(|it| &**it == cluster))
+                })
+            })
+    }
+}

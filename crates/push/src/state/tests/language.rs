@@ -1,0 +1,139 @@
+//! Views and responses as one line of text.
+//!
+//! `cds a b.2 fix! lds l(r) t(=a) p@10.0.0.1 rds r(h1=a,h2.2=a+b,*=b)`:
+//! - a word is a name and, behind a dot, what tells its versions apart;
+//! - a cluster has an assignment unless it ends in `!`; `eds a.2` gives it another one;
+//! - a listener asks for routes and, behind `=`, names clusters;
+//! - a route has hosts, each with the clusters that it names, and perhaps one for all else, `*`;
+//! - `p@10.0.0.1` stands for a pod.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use compile::{Compiled, CompiledVirtualHost, LastHost, RouteParts};
+use envoy::Resource;
+use model::Diagnostics;
+
+use crate::{FacetView, ResourceKind};
+
+/// Resources by type and name.
+pub(super) type Content = BTreeMap<(ResourceKind, Arc<str>), Arc<Compiled>>;
+
+const WORDS: [(&str, ResourceKind); 4] = [
+    ("cds", ResourceKind::Cluster),
+    ("eds", ResourceKind::Endpoint),
+    ("lds", ResourceKind::Listener),
+    ("rds", ResourceKind::Route),
+];
+
+pub(super) fn parse_kind(word: &str) -> Option<ResourceKind> {
+    WORDS.iter().find(|(it, _)| *it == word).map(|(_, kind)| *kind)
+}
+
+pub(super) fn kind_word(kind: ResourceKind) -> &'static str {
+    WORDS[kind as usize].0
+}
+
+/// What a view says.
+pub(super) fn parse_content(text: &str) -> Content {
+    let (mut content, mut kind) = (Content::new(), ResourceKind::Cluster);
+    for word in text.split_whitespace() {
+        if let Some(next) = parse_kind(word) {
+            kind = next;
+            continue;
+        }
+        let compiled = parse_resource(kind, word);
+        let name = compiled.resource.name().clone();
+        if kind == ResourceKind::Cluster && !is_fixed(&compiled) {
+            let assignment = parse_resource(ResourceKind::Endpoint, &name);
+            content.entry((ResourceKind::Endpoint, name.clone())).or_insert(assignment);
+        }
+        content.insert((kind, name), compiled);
+    }
+    content
+}
+
+/// Whether a cluster has no assignment.
+pub(super) fn is_fixed(cluster: &Compiled) -> bool {
+    render(cluster).ends_with('!')
+}
+
+/// What the proxy refuses.
+pub(super) fn is_bad(compiled: &Compiled) -> bool {
+    render(compiled).contains(".bad")
+}
+
+fn parse_resource(kind: ResourceKind, word: &str) -> Arc<Compiled> {
+    let (head, inside) = match word.split_once('(') {
+        Some((head, rest)) => (head, rest.strip_suffix(')').expect("a closing bracket")),
+        None => (word, ""),
+    };
+    let name: Arc<str> = head.split(['.', '@', '!']).next().unwrap_or_default().into();
+    let parts = inside.split(',').filter(|part| !part.is_empty());
+    if kind == ResourceKind::Route {
+        return Arc::new(parse_route(name, parts));
+    }
+    let resource = Resource::new(name, kind.type_url(), word.as_bytes().to_vec().into());
+    let mut compiled = Compiled::new(resource);
+    compiled.pod = head.split_once('@').map(|(_, pod)| pod.parse().expect("an address"));
+    for part in parts {
+        match part.strip_prefix('=') {
+            Some(clusters) => compiled.clusters.extend(names(clusters)),
+            None => compiled.routes.push(part.into()),
+        }
+    }
+    Arc::new(compiled)
+}
+
+fn parse_route<'a>(name: Arc<str>, words: impl Iterator<Item = &'a str>) -> Compiled {
+    let mut parts = RouteParts {
+        name,
+        hosts: Vec::new(),
+        last: None,
+        ignores_ports: false,
+        diagnostics: Diagnostics::default(),
+    };
+    for word in words {
+        let bytes = word.as_bytes().to_vec().into();
+        let (head, clusters) = word.split_once('=').expect("`host=cluster`");
+        if head == "*" {
+            parts.last = Some(LastHost { bytes, cluster: names(clusters).next() });
+            continue;
+        }
+        let host: Arc<str> = head.split('.').next().unwrap_or_default().into();
+        parts.hosts.push(Arc::new(CompiledVirtualHost {
+            name: host.clone(),
+            domains: vec![host],
+            bytes,
+            clusters: names(clusters).collect(),
+            origins: Vec::new(),
+            diagnostics: Diagnostics::default(),
+        }));
+    }
+    parts.compile()
+}
+
+fn names(text: &str) -> impl Iterator<Item = Arc<str>> {
+    text.split('+').filter(|name| !name.is_empty()).map(Arc::from)
+}
+
+/// The word that stands for a resource.
+pub(super) fn render(compiled: &Compiled) -> String {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("made of text");
+    let Some(parts) = &compiled.parts else {
+        return text(&compiled.resource.decode_bytes());
+    };
+    let hosts = parts.hosts.iter().map(|host| text(&host.bytes));
+    let hosts: Vec<String> = hosts.chain(parts.last.iter().map(|it| text(&it.bytes))).collect();
+    format!("{}({})", parts.name, hosts.join(","))
+}
+
+/// The views of a stream that say this, in two facets as in life.
+pub(super) fn views(content: &Content, revision: u64) -> Vec<Arc<FacetView>> {
+    let mut facets = [FacetView::default(), FacetView::default()];
+    for ((kind, name), compiled) in content {
+        let facet = &mut facets[usize::from(*kind == ResourceKind::Endpoint)];
+        facet.set(*kind, name, Some(compiled.clone()));
+        facet.revision = revision;
+    }
+    facets.into_iter().map(Arc::new).collect()
+}

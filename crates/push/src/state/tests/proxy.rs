@@ -1,0 +1,238 @@
+//! A proxy that does with responses what Envoy does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use compile::Compiled;
+use envoy::{
+    google::rpc::Status,
+    service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
+};
+use xds::{Protocol, Request};
+
+use super::language::{is_bad, is_fixed};
+use crate::{ResourceKind, state::Outgoing};
+
+pub(super) type Names = BTreeSet<Arc<str>>;
+
+/// What is held of one type, and how the conversation about it stands.
+#[derive(Debug, Default)]
+struct Subscription {
+    held: BTreeMap<Arc<str>, Arc<Compiled>>,
+    /// Asked for by name.
+    names: Names,
+    /// SotW: of the last accepted response, and of the last one at all.
+    version: String,
+    nonce: String,
+}
+
+/// The proxy: clusters and listeners are asked for as a whole, the rest as those refer to it.
+#[derive(Debug)]
+pub(super) struct ModelProxy {
+    protocol: Protocol,
+    types: [Subscription; 4],
+    /// Clusters that came or changed, and whose assignment has not come since: whether what they
+    /// were before still serves.
+    warming: BTreeMap<Arc<str>, bool>,
+}
+
+impl ModelProxy {
+    pub(super) fn new(protocol: Protocol) -> Self {
+        Self { protocol, types: Default::default(), warming: BTreeMap::new() }
+    }
+
+    pub(super) fn held(&self, kind: ResourceKind) -> &BTreeMap<Arc<str>, Arc<Compiled>> {
+        &self.types[kind as usize].held
+    }
+
+    /// Names of the clusters that wait for an assignment.
+    pub(super) fn warming(&self) -> Vec<&str> {
+        self.warming.keys().map(|name| &**name).collect()
+    }
+
+    /// Whether traffic can be sent to a cluster. One that warms anew serves as it was.
+    pub(super) fn is_usable(&self, cluster: &str) -> bool {
+        let held = self.held(ResourceKind::Cluster).contains_key(cluster);
+        held && self.warming.get(cluster).copied().unwrap_or(true)
+    }
+
+    /// Clusters that a listener or a route in use names.
+    pub(super) fn named_clusters(&self) -> Names {
+        let kinds = [ResourceKind::Listener, ResourceKind::Route].into_iter();
+        let held = kinds.flat_map(|kind| self.held(kind).values());
+        held.flat_map(|compiled| compiled.clusters.iter().cloned()).collect()
+    }
+
+    /// The first requests of a stream, with what the proxy has from an earlier one.
+    pub(super) fn start(&mut self) -> Vec<Request> {
+        for state in &mut self.types {
+            state.nonce.clear();
+        }
+        let wanted = ResourceKind::ALL
+            .into_iter()
+            .filter(|kind| kind.is_wildcard() || !self.types[*kind as usize].names.is_empty());
+        wanted.map(|kind| self.first(kind)).collect()
+    }
+
+    fn first(&self, kind: ResourceKind) -> Request {
+        let state = &self.types[kind as usize];
+        match self.protocol {
+            Protocol::Sotw => Request::Sotw(self.whole(kind, None)),
+            Protocol::Delta => {
+                let held = state.held.iter();
+                let versions =
+                    held.map(|(name, it)| (name.to_string(), it.resource.version_text()));
+                Request::Delta(DeltaDiscoveryRequest {
+                    type_url: kind.type_url().to_owned(),
+                    resource_names_subscribe: state.names.iter().map(ToString::to_string).collect(),
+                    initial_resource_versions: versions.collect(),
+                    ..DeltaDiscoveryRequest::default()
+                })
+            }
+        }
+    }
+
+    /// Takes a response. Gives the requests that follow, its answer last.
+    pub(super) fn receive(&mut self, response: &Outgoing) -> Vec<Request> {
+        let kind = response.kind;
+        let bad: Vec<&Arc<str>> = response
+            .resources
+            .iter()
+            .filter(|it| is_bad(it))
+            .map(|it| it.resource.name())
+            .collect();
+        self.types[kind as usize].nonce = response.nonce.to_string();
+        let error = (!bad.is_empty()).then(|| {
+            let bad: Vec<String> = bad.iter().map(|name| format!("{name}: bad")).collect();
+            format!("Error adding/updating {kind:?} {}", bad.join(", "))
+        });
+        let before = self.held(ResourceKind::Cluster).clone();
+        let usable = before.keys().filter(|name| self.is_usable(name)).cloned().collect();
+        // Of clusters and listeners the good ones are taken.
+        if error.is_none() || kind.is_wildcard() {
+            self.apply(response);
+        }
+        if error.is_none() {
+            self.types[kind as usize].version.clone_from(&response.version);
+        }
+        let mut requests = match kind {
+            ResourceKind::Cluster => self.follow_clusters(&before, &usable),
+            ResourceKind::Listener => self.follow_listeners(),
+            ResourceKind::Endpoint | ResourceKind::Route => Vec::new(),
+        };
+        requests.push(self.answer(response, error));
+        requests
+    }
+
+    /// The answer that refuses a response as a whole, of which nothing was taken.
+    pub(super) fn refuse(&mut self, response: &Outgoing, words: &str) -> Request {
+        self.types[response.kind as usize].nonce = response.nonce.to_string();
+        self.answer(response, Some(words.to_owned()))
+    }
+
+    fn apply(&mut self, response: &Outgoing) {
+        let state = &mut self.types[response.kind as usize];
+        if response.kind == ResourceKind::Endpoint {
+            // Envoy takes no assignment away: a cluster goes on with the one that it has.
+            for resource in &response.resources {
+                let name = resource.resource.name();
+                self.warming.remove(name);
+                if state.names.contains(name) {
+                    state.held.insert(name.clone(), resource.clone());
+                }
+            }
+            return;
+        }
+        for name in &response.removed {
+            state.held.remove(name);
+        }
+        let whole = self.protocol == Protocol::Sotw && response.kind.is_wildcard();
+        let sent: Names = response.resources.iter().map(|it| it.resource.name().clone()).collect();
+        state.held.retain(|name, _| !whole || sent.contains(name));
+        for resource in response.resources.iter().filter(|it| !is_bad(it)) {
+            let name = resource.resource.name();
+            if response.kind.is_wildcard() || state.names.contains(name) {
+                state.held.insert(name.clone(), resource.clone());
+            }
+        }
+    }
+
+    /// Asks for the assignments of new clusters, and ends with those of others.
+    fn follow_clusters(
+        &mut self,
+        before: &BTreeMap<Arc<str>, Arc<Compiled>>,
+        usable: &Names,
+    ) -> Vec<Request> {
+        let version = |cluster: &Arc<Compiled>| cluster.resource.version();
+        let clusters = self.held(ResourceKind::Cluster).iter();
+        let eds: Vec<_> = clusters.filter(|(_, cluster)| !is_fixed(cluster)).collect();
+        let changed =
+            eds.iter().filter(|(name, it)| before.get(*name).map(version) != Some(version(it)));
+        let changed: Names = changed.map(|(name, _)| (*name).clone()).collect();
+        let names: Names = eds.into_iter().map(|(name, _)| name.clone()).collect();
+        self.warming.retain(|name, _| names.contains(name));
+        for name in &changed {
+            self.warming.insert(name.clone(), usable.contains(name));
+        }
+        let mut requests = self.ask(ResourceKind::Endpoint, names);
+        // SotW: Envoy asks again for what has to warm, with the same words.
+        if self.protocol == Protocol::Sotw && requests.is_empty() && !changed.is_empty() {
+            requests.push(Request::Sotw(self.whole(ResourceKind::Endpoint, None)));
+        }
+        requests
+    }
+
+    fn follow_listeners(&mut self) -> Vec<Request> {
+        let listeners = self.held(ResourceKind::Listener).values();
+        let names = listeners.flat_map(|listener| listener.routes.iter().cloned()).collect();
+        self.ask(ResourceKind::Route, names)
+    }
+
+    /// Changes what is asked for by name.
+    pub(super) fn ask(&mut self, kind: ResourceKind, names: Names) -> Vec<Request> {
+        let state = &mut self.types[kind as usize];
+        let old = std::mem::replace(&mut state.names, names.clone());
+        state.held.retain(|name, _| names.contains(name));
+        if old == names {
+            return Vec::new();
+        }
+        let difference = |a: &Names, b: &Names| a.difference(b).map(ToString::to_string).collect();
+        vec![match self.protocol {
+            Protocol::Sotw => Request::Sotw(self.whole(kind, None)),
+            Protocol::Delta => Request::Delta(DeltaDiscoveryRequest {
+                type_url: kind.type_url().to_owned(),
+                resource_names_subscribe: difference(&names, &old),
+                resource_names_unsubscribe: difference(&old, &names),
+                ..DeltaDiscoveryRequest::default()
+            }),
+        }]
+    }
+
+    fn answer(&self, response: &Outgoing, error: Option<String>) -> Request {
+        let error = error.map(|message| Status { code: 13, message, ..Status::default() });
+        match self.protocol {
+            Protocol::Sotw => Request::Sotw(self.whole(response.kind, error)),
+            Protocol::Delta => Request::Delta(DeltaDiscoveryRequest {
+                type_url: response.kind.type_url().to_owned(),
+                response_nonce: response.nonce.to_string(),
+                error_detail: error,
+                ..DeltaDiscoveryRequest::default()
+            }),
+        }
+    }
+
+    /// SotW: every request says everything.
+    fn whole(&self, kind: ResourceKind, error_detail: Option<Status>) -> DiscoveryRequest {
+        let state = &self.types[kind as usize];
+        DiscoveryRequest {
+            type_url: kind.type_url().to_owned(),
+            resource_names: state.names.iter().map(ToString::to_string).collect(),
+            version_info: state.version.clone(),
+            response_nonce: state.nonce.clone(),
+            error_detail,
+            ..DiscoveryRequest::default()
+        }
+    }
+}

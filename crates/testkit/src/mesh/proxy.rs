@@ -1,0 +1,131 @@
+//! A proxy of the mesh: whom its bootstrap says that it is.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+use serde_json::{Map, Value};
+
+use crate::{EnvoyProcess, envoy_process::EnvoySettings, ports};
+
+/// A loaded machine has a proxy configured in well under this.
+const START: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// Without interception: its listeners are bound.
+    Sidecar,
+    /// A sidecar that expects redirected connections.
+    RedirectedSidecar,
+    Gateway,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    Delta,
+    Sotw,
+}
+
+/// What `meltemi bootstrap` is told of a proxy.
+#[derive(Clone, Debug)]
+pub struct ProxySettings {
+    pub workload: String,
+    pub kind: ProxyKind,
+    pub protocol: ProxyProtocol,
+    pub address: IpAddr,
+    /// `key=value`.
+    pub labels: Vec<String>,
+    /// `region/zone/subzone`.
+    pub locality: Option<String>,
+    /// How long a listener that went away drains.
+    pub drain: Duration,
+    /// Fields of the node that stand in place of the printed ones.
+    pub node: Map<String, Value>,
+}
+
+impl ProxySettings {
+    /// A sidecar over delta xDS with a loopback address of its own. `workload` is `name.namespace`;
+    /// the name is also its label `app`.
+    #[must_use]
+    pub fn sidecar(workload: &str) -> Self {
+        let app = workload.split('.').next().unwrap_or(workload);
+        Self {
+            workload: workload.to_owned(),
+            kind: ProxyKind::Sidecar,
+            protocol: ProxyProtocol::Delta,
+            address: ports::loopback_address(),
+            labels: vec![format!("app={app}")],
+            locality: None,
+            drain: Duration::from_secs(2),
+            node: Map::new(),
+        }
+    }
+
+    /// A gateway, with the labels of [`Self::sidecar`].
+    #[must_use]
+    pub fn gateway(workload: &str) -> Self {
+        Self { kind: ProxyKind::Gateway, ..Self::sidecar(workload) }
+    }
+
+    #[must_use]
+    pub fn label(mut self, label: &str) -> Self {
+        self.labels.push(label.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn locality(mut self, locality: &str) -> Self {
+        self.locality = Some(locality.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn protocol(mut self, protocol: ProxyProtocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    pub(super) async fn start(&self, binary: &Path, xds: SocketAddr) -> Result<EnvoyProcess> {
+        let settings = EnvoySettings {
+            drain: self.drain,
+            ..EnvoySettings::new(&self.bootstrap(binary, xds)?)
+        };
+        let mut envoy = settings.start().await?;
+        envoy.wait_ready(START).await?;
+        Ok(envoy)
+    }
+
+    /// The bootstrap that the binary prints.
+    fn bootstrap(&self, binary: &Path, xds: SocketAddr) -> Result<String> {
+        let (kind, interception) = match self.kind {
+            ProxyKind::Sidecar => ("sidecar", "none"),
+            ProxyKind::RedirectedSidecar => ("sidecar", "redirect"),
+            ProxyKind::Gateway => ("gateway", "redirect"),
+        };
+        let protocol = match self.protocol {
+            ProxyProtocol::Delta => "delta",
+            ProxyProtocol::Sotw => "sotw",
+        };
+        let labels = self.labels.iter().flat_map(|label| ["--label", label]);
+        let locality = self.locality.iter().flat_map(|locality| ["--locality", locality]);
+        let output = Command::new(binary)
+            .args(["bootstrap", "--workload", &self.workload, "--kind", kind])
+            .args(["--interception", interception, "--protocol", protocol])
+            .args(["--address", &self.address.to_string()])
+            .args(["--xds-address", &xds.to_string(), "--admin-port", "0"])
+            .args(labels)
+            .args(locality)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "meltemi bootstrap failed: {said}");
+        let mut bootstrap: Value = serde_json::from_slice(&output.stdout)?;
+        for (field, value) in &self.node {
+            bootstrap["node"][field] = value.clone();
+        }
+        Ok(bootstrap.to_string())
+    }
+}
