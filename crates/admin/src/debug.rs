@@ -51,7 +51,9 @@ async fn list() -> Json<Value> {
 }
 
 async fn findings(State(admin): State<Shared>) -> Json<FindingList> {
-    Json(FindingList { items: finding::current(&admin.statuses) })
+    let mut items = finding::current(&admin.statuses);
+    items.extend(finding::compiled(&admin.engine, &admin.writer).await);
+    Json(FindingList { items })
 }
 
 async fn sources(State(admin): State<Shared>) -> Json<Value> {

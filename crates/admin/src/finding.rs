@@ -1,8 +1,10 @@
 //! What is wrong with the configuration, as the API says it.
 
 use model::{Diagnostic, Severity};
+use push::EngineHandle;
 use serde::{Deserialize, Serialize};
 use source::SourceStatuses;
+use store::WriterHandle;
 
 /// One finding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,4 +73,18 @@ pub(crate) fn current(statuses: &SourceStatuses) -> Vec<Finding> {
     let statuses = statuses.load();
     let places = statuses.values().flat_map(|status| status.findings.values());
     places.flat_map(|diagnostics| diagnostics.iter()).map(Finding::from).collect()
+}
+
+/// What was found wrong while compiling for the connected proxies, with the places of the objects.
+pub(crate) async fn compiled(engine: &EngineHandle, writer: &WriterHandle) -> Vec<Finding> {
+    let found: Vec<Diagnostic> = engine.findings().await.into_iter().collect();
+    let located = writer.read(move |index| {
+        let place = |finding: Diagnostic| {
+            let object = finding.object.as_ref().and_then(|key| index.objects().get(key));
+            let location = finding.location.clone().or(object.map(|it| it.location.clone()));
+            Finding::from(&Diagnostic { location, ..finding })
+        };
+        found.into_iter().map(place).collect()
+    });
+    located.await.unwrap_or_default()
 }

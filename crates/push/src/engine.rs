@@ -17,7 +17,7 @@ use std::{
 };
 
 use compile::{Client, gateway::select_own_ports, inbound::select_inbound};
-use model::{Generator, Proxy, ProxyKind, Shared};
+use model::{Diagnostic, Generator, Proxy, ProxyKind, Shared};
 use snapshot::{ChangeSet, Reader, Reads, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
@@ -60,6 +60,7 @@ enum Command {
     Disconnect(StreamId),
     Settled(u64, oneshot::Sender<()>),
     Preview(Arc<Snapshot>, ChangeSet, oneshot::Sender<Preview>),
+    Findings(oneshot::Sender<BTreeSet<Diagnostic>>),
 }
 
 /// The owner of all facets.
@@ -133,6 +134,11 @@ impl Engine {
             }
             Command::Preview(snapshot, changes, reply) => {
                 let _ = reply.send(self.preview(snapshot, &changes));
+            }
+            Command::Findings(reply) => {
+                let facets = self.facets.values();
+                let findings = facets.flat_map(|entry| entry.facet.findings()).cloned();
+                let _ = reply.send(findings.collect());
             }
         }
     }

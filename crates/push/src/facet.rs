@@ -16,7 +16,7 @@ use compile::{
     Client, Compiled, RouteInput, compile_route, compile_virtual_host, endpoint::Place,
     gateway::OwnPorts, inbound::InboundInput,
 };
-use model::{ServiceKey, Shared};
+use model::{Diagnostic, Diagnostics, ServiceKey, Shared};
 use snapshot::{Reader, Reads, Snapshot};
 
 use self::{gateway::Gateway, inbound::Inbound, outbound::Outbound, placed::Placed, shelf::Shelf};
@@ -158,6 +158,19 @@ impl Facet {
             Kind::Placed(placed) => placed.services(),
             Kind::Inbound(inbound) => inbound.placed(),
         }
+    }
+
+    /// What was found wrong while its resources were made.
+    pub(crate) fn findings(&self) -> impl Iterator<Item = &Diagnostic> {
+        let plan: Vec<&Diagnostic> = match &self.kind {
+            Kind::Outbound(outbound) => outbound.findings.iter().collect(),
+            Kind::Gateway(gateway) => gateway.findings.iter().collect(),
+            Kind::Inbound(inbound) => inbound.findings().iter().collect(),
+            Kind::Placed(_) => Vec::new(),
+        };
+        let tables = ResourceKind::ALL.into_iter().map(|kind| self.view().table(kind));
+        let made = tables.flat_map(|table| table.values()).map(|compiled| &compiled.diagnostics);
+        plan.into_iter().chain(made.flat_map(Diagnostics::iter))
     }
 
     /// The facet that this one adds to has other placed services now. Says which jobs follow.

@@ -177,7 +177,7 @@ fn abort(check: &mut Check<'_>, path: &Path<'_>, abort: &FaultAbort) {
 }
 
 fn status(check: &mut Check<'_>, path: &Path<'_>, status: i64) {
-    if !(200..=600).contains(&status) {
+    if !(200..600).contains(&status) {
         let message = format!("the status {status} is not in the range 200 to 599");
         check.report(&codes::VS_STATUS, path, message, "");
     }

@@ -3,7 +3,7 @@
 use http::Method;
 use testkit::http::{Client, Request, Response};
 
-use crate::plane::{Plane, RULE, live};
+use crate::plane::{Plane, RULE, SHOP, live};
 
 impl Plane {
     fn request(&self, path: &str) -> Request {
@@ -107,4 +107,21 @@ async fn metrics_have_the_names_that_dashboards_read() {
     assert!(value("pilot_inbound_updates{type=\"config\"}") >= 1.0);
     assert!(value("process_resident_memory_bytes") > 1e6);
     assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn findings_say_what_cannot_be_carried_out_for_the_connected_proxies() {
+    let mutual = RULE
+        .replace("  host: web\n", "  host: web\n  trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}\n");
+    let plane = Plane::start(&[("shop.yaml", SHOP), ("rule.yaml", &mutual)]).await;
+    let findings = async || plane.mesh.control_plane().get("/debug/findings").await.unwrap();
+    assert_eq!(findings().await["items"].as_array().unwrap().len(), 0);
+    let _proxy = live(plane.proxy("client").await);
+    let found = findings().await;
+    let found = found["items"].as_array().unwrap();
+    assert_eq!(found.len(), 1, "each is said once: {found:?}");
+    assert_eq!(found[0]["code"], "MEL0320");
+    assert_eq!(found[0]["object"], "DestinationRule shop/web");
+    let location = found[0]["location"].as_str().unwrap();
+    assert!(location.ends_with("rule.yaml:18"), "{location}");
 }

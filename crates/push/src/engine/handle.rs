@@ -1,8 +1,8 @@
 //! The way to the engine's thread.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use model::Proxy;
+use model::{Diagnostic, Proxy};
 use snapshot::{ChangeSet, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
@@ -49,6 +49,13 @@ impl EngineHandle {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Preview(snapshot, changes, reply)).await.ok()?;
         answer.await.ok()
+    }
+
+    /// What compiling for the connected classes has found, each finding once.
+    pub async fn findings(&self) -> BTreeSet<Diagnostic> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.commands.send(Command::Findings(reply)).await;
+        answer.await.unwrap_or_default()
     }
 
     pub(crate) async fn connect(&self, id: StreamId, proxy: Arc<Proxy>) -> Option<Arc<Mailbox>> {

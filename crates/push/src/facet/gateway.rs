@@ -15,7 +15,7 @@ use compile::{
     },
 };
 
-use model::Shared;
+use model::{Diagnostics, Shared};
 
 use super::{
     Job, Jobs, Made, Work,
@@ -31,12 +31,14 @@ pub(super) struct Gateway {
     scope: Option<Arc<GatewayScope>>,
     routes: HashMap<Arc<str>, Option<GatewayRouteInput>>,
     pub(super) clusters: Clusters,
+    /// Of the newest plan.
+    pub(super) findings: Diagnostics,
 }
 
 impl Gateway {
     pub(super) fn new(client: Client, ports: OwnPorts) -> Self {
         let (scope, routes, clusters) = (None, HashMap::new(), Clusters::default());
-        Self { client, ports, scope, routes, clusters }
+        Self { client, ports, scope, routes, clusters, findings: Diagnostics::default() }
     }
 
     fn run_scope(&mut self, work: &mut Work<'_>) -> Option<Made> {
@@ -54,6 +56,7 @@ impl Gateway {
     fn run_listeners(&mut self, work: &mut Work<'_>) -> Option<Made> {
         let scope = self.scope.clone()?;
         let plan = plan_gateway(&scope, &self.client, work.reader);
+        self.findings = plan.diagnostics;
         let routes: BTreeSet<Arc<str>> = plan.routes.iter().cloned().collect();
         set_routes(&mut self.routes, &routes, work);
         work.dirty.insert(Job::Wanted);

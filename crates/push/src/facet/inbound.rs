@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use compile::inbound::{InboundInput, compile_inbound_clusters, compile_inbound_listeners};
-use model::Shared;
+use model::{Diagnostic, Shared};
 
 use super::{Job, Jobs, Made, PlacedServices, Work};
 use crate::{FacetView, ResourceKind};
@@ -18,6 +18,10 @@ pub(super) struct Inbound {
 impl Inbound {
     pub(super) fn new(input: Shared<InboundInput>) -> Self {
         Self { input, placed: Arc::default() }
+    }
+
+    pub(super) fn findings(&self) -> &[Diagnostic] {
+        &self.input.findings
     }
 
     /// Always none.

@@ -12,7 +12,7 @@ use compile::{
     outbound::{compile_listener, plan_outbound},
     select_route,
 };
-use model::{Generator, Shared};
+use model::{Diagnostics, Generator, Shared};
 
 use super::{
     Job, Jobs, Made, Work,
@@ -27,11 +27,14 @@ pub(super) struct Outbound {
     /// The route configurations that listeners ask for, as far as they were selected.
     routes: HashMap<Arc<str>, Option<RouteInput>>,
     pub(super) clusters: Clusters,
+    /// Of the newest plan.
+    pub(super) findings: Diagnostics,
 }
 
 impl Outbound {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, scope: None, routes: HashMap::new(), clusters: Clusters::default() }
+        let (routes, clusters) = (HashMap::new(), Clusters::default());
+        Self { client, scope: None, routes, clusters, findings: Diagnostics::default() }
     }
 
     fn run_scope(&mut self, work: &mut Work<'_>) -> Option<Made> {
@@ -55,6 +58,7 @@ impl Outbound {
             return Some(self.run_grpc_listeners(&scope, work));
         }
         let plan = plan_outbound(&scope, &self.client, work.reader);
+        self.findings = plan.diagnostics;
         let routes: BTreeSet<Arc<str>> =
             plan.routes.iter().map(|name| Arc::from(name.as_str())).collect();
         set_routes(&mut self.routes, &routes, work);

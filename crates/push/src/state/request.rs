@@ -71,13 +71,13 @@ impl StreamState {
     }
 
     fn on_subscribe(&mut self, kind: ResourceKind, name: &str, known: bool) {
-        let state = self.of_mut(kind);
         if name == "*" {
-            state.wildcard = true;
+            self.of_mut(kind).wildcard = true;
             self.compare_all(kind);
             return;
         }
-        let name: Arc<str> = name.into();
+        let name = self.views.shared_name(kind, name);
+        let state = self.of_mut(kind);
         // Asking again means: send it again, whatever was sent.
         if !known {
             state.force.insert(name.clone());

@@ -21,6 +21,12 @@ impl Views {
         self.facets.iter().find_map(|view| view.get(kind, name)).filter(|it| self.is_for(it))
     }
 
+    /// A name, in the one copy that all streams share if the views have it.
+    pub(super) fn shared_name(&self, kind: ResourceKind, name: &str) -> Arc<str> {
+        let known = self.facets.iter().find_map(|view| view.table(kind).get_key_value(name));
+        known.map_or_else(|| name.into(), |(known, _)| known.clone())
+    }
+
     /// All names of a type.
     pub(super) fn names(&self, kind: ResourceKind) -> impl Iterator<Item = &Arc<str>> {
         let entries = self.facets.iter().flat_map(move |view| view.table(kind).iter());
