@@ -8,6 +8,9 @@ use std::{
     sync::Arc,
 };
 
+use compile::Compiled;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::{types::Held, views::Views};
 use crate::ResourceKind;
 
@@ -24,12 +27,24 @@ pub(super) struct Holdings {
     named: bool,
     /// Names that differ from that: whether they were asked for.
     naming: BTreeMap<Arc<str>, bool>,
+    /// Of the shares of all that the proxy holds once it has taken what was sent.
+    sum: u64,
+}
+
+/// What a resource adds to the version of all of its type: a sum, so that a change costs the same
+/// however much the proxy holds.
+pub(super) fn share(compiled: &Compiled) -> u64 {
+    share_of(compiled.resource.name(), compiled.resource.version())
+}
+
+pub(super) fn share_of(name: &str, version: u64) -> u64 {
+    xxh3_64_with_seed(name.as_bytes(), version)
 }
 
 impl Holdings {
     pub(super) fn new(kind: ResourceKind) -> Self {
         let (base, differing, naming) = (Views::default(), BTreeMap::new(), BTreeMap::new());
-        Self { kind, base, differing, named: false, naming }
+        Self { kind, base, differing, named: false, naming, sum: 0 }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Held> {
@@ -47,14 +62,25 @@ impl Holdings {
     }
 
     pub(super) fn set(&mut self, name: &Arc<str>, held: Held) {
+        self.sum = self.sum.wrapping_sub(self.share_under(name)).wrapping_add(held.share(name));
         self.differing.insert(name.clone(), Some(held));
     }
 
     pub(super) fn remove(&mut self, name: &Arc<str>) {
+        self.sum = self.sum.wrapping_sub(self.share_under(name));
         match self.base.get(self.kind, name) {
             Some(_) => self.differing.insert(name.clone(), None),
             None => self.differing.remove(name),
         };
+    }
+
+    fn share_under(&self, name: &str) -> u64 {
+        self.get(name).map_or(0, |held| held.share(name))
+    }
+
+    /// Stands for all that the proxy holds once it has taken what was sent.
+    pub(super) fn sum(&self) -> u64 {
+        self.sum
     }
 
     /// All names that the proxy holds something under, sorted.

@@ -7,9 +7,8 @@ use std::{
 
 use compile::{Compiled, endpoint::prune_endpoints, names};
 use xds::Protocol;
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Outgoing, StreamState, readiness::Sendable, types::InFlight};
+use super::{Outgoing, StreamState, holdings::share, readiness::Sendable, types::InFlight};
 use crate::ResourceKind;
 
 /// What to do about one name.
@@ -293,20 +292,15 @@ impl StreamState {
             names.extend(self.views.names(kind).cloned());
         }
         let targets = names.iter().filter_map(|name| self.answer(kind, name));
-        hash_versions(targets.map(|target| target.resource.version()))
+        version_text(targets.fold(0, |sum, target| sum.wrapping_add(share(&target))))
     }
 
     /// SotW: the same of what it holds once it has taken what was sent.
     fn held_version(&self, kind: ResourceKind) -> String {
-        let versions = self.of(kind).held.iter().filter_map(|(_, held)| match held.sent {
-            Some(sent) => sent.map(|resource| resource.resource.version()),
-            None => held.version,
-        });
-        hash_versions(versions)
+        version_text(self.of(kind).held.sum())
     }
 }
 
-fn hash_versions(versions: impl Iterator<Item = u64>) -> String {
-    let text: Vec<u8> = versions.flat_map(u64::to_be_bytes).collect();
-    format!("{:016x}", xxh3_64(&text))
+fn version_text(sum: u64) -> String {
+    format!("{sum:016x}")
 }

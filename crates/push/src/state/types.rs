@@ -7,7 +7,10 @@ use std::{
 
 use compile::Compiled;
 
-use super::{holdings::Holdings, views::Views};
+use super::{
+    holdings::{Holdings, share_of},
+    views::Views,
+};
 use crate::ResourceKind;
 
 /// What the proxy holds under one name.
@@ -37,6 +40,15 @@ impl Held {
     /// Everything that the proxy may be using under this name.
     pub(super) fn versions(&self) -> impl Iterator<Item = &Arc<Compiled>> {
         self.acknowledged.iter().chain(self.sent.iter().flatten())
+    }
+
+    /// What it adds to the version of all of its type, once the proxy has taken what was sent.
+    pub(super) fn share(&self, name: &str) -> u64 {
+        let version = match &self.sent {
+            Some(sent) => sent.as_ref().map(|resource| resource.resource.version()),
+            None => self.version,
+        };
+        version.map_or(0, |version| share_of(name, version))
     }
 
     /// Whether the proxy uses it and goes on doing so.
