@@ -10,7 +10,7 @@ mod request;
 use admin::ProxyConfig;
 use envoy::{json::to_any, type_url};
 use serde::Deserialize;
-use verify::{Resources, WalkOptions, walk};
+use verify::{Resources, WalkError, WalkOptions, walk};
 
 use self::{report::WhyReport, request::RequestArgs};
 use crate::{
@@ -62,9 +62,17 @@ impl Why {
             }
             None => Vec::new(),
         };
-        let call = request.call(&config.status, &services)?;
+        let mut call = request.call(&config.status, &services)?;
         let resources = decode(&config);
-        let outcome = walk(&resources, &call, &WalkOptions::FULL);
+        let mut outcome = walk(&resources, &call, &WalkOptions::FULL);
+        // Without interception the application calls a local address: it is found by the port.
+        if outcome.error == Some(WalkError::NoListener)
+            && !request.says_address()
+            && let Some(address) = only_bound(&config, call.port)
+        {
+            call.address = address;
+            outcome = walk(&resources, &call, &WalkOptions::FULL);
+        }
         let report = WhyReport::new(&config, &resources, &call, outcome);
         match output {
             Format::Table => print::print(&report, screen)?,
@@ -72,6 +80,17 @@ impl Why {
         }
         Ok(Exit::Done)
     }
+}
+
+/// The address of the listener with a socket on this port, if there is exactly one.
+fn only_bound(config: &ProxyConfig, port: u16) -> Option<String> {
+    let listeners = config.resources.iter().filter(|it| it.kind == "listener");
+    let mut bound = listeners.filter_map(|listener| {
+        let socket = &listener.resource["address"]["socket_address"];
+        let here = socket["port_value"] == port && listener.resource["bind_to_port"] != false;
+        here.then(|| socket["address"].as_str().map(str::to_owned)).flatten()
+    });
+    bound.next().filter(|_| bound.next().is_none())
 }
 
 /// What the proxy holds, decoded anew from the form in which people see it.

@@ -58,6 +58,11 @@ fn parse_header(text: &str) -> Result<(String, String), String> {
 }
 
 impl RequestArgs {
+    /// Whether the address was typed.
+    pub(crate) fn says_address(&self) -> bool {
+        self.dialed.is_some()
+    }
+
     /// The host whose address must be looked up.
     pub(crate) fn lookup(&self) -> Option<&str> {
         let is_needed = !self.inbound && self.dialed.is_none();

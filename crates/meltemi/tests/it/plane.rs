@@ -149,7 +149,17 @@ impl Plane {
 
     /// A sidecar that has everything and does nothing further by itself.
     pub(crate) async fn proxy(&self, name: &str) -> SyncedProxy {
-        let node = node(&format!("sidecar~10.1.0.1~{name}.shop~shop.svc.cluster.local"));
+        self.connect(name, &[]).await
+    }
+
+    /// The same, of a workload without interception.
+    pub(crate) async fn bare_proxy(&self, name: &str) -> SyncedProxy {
+        self.connect(name, &[("INTERCEPTION_MODE", "NONE")]).await
+    }
+
+    async fn connect(&self, name: &str, metadata: &[(&str, &str)]) -> SyncedProxy {
+        let id = format!("sidecar~10.1.0.1~{name}.shop~shop.svc.cluster.local");
+        let node = node(&id, metadata);
         let address = self.mesh.xds_address();
         let settings = ClientSettings::new(address, Protocol::Delta, node);
         let mut proxy = SyncedProxy::connect(settings).await.unwrap();
@@ -171,12 +181,13 @@ impl Drop for Live {
     }
 }
 
-fn node(id: &str) -> Node {
+fn node(id: &str, metadata: &[(&str, &str)]) -> Node {
     let text = |text: &str| Value { kind: Some(Kind::StringValue(text.to_owned())) };
-    let fields = [("NAMESPACE".to_owned(), text("shop"))];
+    let fields = metadata.iter().chain(&[("NAMESPACE", "shop")]);
+    let fields = fields.map(|(key, value)| ((*key).to_owned(), text(value)));
     Node {
         id: id.to_owned(),
-        metadata: Some(Struct { fields: fields.into() }),
+        metadata: Some(Struct { fields: fields.collect() }),
         locality: Some(Locality::default()),
         ..Node::default()
     }

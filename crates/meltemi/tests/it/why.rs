@@ -1,6 +1,6 @@
 //! `why`: the way of a request, and the objects behind it.
 
-use crate::plane::{Plane, live};
+use crate::plane::{Plane, RULE, SHOP, live};
 
 #[tokio::test]
 async fn a_request_is_followed_to_its_endpoints_and_objects() {
@@ -26,6 +26,26 @@ async fn a_request_is_followed_to_its_endpoints_and_objects() {
 
     let text = plane.run(&[&request[..], &canary].concat()).await.expect(0).out;
     assert!(text.contains("80 › web.shop.svc.cluster.local:80 › canary (#1 of 2)"), "{text}");
+}
+
+#[tokio::test]
+async fn without_interception_the_listener_of_the_port_is_taken() {
+    let sidecar = r#"apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: client, namespace: shop}
+spec:
+  egress:
+  - port: {number: 80, name: http, protocol: HTTP}
+    bind: 127.0.0.9
+    captureMode: NONE
+    hosts: [./web.shop.svc.cluster.local]
+"#;
+    let files = [("shop.yaml", SHOP), ("rule.yaml", RULE), ("sidecar.yaml", sidecar)];
+    let plane = Plane::start(&files).await;
+    let _proxy = live(plane.bare_proxy("client").await);
+    let request = ["why", "client.shop", "--host", "web", "--port", "80", "-o", "json"];
+    let report = plane.run(&request).await.expect(0).json();
+    assert_eq!(report["listener"]["name"], "127.0.0.9_80", "{report}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use compile::Compiled;
 use envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use xds::Request;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::{Held, StreamState, types::InFlight};
 use crate::ResourceKind;
@@ -141,6 +142,11 @@ impl StreamState {
 
     /// SotW: the list of names is the subscription.
     fn on_names(&mut self, kind: ResourceKind, names: &[String]) {
+        // Every acknowledgement says all names again.
+        let said = hash_names(names);
+        if self.of_mut(kind).names_said.replace(said) == Some(said) {
+            return;
+        }
         let names = names.iter().filter(|name| *name != "*");
         let names: BTreeSet<Arc<str>> = names.map(|name| Arc::from(name.as_str())).collect();
         let known = self.of(kind).held.all_named();
@@ -207,4 +213,14 @@ fn mentions(message: &str, name: &str) -> bool {
         let begins = before.is_empty() || before.ends_with([' ', '\'', '"', '\n']);
         begins && (ends(after) || after.strip_prefix(':').is_some_and(ends))
     })
+}
+
+fn hash_names(names: &[String]) -> u64 {
+    let mut hasher = Xxh3::new();
+    for name in names {
+        hasher.update(name.as_bytes());
+        // No name has a zero in it: lists differ where their joined names do not.
+        hasher.update(&[0]);
+    }
+    hasher.digest()
 }

@@ -102,6 +102,8 @@ pub struct TypeState {
     /// Something was answered: only the very first answer may be empty.
     pub(super) answered: bool,
     pub(super) last_nonce: u64,
+    /// SotW: hash of the list of names that was said last.
+    pub(super) names_said: Option<u64>,
 }
 
 impl TypeState {
@@ -119,6 +121,7 @@ impl TypeState {
             resumed: false,
             answered: false,
             last_nonce: 0,
+            names_said: None,
         }
     }
 
