@@ -176,6 +176,12 @@ impl StreamState {
             ResourceKind::Cluster if held && self.views.reference(name) => {
                 Step::Keep(Kept::default())
             }
+            // gRPC asks for a cluster by name, and for as long as a call is on its way to it.
+            ResourceKind::Cluster
+                if held && self.of(kind).wants(name) && !self.of(kind).wildcard =>
+            {
+                Step::Keep(Kept::default())
+            }
             ResourceKind::Cluster if held && self.is_referenced(name) => Step::Wait,
             // A cluster that is kept is kept with its endpoints.
             ResourceKind::Endpoint if !forced && self.holds_cluster(name) => {
