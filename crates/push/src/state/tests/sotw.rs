@@ -183,3 +183,19 @@ fn what_a_proxy_asks_for_because_of_this_stream_is_sent_whatever_its_version() {
     talk.reconnect(A);
     talk.settles("lds l(r) | rds r(h=a)");
 }
+
+#[test]
+fn a_cluster_that_is_asked_for_by_name_stays_until_nobody_asks() {
+    let mut talk = Talk::new(Sotw, "cds a b");
+    talk.tell([request(ResourceKind::Cluster, &["a", "b"], "", "")]);
+    talk.says("cds a b");
+    talk.tell([request(ResourceKind::Cluster, &["a", "b"], "", "1")]);
+    // A call may be on its way to it, though no route leads there any more.
+    talk.see("cds b");
+    talk.says("");
+    talk.see("cds b.2");
+    talk.says("cds a b.2");
+    talk.tell([request(ResourceKind::Cluster, &["b"], "", "2")]);
+    talk.see("cds b.3");
+    talk.says("cds b.3");
+}
