@@ -6,6 +6,7 @@
 //!   how they are indexed (`snapshot`).
 
 mod diagnostic;
+mod identity;
 mod key;
 mod labels;
 mod locality;
@@ -16,6 +17,7 @@ mod shared;
 mod workload;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
+pub use identity::{Identity, IdentityParseError};
 pub use key::{Hostname, Kind, Name, Namespace, ObjectKey, ServiceKey};
 pub use labels::Labels;
 pub use locality::Locality;

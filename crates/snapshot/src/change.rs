@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::Object;
-use model::{Hostname, Namespace, ObjectKey, ServiceKey};
+use model::{Hostname, Kind, Namespace, ObjectKey, ServiceKey};
 
 /// One object appeared, changed or went away.
 #[derive(Clone, Debug)]
@@ -48,6 +48,10 @@ pub enum ReadKey {
     /// The Sidecars of a namespace.
     Sidecars(Namespace),
     Gateways,
+    /// The policies of a kind in a namespace.
+    Policies(Kind, Namespace),
+    /// The content of a Secret, or that there is none.
+    Secret(ObjectKey),
     /// The label keys that rules for chosen clients ask for.
     RuleLabels,
 }

@@ -10,6 +10,7 @@ mod apply;
 mod delegates;
 mod derive;
 mod endpoints;
+mod policies;
 mod records;
 mod rules;
 mod selectors;
@@ -65,6 +66,8 @@ struct Marks {
     destination_rules: BTreeSet<ObjectKey>,
     sidecars: BTreeSet<model::Namespace>,
     gateways: bool,
+    policies: BTreeSet<(model::Kind, model::Namespace)>,
+    secrets: BTreeSet<ObjectKey>,
     changes: ChangeSet,
 }
 

@@ -2,11 +2,12 @@
 
 use std::{cell::RefCell, collections::BTreeSet, collections::HashSet, net::IpAddr, sync::Arc};
 
+use api::k8s::secret::Secret;
 use model::{Hostname, Labels, Namespace, ObjectKey, Service, ServiceKey, Shared, Workload};
 
 use crate::{
-    DestinationRuleRecord, EndpointSet, GatewayRecord, Mesh, ReadKey, SidecarRecord, Snapshot,
-    VirtualServiceRecord, view::ServiceOrder,
+    DestinationRuleRecord, EndpointSet, GatewayRecord, Mesh, Policy, PolicyRecord, ReadKey,
+    SidecarRecord, Snapshot, VirtualServiceRecord, view::ServiceOrder,
 };
 
 /// What was read, each key once, sorted.
@@ -176,5 +177,17 @@ impl<'a> Reader<'a> {
     pub fn gateways(&self) -> &'a Arc<[Shared<GatewayRecord>]> {
         self.note(ReadKey::Gateways);
         &self.snapshot.gateways
+    }
+
+    /// The policies of a kind in a namespace, oldest first.
+    pub fn policies<S: Policy>(&self, namespace: &Namespace) -> &'a [Shared<PolicyRecord<S>>] {
+        self.note(ReadKey::Policies(S::KIND, namespace.clone()));
+        self.snapshot.policies(namespace)
+    }
+
+    /// A Secret (of kind [`Kind::Secret`](model::Kind)).
+    pub fn secret(&self, key: &ObjectKey) -> Option<&'a Shared<Arc<Secret>>> {
+        self.note(ReadKey::Secret(key.clone()));
+        self.snapshot.secrets.get(key)
     }
 }

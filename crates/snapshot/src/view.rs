@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
+use api::k8s::secret::Secret;
 use model::{
     Endpoint, Hostname, Name, Namespace, ObjectKey, Service, ServiceKey, Shared, Workload,
 };
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync, RedBlackTreeSetSync};
 
-use crate::{DestinationRuleRecord, GatewayRecord, Mesh, SidecarRecord, VirtualServiceRecord};
+use crate::{
+    DestinationRuleRecord, GatewayRecord, Mesh, SidecarRecord, VirtualServiceRecord,
+    policy::Policies,
+};
 
 /// All endpoints of a service, sorted.
 pub type EndpointSet = Shared<Vec<Endpoint>>;
@@ -54,6 +58,8 @@ pub struct Snapshot {
     pub(crate) wildcard_rules: Arc<[Hostname]>,
     pub(crate) sidecars: HashTrieMapSync<Namespace, Arc<[Shared<SidecarRecord>]>>,
     pub(crate) gateways: Arc<[Shared<GatewayRecord>]>,
+    pub(crate) policies: Policies,
+    pub(crate) secrets: HashTrieMapSync<ObjectKey, Shared<Arc<Secret>>>,
     /// Keys of labels by which rules choose clients.
     pub(crate) rule_labels: Arc<BTreeSet<Arc<str>>>,
 }
@@ -76,6 +82,8 @@ impl Snapshot {
             wildcard_rules: Arc::from([]),
             sidecars: HashTrieMapSync::new_sync(),
             gateways: Arc::from([]),
+            policies: Policies::default(),
+            secrets: HashTrieMapSync::new_sync(),
             rule_labels: Arc::default(),
         }
     }

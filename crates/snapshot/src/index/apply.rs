@@ -61,17 +61,21 @@ impl Index {
             }
             Kind::Gateway => marks.gateways = true,
             Kind::MeshConfig => marks.mesh = true,
+            Kind::PeerAuthentication
+            | Kind::RequestAuthentication
+            | Kind::AuthorizationPolicy
+            | Kind::Telemetry => {
+                marks.policies.insert((key.kind, key.namespace.clone()));
+            }
+            Kind::Secret => {
+                marks.secrets.insert(key.clone());
+            }
             // Stored for those who list objects; nothing is derived from them yet.
             Kind::WorkloadGroup
             | Kind::ProxyConfig
             | Kind::EnvoyFilter
-            | Kind::PeerAuthentication
-            | Kind::RequestAuthentication
-            | Kind::AuthorizationPolicy
-            | Kind::Telemetry
             | Kind::WasmPlugin
             | Kind::Namespace
-            | Kind::Secret
             | Kind::ConfigMap => {}
         }
     }

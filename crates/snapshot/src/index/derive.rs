@@ -36,6 +36,8 @@ impl Index {
         self.derive_destination_rules(marks);
         self.derive_sidecars(marks);
         self.derive_gateways(marks);
+        self.derive_policies(marks);
+        self.derive_secrets(marks);
         self.derive_rule_labels(marks);
     }
 

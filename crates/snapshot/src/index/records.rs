@@ -116,7 +116,7 @@ pub(super) fn virtual_service_record(
     }
 }
 
-fn labels(pairs: &std::collections::BTreeMap<String, String>) -> Labels {
+pub(super) fn labels(pairs: &std::collections::BTreeMap<String, String>) -> Labels {
     pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }
 
