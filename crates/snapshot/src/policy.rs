@@ -134,4 +134,4 @@ policy!(RequestAuthentication, request_authentications, |policy| {
 policy!(AuthorizationPolicy, authorization_policies, |policy| {
     policy.target_ref.iter().chain(&policy.target_refs)
 });
-policy!(Telemetry, telemetries, |policy| { policy.target_ref.iter().chain(&policy.target_refs) });
+policy!(Telemetry, telemetries, |policy| policy.target_ref.iter().chain(&policy.target_refs));
