@@ -302,7 +302,7 @@ impl Engine {
         facets.push(main);
         // A gRPC library has no application behind it.
         if client.kind == ProxyKind::Sidecar && client.generator == Generator::Envoy {
-            let inbound = select_inbound(&proxy.addresses, &client, reader);
+            let inbound = select_inbound(proxy, &client, reader);
             facets.push(self.facet(FacetKey::Inbound(Shared::new(inbound))));
         }
         let place = self.facets.get(&main).and_then(|it| it.facet.placed().place_of(proxy));

@@ -13,7 +13,7 @@ use api::{
         traffic_policy::ConnectionPoolSettings,
     },
 };
-use model::{Diagnostic, Interception, ObjectKey, Protocol};
+use model::{Diagnostic, Interception, ObjectKey, Protocol, Proxy};
 use snapshot::{Mesh, Reader, SidecarRecord};
 
 use crate::{
@@ -34,19 +34,16 @@ const MAX_SPREAD: u8 = 64;
 const MERGE_SWITCH: &str = "PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE";
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Selects the incoming side of one proxy. `proxy_addresses` are its own, the main one first.
-pub fn select_inbound(
-    proxy_addresses: &[IpAddr],
-    client: &Client,
-    reader: &Reader<'_>,
-) -> InboundInput {
+/// Selects the incoming side of one proxy. Policies choose it by all its labels, and services by
+/// its addresses; of both, only what they come to is in the result.
+pub fn select_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>) -> InboundInput {
     let mesh: &Mesh = reader.mesh();
     let sidecar = client
         .sidecar
         .as_ref()
         .and_then(|key| reader.sidecars(&key.namespace).iter().find(|record| record.key == *key));
     let mut selection = Selection {
-        proxy_addresses,
+        proxy_addresses: &proxy.addresses,
         client,
         reader,
         mesh,

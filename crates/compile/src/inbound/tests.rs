@@ -36,7 +36,7 @@ impl<'a> Case<'a> {
         let snapshot = fixture::snapshot_with(self.mesh, self.features.clone());
         let reader = Reader::new(&snapshot);
         let client = Client::reduce(&self.proxy, &reader);
-        select_inbound(&self.proxy.addresses, &client, &reader)
+        select_inbound(&self.proxy, &client, &reader)
     }
 
     /// Compiles everything, has Envoy judge it, and renders it.

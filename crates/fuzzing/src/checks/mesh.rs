@@ -134,7 +134,7 @@ impl Made {
             .for_each(|compiled| self.add(compiled));
         self.routes(plan.routes.iter().map(String::as_str), &scope, &client, &reader);
         self.clusters(proxy, &scope, &client, &reader);
-        let inbound = select_inbound(&proxy.addresses, &client, &reader);
+        let inbound = select_inbound(proxy, &client, &reader);
         compile_inbound_listeners(&inbound).iter().for_each(|compiled| self.add(compiled));
         compile_inbound_clusters(&inbound).iter().for_each(|compiled| self.add(compiled));
     }

@@ -77,7 +77,7 @@ impl<'a> Compiler<'a> {
         let client = Client::reduce(proxy, &self.reader);
         match proxy.kind {
             ProxyKind::Sidecar => {
-                let mut inbound = select_inbound(&proxy.addresses, &client, &self.reader);
+                let mut inbound = select_inbound(proxy, &client, &self.reader);
                 self.findings.append(&mut inbound.findings);
                 self.sidecars.entry(client).or_default().insert(without_names(inbound));
             }
