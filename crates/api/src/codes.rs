@@ -2,7 +2,8 @@
 //!
 //! Codes are stable: one is never given another meaning, and a dead one is never reused.
 
-use model::{Diagnostic, Severity};
+use model::Diagnostic;
+pub use model::Severity;
 
 /// A kind of finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,16 +21,27 @@ impl Code {
     }
 }
 
+/// Writes the table of a crate: a constant for each code, and `ALL` with all of them in order.
+#[macro_export]
 macro_rules! codes {
     ($($name:ident $code:literal $severity:ident $title:literal;)+) => {
         $(
             #[doc = $title]
-            pub const $name: Code =
-                Code { code: $code, severity: Severity::$severity, title: $title };
+            pub const $name: $crate::codes::Code = $crate::codes::Code {
+                code: $code,
+                severity: $crate::codes::Severity::$severity,
+                title: $title,
+            };
         )+
 
         /// All codes, in order.
-        pub const ALL: &[Code] = &[$($name),+];
+        pub const ALL: &[$crate::codes::Code] = &[$($name),+];
+
+        #[cfg(test)]
+        #[test]
+        fn codes_are_unique_and_sorted() {
+            assert!(ALL.windows(2).all(|pair| pair[0].code < pair[1].code));
+        }
     };
 }
 
@@ -141,14 +153,4 @@ codes! {
 /// The code with this name.
 pub fn find(code: &str) -> Option<&'static Code> {
     ALL.iter().find(|known| known.code == code)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ALL;
-
-    #[test]
-    fn codes_are_unique_and_sorted() {
-        assert!(ALL.windows(2).all(|pair| pair[0].code < pair[1].code));
-    }
 }

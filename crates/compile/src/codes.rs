@@ -2,23 +2,7 @@
 //!
 //! Codes are stable: one is never given another meaning, and a dead one is never reused.
 
-use api::codes::Code;
-use model::Severity;
-
-macro_rules! codes {
-    ($($name:ident $code:literal $severity:ident $title:literal;)+) => {
-        $(
-            #[doc = $title]
-            pub const $name: Code =
-                Code { code: $code, severity: Severity::$severity, title: $title };
-        )+
-
-        /// All codes, in order.
-        pub const ALL: &[Code] = &[$($name),+];
-    };
-}
-
-codes! {
+api::codes! {
     ROUTE_UNUSABLE "MEL0310" Error "A rule of a route leads nowhere";
     DUPLICATE_DOMAIN "MEL0311" Warning "A host or one of its domains belongs to another host already";
 
@@ -42,14 +26,4 @@ codes! {
     SERVER_NAME "MEL0345" Warning "A server name cannot be matched, or is another chain's already";
 
     NOT_IN_GRPC "MEL0350" Warning "A setting has no effect on clients that speak gRPC without a proxy";
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ALL;
-
-    #[test]
-    fn codes_are_unique_and_sorted() {
-        assert!(ALL.windows(2).all(|pair| pair[0].code < pair[1].code));
-    }
 }

@@ -1,22 +1,6 @@
 //! The diagnostic codes of this crate: findings about files rather than about what is in them.
 
-use api::codes::Code;
-use model::Severity;
-
-macro_rules! codes {
-    ($($name:ident $code:literal $severity:ident $title:literal;)+) => {
-        $(
-            #[doc = $title]
-            pub const $name: Code =
-                Code { code: $code, severity: Severity::$severity, title: $title };
-        )+
-
-        /// All codes, in order.
-        pub const ALL: &[Code] = &[$($name),+];
-    };
-}
-
-codes! {
+api::codes! {
     DUPLICATE_OBJECT "MEL0010" Warning "An object is written twice, and only the first has an effect";
     UNREADABLE "MEL0011" Error "A file or directory cannot be read; what it last held stays in effect";
     VANISHED "MEL0012" Error "A named file or directory is gone; what it last held stays in effect";
