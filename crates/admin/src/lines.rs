@@ -1,15 +1,9 @@
 //! A body that grows: one line of JSON after the other.
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    task::{Context, Poll},
-};
-
 use bytes::Bytes;
-use http_body::{Body, Frame};
 use serde::Serialize;
 use tokio::sync::mpsc;
+use xds::ReceiverBody;
 
 /// Lines that may wait for a slow reader.
 const QUEUE: usize = 16;
@@ -17,12 +11,9 @@ const QUEUE: usize = 16;
 /// Where lines are put in.
 pub(crate) struct LineSender(mpsc::Sender<Bytes>);
 
-/// The body of the answer.
-pub(crate) struct LineBody(mpsc::Receiver<Bytes>);
-
-pub(crate) fn lines() -> (LineSender, LineBody) {
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    (LineSender(sender), LineBody(receiver))
+pub(crate) fn lines() -> (LineSender, ReceiverBody) {
+    let (sender, body) = ReceiverBody::channel(QUEUE);
+    (LineSender(sender), body)
 }
 
 impl LineSender {
@@ -35,17 +26,5 @@ impl LineSender {
         let mut line = serde_json::to_vec(value).unwrap_or_default();
         line.push(b'\n');
         self.0.send(line.into()).await
-    }
-}
-
-impl Body for LineBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|line| line.map(|line| Ok(Frame::data(line))))
     }
 }

@@ -9,6 +9,7 @@
 //! - Not here: subscriptions, versions and what a resource means (`push`).
 #![warn(missing_docs)]
 
+mod body;
 pub mod client;
 mod frame;
 mod metrics;
@@ -20,6 +21,7 @@ mod status;
 mod stream;
 pub mod tls;
 
+pub use body::ReceiverBody;
 pub use frame::{FrameError, Frames};
 pub use metrics::Metrics;
 pub use pipe::{Closed, Permit, ResponseSender};

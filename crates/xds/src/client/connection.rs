@@ -1,16 +1,9 @@
 //! A gRPC call with messages in both directions, on a connection of its own.
 
-use std::{
-    convert::Infallible,
-    fmt, io,
-    net::SocketAddr,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::{fmt, io, net::SocketAddr, pin::Pin};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
-use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -22,12 +15,12 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{ClientError, ClientSettings};
-use crate::{Code, Frames, Status};
+use crate::{Code, Frames, ReceiverBody, Status};
 
 /// Requests that wait for HTTP/2 before a sender waits too.
 const REQUESTS: usize = 16;
 
-type Handle = http2::SendRequest<RequestBody>;
+type Handle = http2::SendRequest<ReceiverBody>;
 
 pub(super) struct Connection {
     address: SocketAddr,
@@ -61,8 +54,8 @@ impl Connection {
                 handshake(stream.map_err(connect_error)?, settings).await?
             }
         };
-        let (requests, body) = mpsc::channel(REQUESTS);
-        let answer = handle.send_request(call(settings, RequestBody(body))?);
+        let (requests, body) = ReceiverBody::channel(REQUESTS);
+        let answer = handle.send_request(call(settings, body)?);
         Ok(Self {
             address,
             requests: Some(requests),
@@ -163,7 +156,10 @@ async fn handshake(
     Ok(handle)
 }
 
-fn call(settings: &ClientSettings, body: RequestBody) -> Result<Request<RequestBody>, ClientError> {
+fn call(
+    settings: &ClientSettings,
+    body: ReceiverBody,
+) -> Result<Request<ReceiverBody>, ClientError> {
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let uri = format!("{scheme}://{}{}", settings.address, settings.protocol.path());
     let mut request = Request::post(uri)
@@ -173,19 +169,4 @@ fn call(settings: &ClientSettings, body: RequestBody) -> Result<Request<RequestB
         request = request.header(header::AUTHORIZATION, authorization);
     }
     Ok(request.body(body)?)
-}
-
-/// Requests as they come; the end of the channel is the end of the stream.
-struct RequestBody(mpsc::Receiver<Bytes>);
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|data| data.map(|data| Ok(Frame::data(data))))
-    }
 }
