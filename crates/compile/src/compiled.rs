@@ -1,6 +1,6 @@
 //! What a compile function gives back.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use envoy::Resource;
 use model::{Diagnostics, ObjectKey};
@@ -35,6 +35,24 @@ impl Compiled {
             diagnostics: Diagnostics::default(),
             pod: None,
             parts: None,
+        }
+    }
+
+    /// With what it names and what it was made of: each once, sorted.
+    #[must_use]
+    pub(crate) fn naming<'a>(
+        self,
+        clusters: BTreeSet<Arc<str>>,
+        routes: impl Iterator<Item = &'a Arc<str>>,
+        origins: impl Iterator<Item = &'a ObjectKey>,
+    ) -> Self {
+        let routes: BTreeSet<&Arc<str>> = routes.collect();
+        let origins: BTreeSet<&ObjectKey> = origins.collect();
+        Self {
+            clusters: clusters.into_iter().collect(),
+            routes: routes.into_iter().cloned().collect(),
+            origins: origins.into_iter().cloned().collect(),
+            ..self
         }
     }
 }

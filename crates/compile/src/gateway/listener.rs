@@ -14,7 +14,6 @@ use envoy::{
     extensions::filters::listener::proxy_protocol::v3::ProxyProtocol,
     type_url,
 };
-use model::ObjectKey;
 
 use super::{GatewayAction, GatewayChain, GatewayListenerInput, SniMatch, sni::MESH_PROTOCOLS};
 use crate::{
@@ -63,15 +62,9 @@ pub fn compile_gateway_listener(input: &GatewayListenerInput) -> Compiled {
         max_connections_to_accept_per_socket_event: Some(1),
         ..Listener::default()
     };
-    let origins: BTreeSet<&ObjectKey> =
-        input.chains.iter().flat_map(|chain| &chain.origins).collect();
-    let routes: BTreeSet<Arc<str>> = input.routes().cloned().collect();
-    Compiled {
-        clusters: input.clusters().into_iter().collect(),
-        routes: routes.into_iter().collect(),
-        origins: origins.into_iter().cloned().collect(),
-        ..Compiled::new(Resource::from_message(input.name.clone(), type_url::LISTENER, &listener))
-    }
+    let resource = Resource::from_message(input.name.clone(), type_url::LISTENER, &listener);
+    let origins = input.chains.iter().flat_map(|chain| &chain.origins);
+    Compiled::new(resource).naming(input.clusters(), input.routes(), origins)
 }
 
 /// A caller that says nothing is not waited for longer than Envoy does by itself (15 s).

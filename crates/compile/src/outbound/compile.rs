@@ -16,7 +16,6 @@ use envoy::{
     },
     type_url,
 };
-use model::ObjectKey;
 
 use crate::{
     Compiled,
@@ -97,16 +96,10 @@ pub fn compile_listener(input: &ListenerInput) -> Compiled {
     }
     add_inspectors(&mut listener, input);
     add_chains(&mut listener, input);
-    let origins: BTreeSet<&ObjectKey> =
-        input.chains.iter().flat_map(|chain| &chain.origins).collect();
-    let routes: BTreeSet<Arc<str>> = input.routes().cloned().collect();
-    Compiled {
-        clusters: input.clusters().into_iter().collect(),
-        routes: routes.into_iter().collect(),
-        origins: origins.into_iter().cloned().collect(),
-        pod: input.pod,
-        ..Compiled::new(Resource::from_message(input.name.clone(), type_url::LISTENER, &listener))
-    }
+    let resource = Resource::from_message(input.name.clone(), type_url::LISTENER, &listener);
+    let origins = input.chains.iter().flat_map(|chain| &chain.origins);
+    let compiled = Compiled::new(resource).naming(input.clusters(), input.routes(), origins);
+    Compiled { pod: input.pod, ..compiled }
 }
 
 fn add_inspectors(listener: &mut Listener, input: &ListenerInput) {
