@@ -32,7 +32,7 @@ use crate::{
     filters::{HttpSettings, TcpRoute},
 };
 
-pub use clusters::{ClusterForm, ClusterRef, gateway_clusters};
+pub use clusters::gateway_clusters;
 pub use hosts::ServerHost;
 pub use listener::compile_gateway_listener;
 pub use merge::select_gateways;
@@ -41,7 +41,7 @@ pub use ports::{OwnPorts, select_own_ports};
 pub use routes::{GatewayRouteInput, compile_gateway_route, select_gateway_route};
 pub use rules::find_service;
 pub use server_tls::{Authorities, AuthoritySource, Certificates, ClientCheck, Termination};
-pub use sni::{compile_sni_cluster, compile_sni_endpoints};
+pub(crate) use sni::{compile_sni_cluster, compile_sni_endpoints};
 pub use virtual_host::{GatewayHostInput, GatewayRule, compile_gateway_host};
 
 /// The servers of one class of gateways and the rules that are bound to them.

@@ -7,6 +7,7 @@
 
 mod client;
 pub mod cluster;
+mod cluster_ref;
 pub mod codes;
 mod compiled;
 pub mod endpoint;
@@ -27,6 +28,7 @@ pub mod traffic_policy;
 mod virtual_host;
 
 pub use client::Client;
+pub use cluster_ref::{ClusterForm, ClusterRef, every_cluster};
 pub use compiled::Compiled;
 pub use route::{
     Destination, RouteContext, Scheme, TranslatedRoutes, default_route, is_catch_all, rule_applies,

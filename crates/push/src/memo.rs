@@ -7,10 +7,10 @@ use std::{
 };
 
 use compile::{
-    Compiled, CompiledVirtualHost, RouteInput, VirtualHostInput,
+    ClusterForm, Compiled, CompiledVirtualHost, RouteInput, VirtualHostInput,
     cluster::ClusterInput,
     endpoint::EndpointInput,
-    gateway::{ClusterForm, GatewayHostInput, GatewayListenerInput, GatewayRouteInput},
+    gateway::{GatewayHostInput, GatewayListenerInput, GatewayRouteInput},
     outbound::ListenerInput,
 };
 use model::Shared;

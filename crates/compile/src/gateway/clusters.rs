@@ -1,31 +1,10 @@
 //! Which clusters a gateway needs: those that its listeners and routes name, and no others.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::Hostname;
 
-use crate::Compiled;
-
-/// One cluster of a service.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClusterRef {
-    pub form: ClusterForm,
-    pub port: u16,
-    /// Empty for the whole service.
-    pub subset: Arc<str>,
-}
-
-/// How the cluster is called, and what it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ClusterForm {
-    /// `outbound|80||host`.
-    Outbound,
-    /// `outbound_.80_._.host`: forwards what is encrypted already.
-    Sni,
-}
+use crate::{ClusterForm, ClusterRef, Compiled};
 
 /// The clusters that compiled listeners and routes name, by host. Those that stand for no service
 /// are left out.

@@ -61,7 +61,7 @@ pub(super) fn chains(server: &GatewayServer, routing: &Routing<'_>) -> Vec<Gatew
 }
 
 /// Compiles the cluster that a server name stands for: the service's, without encryption.
-pub fn compile_sni_cluster(input: &ClusterInput) -> Option<Compiled> {
+pub(crate) fn compile_sni_cluster(input: &ClusterInput) -> Option<Compiled> {
     let plain = compile_cluster(input)?;
     let name = names::sni_cluster(input.port, &input.subset, input.service.hostname());
     let mut cluster = Cluster::decode(plain.resource.decode_bytes()).ok()?;
@@ -82,7 +82,7 @@ pub fn compile_sni_cluster(input: &ClusterInput) -> Option<Compiled> {
 }
 
 /// Compiles the endpoints of such a cluster: those that end mTLS themselves.
-pub fn compile_sni_endpoints(input: &EndpointInput) -> Compiled {
+pub(crate) fn compile_sni_endpoints(input: &EndpointInput) -> Compiled {
     let ending = |endpoints: &Vec<Endpoint>| -> Vec<Endpoint> {
         endpoints.iter().filter(|endpoint| endpoint.mtls).cloned().collect()
     };

@@ -6,7 +6,6 @@
 //!   make Envoy refuse anything.
 //! - Without a Sidecar, namespaces see nearly the same: the first is compiled as a whole, of the
 //!   others only what is their own. Mistakes that all of them share are told once anyway.
-//! - Unlike the way of streams, findings about whole plans are kept.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -14,14 +13,14 @@ use std::{
 };
 
 use compile::{
-    Client, Compiled, CompiledVirtualHost, RouteName, Scope, VirtualHostInput,
-    cluster::{compile_cluster, select_cluster, special_clusters},
+    Client, ClusterRef, Compiled, CompiledVirtualHost, RouteName, Scope, VirtualHostInput,
+    cluster::{select_cluster, special_clusters},
     compile_route, compile_virtual_host,
-    endpoint::{Place, compile_endpoints, select_endpoints},
+    endpoint::{Place, select_endpoints},
+    every_cluster,
     gateway::{
-        ClusterForm, ClusterRef, GatewayHostInput, OwnPorts, compile_gateway_host,
-        compile_gateway_listener, compile_gateway_route, compile_sni_cluster,
-        compile_sni_endpoints, find_service, gateway_clusters, plan_gateway, select_gateway_route,
+        GatewayHostInput, OwnPorts, compile_gateway_host, compile_gateway_listener,
+        compile_gateway_route, find_service, gateway_clusters, plan_gateway, select_gateway_route,
         select_gateways, select_own_ports,
     },
     inbound::{InboundInput, compile_inbound_clusters, compile_inbound_listeners, select_inbound},
@@ -210,17 +209,6 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// One cluster for each port and subset.
-fn every_cluster(service: &Service, rules: &Rules) -> BTreeSet<ClusterRef> {
-    let subsets = rules.subsets().into_iter().map(|(name, _)| name);
-    let subsets: Vec<Arc<str>> = std::iter::once("".into()).chain(subsets).collect();
-    let ports = service.ports.iter().map(|port| port.number);
-    let form = ClusterForm::Outbound;
-    let of_port =
-        |port| subsets.iter().map(move |subset| ClusterRef { form, port, subset: subset.clone() });
-    ports.flat_map(of_port).collect()
-}
-
 /// A cluster, and its endpoints where it is sent them.
 fn compile_pair(
     service: &Shared<Service>,
@@ -230,17 +218,11 @@ fn compile_pair(
 ) -> Vec<Compiled> {
     let ClusterRef { form, port, subset } = cluster;
     let input = select_cluster(service, *port, subset, client, reader);
-    let compiled = match form {
-        ClusterForm::Outbound => compile_cluster(&input),
-        ClusterForm::Sni => compile_sni_cluster(&input),
-    };
+    let compiled = form.compile_cluster(&input);
     let assignment = || {
         let place = Place::default();
         let input = select_endpoints(service, *port, subset, client, &place, reader);
-        match form {
-            ClusterForm::Outbound => compile_endpoints(&input),
-            ClusterForm::Sni => compile_sni_endpoints(&input),
-        }
+        form.compile_endpoints(&input)
     };
     let assignment = (compiled.is_some() && input.is_eds()).then(assignment);
     compiled.into_iter().chain(assignment).collect()

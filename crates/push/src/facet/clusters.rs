@@ -6,11 +6,11 @@ use std::{
 };
 
 use compile::{
-    Client,
-    cluster::{compile_cluster, select_cluster},
-    endpoint::{Place, compile_endpoints, place_needs, select_endpoints},
-    gateway::{ClusterForm, ClusterRef, compile_sni_cluster, compile_sni_endpoints},
-    traffic_policy::{Rules, select_rules},
+    Client, ClusterRef,
+    cluster::select_cluster,
+    endpoint::{Place, place_needs, select_endpoints},
+    every_cluster,
+    traffic_policy::select_rules,
 };
 use model::{Service, ServiceKey, Shared};
 
@@ -94,10 +94,7 @@ impl Clusters {
             let counters = work.counters;
             let compiled = work.memos.clusters.try_compile(&(*form, input), |(form, input)| {
                 counters.compiled.inc();
-                match form {
-                    ClusterForm::Outbound => compile_cluster(input),
-                    ClusterForm::Sni => compile_sni_cluster(input),
-                }
+                form.compile_cluster(input)
             });
             let Some(compiled) = compiled else { continue };
             made.push((ResourceKind::Cluster, compiled));
@@ -143,18 +140,6 @@ impl Clusters {
     }
 }
 
-/// One cluster for each port and subset.
-fn every_cluster(service: &Service, rules: &Rules) -> BTreeSet<ClusterRef> {
-    let subsets = rules.subsets().into_iter().map(|(name, _)| name);
-    let subsets: Vec<Arc<str>> = std::iter::once("".into()).chain(subsets).collect();
-    let mut clusters = BTreeSet::new();
-    for port in service.ports.iter().map(|port| port.number) {
-        let form = ClusterForm::Outbound;
-        clusters.extend(subsets.iter().cloned().map(|subset| ClusterRef { form, port, subset }));
-    }
-    clusters
-}
-
 /// The assignments of some clusters of a service.
 pub(super) fn assignments(
     service: &Shared<Service>,
@@ -169,10 +154,7 @@ pub(super) fn assignments(
         let counters = work.counters;
         let compiled = work.memos.assignments.get_or_compile(&(*form, input), |(form, input)| {
             counters.compiled.inc();
-            match form {
-                ClusterForm::Outbound => compile_endpoints(input),
-                ClusterForm::Sni => compile_sni_endpoints(input),
-            }
+            form.compile_endpoints(input)
         });
         made.push((ResourceKind::Endpoint, compiled));
     }

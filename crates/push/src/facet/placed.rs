@@ -9,9 +9,8 @@ use std::{
 };
 
 use compile::{
-    Client,
+    Client, ClusterRef,
     endpoint::{Place, PlaceNeeds},
-    gateway::ClusterRef,
 };
 use model::{Proxy, Service, ServiceKey, Shared};
 
