@@ -24,6 +24,7 @@ mod route;
 mod route_config;
 mod route_parts;
 mod scope;
+pub mod sds;
 pub mod traffic_policy;
 mod virtual_host;
 

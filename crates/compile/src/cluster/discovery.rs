@@ -154,7 +154,7 @@ impl Draft<'_> {
 }
 
 /// The stream that everything else comes over.
-pub(super) fn ads() -> ConfigSource {
+fn ads() -> ConfigSource {
     ConfigSource {
         resource_api_version: ApiVersion::V3.into(),
         config_source_specifier: Some(ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),

@@ -13,8 +13,8 @@ use envoy::{
         proxy_protocol::v3::ProxyProtocolUpstreamTransport,
         raw_buffer::v3::RawBuffer,
         tls::v3::{
-            CertificateValidationContext, CommonTlsContext, SdsSecretConfig, SubjectAltNameMatcher,
-            TlsCertificate, UpstreamTlsContext,
+            CertificateValidationContext, CommonTlsContext, SubjectAltNameMatcher, TlsCertificate,
+            UpstreamTlsContext,
             common_tls_context::{CombinedCertificateValidationContext, ValidationContextType},
             subject_alt_name_matcher::SanType,
         },
@@ -24,8 +24,11 @@ use envoy::{
 use model::{ProxyKind, Service};
 use prost::{Message, Name};
 
-use super::{Draft, discovery::ads};
-use crate::codes;
+use super::Draft;
+use crate::{
+    codes,
+    sds::{AUTHORITIES_SUFFIX, KUBERNETES, ads_secret},
+};
 
 /// The authorities that Linux images trust, where no others are named.
 const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -117,20 +120,20 @@ impl Draft<'_> {
             ..CertificateValidationContext::default()
         });
         if !tls.credential_name.is_empty() && self.may_read_secrets() {
-            let name = format!("kubernetes://{}", tls.credential_name);
+            let name = format!("{KUBERNETES}{}", tls.credential_name);
             context.validation_context_type = validation.map(|validation| {
                 ValidationContextType::CombinedValidationContext(
                     CombinedCertificateValidationContext {
                         default_validation_context: Some(validation),
-                        validation_context_sds_secret_config: Some(secret(&format!(
-                            "{name}-cacert"
+                        validation_context_sds_secret_config: Some(ads_secret(&format!(
+                            "{name}{AUTHORITIES_SUFFIX}"
                         ))),
                         ..CombinedCertificateValidationContext::default()
                     },
                 )
             });
             if mutual {
-                context.tls_certificate_sds_secret_configs.push(secret(&name));
+                context.tls_certificate_sds_secret_configs.push(ads_secret(&name));
             }
             return context;
         }
@@ -186,10 +189,6 @@ fn socket<M: Message + Name>(name: &str, config: &M) -> TransportSocket {
         name: name.to_owned(),
         config_type: Some(ConfigType::TypedConfig(Any::pack(config))),
     }
-}
-
-fn secret(name: &str) -> SdsSecretConfig {
-    SdsSecretConfig { name: name.to_owned(), sds_config: Some(ads()) }
 }
 
 fn file(path: &str) -> DataSource {

@@ -9,11 +9,10 @@ use api::istio::{
 use envoy::{
     Any,
     config::core::v3::{
-        AggregatedConfigSource, ApiVersion, ConfigSource, DataSource, TransportSocket,
-        config_source::ConfigSourceSpecifier, data_source::Specifier, transport_socket::ConfigType,
+        DataSource, TransportSocket, data_source::Specifier, transport_socket::ConfigType,
     },
     extensions::transport_sockets::tls::v3::{
-        CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, SdsSecretConfig,
+        CertificateValidationContext, CommonTlsContext, DownstreamTlsContext,
         SubjectAltNameMatcher, TlsCertificate, TlsParameters,
         certificate_validation_context::TrustChainVerification,
         common_tls_context::{CombinedCertificateValidationContext, ValidationContextType},
@@ -24,11 +23,10 @@ use envoy::{
 };
 use snapshot::Mesh;
 
-/// Names of the secrets with the proxy's own identity.
-const OWN_CERTIFICATE: &str = "default";
-const MESH_AUTHORITIES: &str = "ROOTCA";
+use crate::sds::{AUTHORITIES_SUFFIX, KUBERNETES, MESH_AUTHORITIES, OWN_CERTIFICATE, ads_secret};
+
 /// Names with these beginnings are complete; others are names of Kubernetes Secrets.
-const COMPLETE: [&str; 3] = ["kubernetes://", "kubernetes-gateway://", "configmap://"];
+const COMPLETE: [&str; 3] = [KUBERNETES, "kubernetes-gateway://", "configmap://"];
 const BUILT_IN: &str = "builtin://";
 /// What Envoy's TLS library can do before TLS 1.3; it refuses a listener with another name.
 const CIPHER_SUITES: [&str; 15] = [
@@ -196,7 +194,7 @@ fn secret_name(written: &str) -> Arc<str> {
     }
     match COMPLETE.iter().any(|prefix| written.starts_with(prefix)) {
         true => written.into(),
-        false => format!("kubernetes://{written}").into(),
+        false => format!("{KUBERNETES}{written}").into(),
     }
 }
 
@@ -205,7 +203,7 @@ fn authorities_secret(written: &str) -> Arc<str> {
     if written.starts_with(BUILT_IN) {
         return MESH_AUTHORITIES.into();
     }
-    format!("{}-cacert", secret_name(written)).into()
+    format!("{}{AUTHORITIES_SUFFIX}", secret_name(written)).into()
 }
 
 fn known_suites(written: &[String], notes: &mut Vec<String>) -> Vec<Arc<str>> {
@@ -244,7 +242,7 @@ impl Termination {
         match &self.certificates {
             Certificates::Secrets(names) => {
                 common.tls_certificate_sds_secret_configs =
-                    names.iter().map(|name| secret(name)).collect();
+                    names.iter().map(|name| ads_secret(name)).collect();
             }
             Certificates::Files(files) => {
                 let files = files.iter().map(|(certificate, key)| TlsCertificate {
@@ -295,7 +293,7 @@ impl Authorities {
             AuthoritySource::Secret(name) => ValidationContextType::CombinedValidationContext(
                 CombinedCertificateValidationContext {
                     default_validation_context: Some(checks),
-                    validation_context_sds_secret_config: Some(secret(name)),
+                    validation_context_sds_secret_config: Some(ads_secret(name)),
                     ..CombinedCertificateValidationContext::default()
                 },
             ),
@@ -318,17 +316,6 @@ fn version(written: WrittenVersion) -> TlsProtocol {
         WrittenVersion::Tlsv1_2 => TlsProtocol::TlSv12,
         WrittenVersion::Tlsv1_3 => TlsProtocol::TlSv13,
     }
-}
-
-/// Envoy waits for a secret only for a while (15 s), other than for routes: a Secret that does not
-/// exist must not hold up the other servers of the port.
-fn secret(name: &str) -> SdsSecretConfig {
-    let source = ConfigSource {
-        resource_api_version: ApiVersion::V3.into(),
-        config_source_specifier: Some(ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),
-        ..ConfigSource::default()
-    };
-    SdsSecretConfig { name: name.to_owned(), sds_config: Some(source) }
 }
 
 fn file(path: &str) -> DataSource {

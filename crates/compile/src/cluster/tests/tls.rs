@@ -128,11 +128,13 @@ fn a_gateway_takes_certificates_out_of_secrets_and_a_sidecar_is_warned() {
         +          name: kubernetes://cart-cert-cacert
         +          sds_config:
         +            ads: {}
+        +            initial_fetch_timeout: 2s
         +            resource_api_version: V3
         +      tls_certificate_sds_secret_configs:
         +        - name: kubernetes://cart-cert
         +          sds_config:
         +            ads: {}
+        +            initial_fetch_timeout: 2s
         +            resource_api_version: V3
     "#]].assert_eq(&difference(&sidecar, &gateway));
 }
