@@ -20,7 +20,10 @@ use source_directory::{DirectorySettings, DirectorySource, directory_control};
 use store::{Publication, SnapshotSink, Writer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use xds::Server;
+use xds::{
+    Server,
+    tls::{self, Pem},
+};
 
 use crate::{
     command,
@@ -256,10 +259,12 @@ impl Settings {
 
     fn xds_settings(&self) -> anyhow::Result<xds::Settings> {
         let tls = match &self.tls {
-            Some((certificate, key)) => Some(
-                xds::tls::server_config(certificate, key, None)
-                    .context("failed to read the certificate of the xDS port")?,
-            ),
+            Some((certificate, key)) => {
+                let config = Pem::read(certificate)
+                    .and_then(|chain| tls::server_config(&chain, &Pem::read(key)?, None));
+                let config = config.context("failed to read the certificate of the xDS port")?;
+                Some(tls::unchanging(config))
+            }
             None => None,
         };
         Ok(xds::Settings { tls, ..xds::Settings::default() })

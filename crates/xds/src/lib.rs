@@ -5,6 +5,7 @@
 //! - Bytes are made once: a response is a small header and shared chunks, which are never copied
 //!   when they are large and never retained when they are sent.
 //! - Bounded: a client that does not read holds up its own [`ResponseSender`] and nothing else.
+//! - A [`UnaryMethod`] may share the port.
 //! - [`client`] is the other end, for tests, load and checks.
 //! - Not here: subscriptions, versions and what a resource means (`push`).
 #![warn(missing_docs)]
@@ -20,6 +21,7 @@ mod server;
 mod status;
 mod stream;
 pub mod tls;
+mod unary;
 
 pub use body::ReceiverBody;
 pub use frame::{FrameError, Frames};
@@ -30,3 +32,5 @@ pub use response::Response;
 pub use server::{Server, Settings, listen};
 pub use status::{Code, Status};
 pub use stream::{AdsService, AdsStream, PeerInfo, RequestReceiver, StreamError};
+pub use tls::TlsConfigs;
+pub use unary::{UnaryAnswer, UnaryMethod};

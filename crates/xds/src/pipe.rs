@@ -98,7 +98,7 @@ impl Pipe {
         }
     }
 
-    fn push(&self, outgoing: Outgoing) {
+    pub(crate) fn push(&self, outgoing: Outgoing) {
         let mut state = self.lock();
         if state.end == End::Open {
             state.responses += 1;

@@ -8,13 +8,13 @@ mod connection;
 mod route;
 
 use std::{
+    collections::BTreeMap,
     io,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
-use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::Semaphore,
@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::connection::accept;
-use crate::{AdsService, Metrics, pipe::Room};
+use crate::{AdsService, Metrics, TlsConfigs, UnaryMethod, pipe::Room, unary};
 
 /// How long a failed `accept` (usually: out of file descriptors) is waited out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,8 +48,8 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Settings of a [`Server`].
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Serves TLS beside plaintext.
-    pub tls: Option<Arc<ServerConfig>>,
+    /// Serves TLS beside plaintext. Each handshake takes the settings of its moment.
+    pub tls: Option<TlsConfigs>,
     /// Longest accepted request, in bytes.
     pub max_request_len: usize,
     /// ADS streams over all connections; further ones end with `RESOURCE_EXHAUSTED`.
@@ -85,17 +85,22 @@ impl Default for Settings {
 }
 
 /// An xDS server. It holds no connection until [`Server::run`].
-#[derive(Debug)]
 pub struct Server {
     settings: Settings,
     metrics: Metrics,
+    methods: Methods,
 }
+
+/// By path.
+type Methods = BTreeMap<&'static str, Arc<dyn UnaryMethod>>;
 
 /// What all connections of a server share.
 pub(crate) struct Shared<S> {
     pub(crate) service: S,
     pub(crate) settings: Settings,
     pub(crate) metrics: Metrics,
+    pub(crate) methods: Methods,
+    pub(crate) call_slots: Arc<Semaphore>,
     pub(crate) next_stream: AtomicU64,
     pub(crate) stream_slots: Arc<Semaphore>,
     pub(crate) shutdown: CancellationToken,
@@ -112,7 +117,14 @@ impl<S> Shared<S> {
 impl Server {
     /// A server that counts into `metrics`.
     pub fn new(settings: Settings, metrics: Metrics) -> Self {
-        Self { settings, metrics }
+        Self { settings, metrics, methods: Methods::new() }
+    }
+
+    /// Serves a further method.
+    #[must_use]
+    pub fn mount(mut self, method: Arc<dyn UnaryMethod>) -> Self {
+        self.methods.insert(method.path(), method);
+        self
     }
 
     /// Serves until `shutdown`, then for at most the grace period. Failing to accept one
@@ -123,12 +135,14 @@ impl Server {
         service: S,
         shutdown: CancellationToken,
     ) {
-        let Self { settings, metrics } = self;
+        let Self { settings, metrics, methods } = self;
         let max_streams = settings.max_streams.min(Semaphore::MAX_PERMITS);
         let shared = Arc::new(Shared {
             service,
             settings,
             metrics,
+            methods,
+            call_slots: Arc::new(Semaphore::new(unary::MAX_CALLS)),
             next_stream: AtomicU64::new(1),
             stream_slots: Arc::new(Semaphore::new(max_streams)),
             shutdown,

@@ -46,7 +46,8 @@ pub struct AdsStream {
 }
 
 /// What the transport knows about a client. Nothing of it has been judged here, except that a
-/// client certificate was verified against the configured authorities.
+/// client certificate was verified against the authorities of the moment in which the connection
+/// was made.
 #[derive(Clone, Debug)]
 pub struct PeerInfo {
     /// Address and port of the other end of the connection.
@@ -57,6 +58,18 @@ pub struct PeerInfo {
     pub certificates: Arc<[CertificateDer<'static>]>,
     /// The `authorization` header, marked as sensitive.
     pub authorization: Option<HeaderValue>,
+}
+
+impl PeerInfo {
+    /// Whether the client runs on this machine (or in this pod).
+    pub fn is_loopback(&self) -> bool {
+        self.address.ip().to_canonical().is_loopback()
+    }
+
+    /// Whether nobody on the way can read what is said.
+    pub fn is_private(&self) -> bool {
+        self.tls || self.is_loopback()
+    }
 }
 
 /// Why a stream cannot be read on. The service usually ends it with [`StreamError::status`].

@@ -1,9 +1,12 @@
-//! Makes TLS settings of PEM files.
+//! Makes TLS settings of PEM.
 //!
 //! - `ring` does the cryptography and HTTP/2 is the only protocol offered.
+//! - Nothing is resumed: every connection verifies its client against the authorities of its
+//!   moment, and whether the client's certificate is still valid.
 //! - Not here: where certificates come from and when they change.
 
 use std::{
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,88 +18,149 @@ use rustls::{
         CertificateDer, PrivateKeyDer,
         pem::{self, PemObject},
     },
-    server::{VerifierBuilderError, WebPkiClientVerifier},
+    server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier},
 };
+use tokio::sync::watch;
 
 /// The name of HTTP/2 in TLS.
 const ALPN_H2: &[u8] = b"h2";
 
-/// Why files do not make TLS settings.
+/// The settings in force; whoever holds the other end may replace them.
+pub type TlsConfigs = watch::Receiver<Arc<ServerConfig>>;
+
+/// Settings that never change.
+pub fn unchanging(config: Arc<ServerConfig>) -> TlsConfigs {
+    watch::channel(config).1
+}
+
+/// Why something does not make TLS settings.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file is not there or not PEM.
-    #[error("failed to read PEM file `{}`", path.display())]
+    /// A file cannot be read.
+    #[error("failed to read file `{}`", path.display())]
     Read {
         /// The file.
         path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A text is not PEM.
+    #[error("failed to read `{place}` as PEM")]
+    Pem {
+        /// The file, or what the text is.
+        place: String,
         /// What the reader met.
         source: pem::Error,
     },
     /// The certificate cannot be used, or the key is not its key.
-    #[error("failed to use certificate `{}`", path.display())]
+    #[error("failed to use certificate `{place}`")]
     Certificate {
-        /// The file.
-        path: PathBuf,
+        /// The file, or what the text is.
+        place: String,
         /// What rustls says.
         source: rustls::Error,
     },
     /// The authorities cannot be used to check clients.
-    #[error("failed to use authorities `{}`", path.display())]
+    #[error("failed to use authorities `{place}`")]
     Authorities {
-        /// The file.
-        path: PathBuf,
+        /// The file, or what the text is.
+        place: String,
         /// What rustls says.
         source: VerifierBuilderError,
     },
 }
 
+/// PEM, and where it is from.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pem {
+    /// The file, or what the text is.
+    pub place: String,
+    /// It may hold a key, and is never shown.
+    pub text: String,
+}
+
+impl Pem {
+    /// Of a file.
+    pub fn read(path: &Path) -> Result<Self, TlsError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
+        Ok(Self { place: path.display().to_string(), text })
+    }
+
+    fn pem_error(&self) -> impl Fn(pem::Error) -> TlsError {
+        move |source| TlsError::Pem { place: self.place.clone(), source }
+    }
+
+    fn certificate_error(&self) -> impl Fn(rustls::Error) -> TlsError {
+        move |source| TlsError::Certificate { place: self.place.clone(), source }
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let read = CertificateDer::pem_slice_iter(self.text.as_bytes());
+        read.collect::<Result<_, _>>().map_err(self.pem_error())
+    }
+
+    fn key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
+        PrivateKeyDer::from_pem_slice(self.text.as_bytes()).map_err(self.pem_error())
+    }
+
+    fn roots(&self) -> Result<RootCertStore, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in self.certificates()? {
+            roots.add(certificate).map_err(self.certificate_error())?;
+        }
+        Ok(roots)
+    }
+}
+
 /// A server's settings of its certificate chain (leaf first) and private key. With
 /// `client_authorities`, a client may show a certificate, which must then be issued by them.
 pub fn server_config(
-    certificate: &Path,
-    key: &Path,
-    client_authorities: Option<&Path>,
+    certificate: &Pem,
+    key: &Pem,
+    client_authorities: Option<&Pem>,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = certificates(certificate)?;
-    let private_key = PrivateKeyDer::from_pem_file(key).map_err(read_error(key))?;
+    let chain = certificate.certificates()?;
     let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(certificate_error(certificate))?;
+        .map_err(certificate.certificate_error())?;
     let builder = match client_authorities {
         None => builder.with_no_client_auth(),
-        Some(path) => {
-            let roots = Arc::new(roots(path)?);
+        Some(authorities) => {
+            let roots = Arc::new(authorities.roots()?);
             let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider())
                 .allow_unauthenticated()
                 .build()
-                .map_err(|source| TlsError::Authorities { path: path.to_owned(), source })?;
+                .map_err(|source| TlsError::Authorities {
+                    place: authorities.place.clone(),
+                    source,
+                })?;
             builder.with_client_cert_verifier(verifier)
         }
     };
     let mut config =
-        builder.with_single_cert(chain, private_key).map_err(certificate_error(certificate))?;
+        builder.with_single_cert(chain, key.key()?).map_err(certificate.certificate_error())?;
     config.alpn_protocols = vec![ALPN_H2.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
 
 /// A client's settings: servers must be issued by `authorities`; `identity` is the client's own
 /// certificate chain and key, if it has one.
 pub fn client_config(
-    authorities: &Path,
-    identity: Option<(&Path, &Path)>,
+    authorities: &Pem,
+    identity: Option<(&Pem, &Pem)>,
 ) -> Result<Arc<ClientConfig>, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(certificate_error(authorities))?
-        .with_root_certificates(roots(authorities)?);
+        .map_err(authorities.certificate_error())?
+        .with_root_certificates(authorities.roots()?);
     let mut config = match identity {
         None => builder.with_no_client_auth(),
-        Some((certificate, key)) => {
-            let private_key = PrivateKeyDer::from_pem_file(key).map_err(read_error(key))?;
-            builder
-                .with_client_auth_cert(certificates(certificate)?, private_key)
-                .map_err(certificate_error(certificate))?
-        }
+        Some((certificate, key)) => builder
+            .with_client_auth_cert(certificate.certificates()?, key.key()?)
+            .map_err(certificate.certificate_error())?,
     };
     config.alpn_protocols = vec![ALPN_H2.to_vec()];
     Ok(Arc::new(config))
@@ -104,25 +168,4 @@ pub fn client_config(
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    read.map_err(read_error(path))
-}
-
-fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(certificate_error(path))?;
-    }
-    Ok(roots)
-}
-
-fn read_error(path: &Path) -> impl Fn(pem::Error) -> TlsError {
-    move |source| TlsError::Read { path: path.to_owned(), source }
-}
-
-fn certificate_error(path: &Path) -> impl Fn(rustls::Error) -> TlsError {
-    move |source| TlsError::Certificate { path: path.to_owned(), source }
 }

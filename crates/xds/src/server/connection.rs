@@ -73,7 +73,7 @@ async fn serve<S: AdsService>(
     socket.set_nodelay(true)?;
     let limit = shared.settings.handshake_timeout;
     let plaintext = Peer { address, tls: false, certificates: Arc::default() };
-    let Some(config) = &shared.settings.tls else {
+    let Some(configs) = &shared.settings.tls else {
         return Box::pin(serve_http2(socket, plaintext, shared, opened)).await;
     };
     let mut first = [0];
@@ -83,8 +83,9 @@ async fn serve<S: AdsService>(
     if first != [TLS_HANDSHAKE] {
         return Box::pin(serve_http2(socket, plaintext, shared, opened)).await;
     }
+    let config = configs.borrow().clone();
     // Boxed, so that the state of a handshake does not stay with the connection.
-    let handshake = Box::pin(TlsAcceptor::from(config.clone()).accept_with(socket, |session| {
+    let handshake = Box::pin(TlsAcceptor::from(config).accept_with(socket, |session| {
         session.set_buffer_limit(Some(TLS_BUFFER));
     }));
     let stream = time::timeout(limit, handshake).await??;

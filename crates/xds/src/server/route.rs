@@ -1,4 +1,4 @@
-//! Finds who serves a request and opens ADS streams. Further services get an arm in one `match`.
+//! Finds who serves a request, opens ADS streams and starts calls.
 
 use std::{
     convert::Infallible,
@@ -18,8 +18,10 @@ use tokio::{sync::OwnedSemaphorePermit, time};
 use super::{Shared, connection::Peer};
 use crate::{
     AdsService, AdsStream, Code, PeerInfo, Protocol, RequestReceiver, ResponseSender, Status,
+    UnaryMethod,
     metrics::Raised,
     pipe::{Piece, Pipe, PipeReader},
+    unary,
 };
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -44,10 +46,12 @@ impl<S: AdsService> Service<Request<Incoming>> for Router<S> {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.opened.store(true, Ordering::Relaxed);
-        let protocol = Protocol::at_path(request.uri().path());
-        ready(Ok(match (request.method(), protocol) {
-            (&Method::POST, _) if !is_grpc(request.headers()) => unsupported_media_type(),
-            (&Method::POST, Some(protocol)) => self.open_ads(protocol, request),
+        let path = request.uri().path();
+        let method = self.shared.methods.get(path).cloned();
+        ready(Ok(match (request.method(), Protocol::at_path(path), method) {
+            (&Method::POST, ..) if !is_grpc(request.headers()) => unsupported_media_type(),
+            (&Method::POST, Some(protocol), _) => self.open_ads(protocol, request),
+            (&Method::POST, None, Some(method)) => self.call_unary(method, request),
             _ => refuse(&Status::new(Code::Unimplemented, "no such method")),
         }))
     }
@@ -86,6 +90,27 @@ impl<S: AdsService> Router<S> {
         grpc_response(Either::Left(PipeReader::new(pipe)))
     }
 
+    fn call_unary(
+        &self,
+        method: Arc<dyn UnaryMethod>,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let Ok(slot) = self.shared.call_slots.clone().try_acquire_owned() else {
+            return refuse(&Status::new(Code::ResourceExhausted, "too many calls"));
+        };
+        let pipe = Pipe::new(self.shared.room());
+        let (mut parts, body) = request.into_parts();
+        let peer = self.peer_info(&mut parts.headers);
+        let running = pipe.clone();
+        self.shared.tasks.spawn(async move {
+            // Also a call that panics is answered.
+            let _answered = Unanswered(running.clone());
+            unary::run(method, peer, body, running).await;
+            drop(slot);
+        });
+        grpc_response(Either::Left(PipeReader::new(pipe)))
+    }
+
     fn peer_info(&self, headers: &mut HeaderMap) -> PeerInfo {
         let Peer { address, tls, certificates } = self.peer.clone();
         let mut authorization = headers.remove(header::AUTHORIZATION);
@@ -104,6 +129,15 @@ struct OpenStream {
 impl Drop for OpenStream {
     fn drop(&mut self) {
         self.pipe.finish(Status::new(Code::Internal, "the service of this stream failed"));
+    }
+}
+
+/// Ends a call that nobody has ended.
+struct Unanswered(Arc<Pipe>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.0.finish(Status::new(Code::Internal, "the call failed"));
     }
 }
 

@@ -43,10 +43,23 @@ where
     F: Fn(AdsStream) -> R + Send + Sync + 'static,
     R: Future<Output = Status> + Send + 'static,
 {
+    start_with(settings, service, |server| server).await
+}
+
+/// With further methods.
+pub(crate) async fn start_with<F, R>(
+    settings: Settings,
+    service: F,
+    mount: impl FnOnce(Server) -> Server,
+) -> Running
+where
+    F: Fn(AdsStream) -> R + Send + Sync + 'static,
+    R: Future<Output = Status> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (metrics, shutdown) = (Metrics::default(), CancellationToken::new());
-    let server = Server::new(settings, metrics.clone());
+    let server = mount(Server::new(settings, metrics.clone()));
     let server = tokio::spawn(server.run(listener, Closure(service), shutdown.clone()));
     Running { address, metrics, shutdown, server }
 }

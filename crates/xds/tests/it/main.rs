@@ -5,3 +5,4 @@ mod harness;
 mod protocol;
 mod synced;
 mod tls;
+mod unary;
