@@ -1,0 +1,480 @@
+//! The authority: who is trusted, and certificates for those who have proven who they are.
+//!
+//! - A cheap handle. What signs and what is trusted is one immutable value, replaced as a whole.
+//! - Files are read again on a period: a changed root or intermediate is taken without a restart;
+//!   what does not fit together is reported, and the last good state goes on.
+//! - Not here: who a caller is (`authenticate`), how it asks (`service`).
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use model::Identity;
+use rustls::server::danger::ClientCertVerifier;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Ambient, BundleError, CertificateFacts, FileError, MintError, PrivateKeyPem, RequestError,
+    StateError, StepError, SystemAmbient,
+    bundle::{Bundle, BundleInput, check_bundle},
+    cacerts,
+    issuer::{LeafName, Validity, make_leaf},
+    key::generate,
+    request::parse_request,
+    state::{State, bound},
+    store::Store,
+};
+
+/// The shortest life of a certificate, and how it is spread around its half when it is renewed.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Where an authority keeps its state, and for whom it signs.
+#[derive(Clone, Debug)]
+pub struct AuthoritySettings {
+    /// Its state: roots, intermediates, keys. Made with mode 0700 when it is not there.
+    pub directory: PathBuf,
+    /// The trust domain: it signs for no other one.
+    pub trust_domain: Arc<str>,
+    /// The cluster whose intermediate signs.
+    pub cluster: Arc<str>,
+    /// The life of a certificate for which no other is asked.
+    pub lifetime: Duration,
+    /// The longest life that can be asked for.
+    pub longest_lifetime: Duration,
+    /// An existing root and intermediate in Istio's layout; `directory` is not used then.
+    pub cacerts: Option<PathBuf>,
+}
+
+impl AuthoritySettings {
+    /// Settings with certificates that live for a day, and for a week if somebody asks for it.
+    pub fn new(directory: PathBuf, trust_domain: &str, cluster: &str) -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            directory,
+            trust_domain: trust_domain.into(),
+            cluster: cluster.into(),
+            lifetime: DAY,
+            longest_lifetime: 7 * DAY,
+            cacerts: None,
+        }
+    }
+}
+
+/// Why an authority cannot be opened or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Files do not fit together, or one is not what it should be.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The state on disk cannot be used.
+    #[error("failed to read `{}`", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: StateError,
+    },
+    /// There are keys, but nothing says which of them count.
+    #[error(
+        "`{}` is missing, but there are keys beside it: restore it from a backup; only if no \
+         certificate is in use, move the directory away and start again", path.display()
+    )]
+    StateMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The directory is not an authority's.
+    #[error("`{}` is not the directory of an authority: `meltemi identity init` makes one", directory.display())]
+    NoAuthority {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The key of the root is kept elsewhere.
+    #[error("the key of the root, `{}`, is not here: put it there for this step, or name it", path.display())]
+    NoRootKey {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// A step of a rotation cannot be taken.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// Nothing could be signed.
+    #[error(transparent)]
+    Mint(#[from] MintError),
+}
+
+/// Why a certificate was not issued.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The caller belongs to another trust domain.
+    #[error(
+        "`{identity}` is not of the trust domain `{trust_domain}`, for which this authority signs"
+    )]
+    ForeignTrustDomain {
+        /// Who asks.
+        identity: Identity,
+        /// For whom it signs.
+        trust_domain: Arc<str>,
+    },
+    /// The signing request cannot be signed.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// What signs has expired.
+    #[error("the certificate that signs has expired: see `meltemi identity status`")]
+    Expired,
+    /// Signing failed.
+    #[error(transparent)]
+    Mint(#[from] MintError),
+    /// That somebody was given a longer life than anybody before could not be noted.
+    #[error("failed to note the life of a certificate")]
+    Note(#[source] Box<AuthorityError>),
+}
+
+/// A certificate with its key.
+#[derive(Clone, Debug)]
+pub struct WorkloadCertificate {
+    /// The leaf, then its intermediates, without the root.
+    pub chain_pem: Arc<str>,
+    /// The key of the leaf.
+    pub key_pem: PrivateKeyPem,
+    /// From when on it is valid; a little before it was made.
+    pub not_before: SystemTime,
+    /// Until when it is valid.
+    pub not_after: SystemTime,
+    /// When to ask for the next one: around half of its life, at a different time for each.
+    pub renew_at: SystemTime,
+}
+
+/// A certificate for a key that its owner keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The certificate.
+    pub leaf_pem: String,
+    /// The intermediates, the one that has signed it first.
+    pub intermediates_pem: Arc<[Arc<str>]>,
+    /// All trusted roots.
+    pub roots_pem: Arc<str>,
+    /// Until when it is valid.
+    pub not_after: SystemTime,
+}
+
+/// What a person or a metric may ask of an authority.
+#[derive(Clone, Debug)]
+pub struct AuthorityStatus {
+    /// The certificate that signs.
+    pub issuer: CertificateFacts,
+    /// All trusted roots, that of the issuer first where this authority made it.
+    pub roots: Vec<CertificateFacts>,
+    /// Until when what is signed now can be valid.
+    pub chain_not_after: SystemTime,
+    /// Why the files as they are now are not used; the last good ones are.
+    pub problem: Option<String>,
+}
+
+/// A certificate authority. Clones share its state.
+#[derive(Clone)]
+pub struct Authority(Arc<Inner>);
+
+struct Inner {
+    settings: AuthoritySettings,
+    ambient: Arc<dyn Ambient>,
+    bundle: ArcSwap<Bundle>,
+    /// What the bundle was made of. Held while the files are read.
+    loaded: Mutex<Loaded>,
+    problem: ArcSwap<Option<String>>,
+    changed: watch::Sender<u64>,
+}
+
+/// The content of the files, to see a change.
+struct Loaded {
+    stamp: Vec<u8>,
+    /// The longest life of a leaf that is noted.
+    longest_leaf: u64,
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bundle = self.0.bundle.load();
+        out.debug_struct("Authority")
+            .field("trust_domain", &self.0.settings.trust_domain)
+            .field("issuer", &bundle.issuer.subject)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Authority {
+    /// Reads the state of an authority, or makes a root and an intermediate where there is none.
+    pub fn open(settings: AuthoritySettings) -> Result<Self, AuthorityError> {
+        Self::open_with(settings, Arc::new(SystemAmbient::default()))
+    }
+
+    /// As [`Authority::open`], with another clock and other randomness.
+    pub fn open_with(
+        settings: AuthoritySettings,
+        ambient: Arc<dyn Ambient>,
+    ) -> Result<Self, AuthorityError> {
+        if settings.cacerts.is_none() {
+            let names = (&*settings.trust_domain, &*settings.cluster);
+            let state =
+                Store::new(&settings.directory).initialise(names, settings.lifetime, &*ambient)?;
+            if *state.cluster != *settings.cluster {
+                tracing::warn!(
+                    directory = %settings.directory.display(),
+                    made_for = state.cluster,
+                    cluster = %settings.cluster,
+                    "The directory of the authority was made for another cluster"
+                );
+            }
+        }
+        let (input, stamp, longest_leaf) = read(&settings, &*ambient)?;
+        let bundle = check_bundle(&input, &settings.trust_domain, &*ambient)?;
+        if let Some(directory) = &settings.cacerts {
+            for remark in cacerts::remarks(directory)? {
+                tracing::warn!("{remark}");
+            }
+        }
+        Ok(Self(Arc::new(Inner {
+            settings,
+            ambient,
+            bundle: ArcSwap::from_pointee(bundle),
+            loaded: Mutex::new(Loaded { stamp, longest_leaf }),
+            problem: ArcSwap::from_pointee(None),
+            changed: watch::Sender::new(1),
+        })))
+    }
+
+    /// Makes a key and a certificate for a workload.
+    pub fn issue(&self, identity: &Identity) -> Result<WorkloadCertificate, IssueError> {
+        self.require_own(identity)?;
+        self.issue_for(&LeafName::Workload(identity))
+    }
+
+    /// Makes a key and a certificate for a server with these DNS names and IP addresses.
+    pub fn server_certificate(
+        &self,
+        dns_names: &[String],
+    ) -> Result<WorkloadCertificate, IssueError> {
+        self.issue_for(&LeafName::Server(dns_names))
+    }
+
+    /// Signs for the key of a signing request, in PEM or DER. What the request says of names is
+    /// not read. A `lifetime` above the longest one is cut.
+    pub fn sign(
+        &self,
+        request: &[u8],
+        identity: &Identity,
+        lifetime: Option<Duration>,
+    ) -> Result<Chain, IssueError> {
+        self.require_own(identity)?;
+        let request = parse_request(request)?;
+        let AuthoritySettings { lifetime: usual, longest_lifetime, .. } = self.0.settings;
+        let lifetime = lifetime.unwrap_or(usual).clamp(SHORTEST, longest_lifetime.max(usual));
+        self.note_lifetime(lifetime)?;
+        let bundle = self.usable()?;
+        let name = LeafName::Workload(identity);
+        let (leaf, Validity { not_after, .. }) =
+            make_leaf(&*self.0.ambient, &bundle.signer, &name, &request.key, lifetime)?;
+        Ok(Chain {
+            leaf_pem: leaf.pem(),
+            intermediates_pem: bundle.chain_pem.clone(),
+            roots_pem: bundle.roots_pem.clone(),
+            not_after,
+        })
+    }
+
+    /// All trusted roots as PEM.
+    pub fn roots(&self) -> Arc<str> {
+        self.0.bundle.load().roots_pem.clone()
+    }
+
+    /// A number that grows when the roots or the issuer change: then roots must be sent again, and
+    /// certificates be issued anew.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    /// Judges certificates of clients by the roots that are trusted now.
+    pub fn client_verifier(&self) -> Arc<dyn ClientCertVerifier> {
+        self.0.bundle.load().verifier.clone()
+    }
+
+    /// The trust domain that it signs for.
+    pub fn trust_domain(&self) -> &Arc<str> {
+        &self.0.settings.trust_domain
+    }
+
+    /// What is in use now.
+    pub fn status(&self) -> AuthorityStatus {
+        let bundle = self.0.bundle.load();
+        AuthorityStatus {
+            issuer: bundle.issuer.clone(),
+            roots: bundle.roots.clone(),
+            chain_not_after: bundle.signer.not_after,
+            problem: (**self.0.problem.load()).clone(),
+        }
+    }
+
+    /// Looks at the files now. Returns whether the roots or the issuer have changed. After an
+    /// error the last good state goes on.
+    pub fn refresh(&self) -> Result<bool, AuthorityError> {
+        let refreshed = self.reload();
+        let problem = refreshed.as_ref().err().map(chain_of);
+        if **self.0.problem.load() != problem {
+            match &problem {
+                Some(problem) => tracing::error!(
+                    problem,
+                    "The files of the authority are not used; the last good ones are"
+                ),
+                None => tracing::info!("The files of the authority are good again"),
+            }
+            self.0.problem.store(Arc::new(problem));
+        }
+        refreshed
+    }
+
+    fn reload(&self) -> Result<bool, AuthorityError> {
+        let Inner { settings, ambient, bundle, loaded, changed, .. } = &*self.0;
+        let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let (input, stamp, longest_leaf) = read(settings, &**ambient)?;
+        if stamp == loaded.stamp {
+            return Ok(false);
+        }
+        let fresh = check_bundle(&input, &settings.trust_domain, &**ambient)?;
+        let old = bundle.load();
+        let is_new = old.issuer != fresh.issuer
+            || old.roots_pem != fresh.roots_pem
+            || old.chain_pem != fresh.chain_pem;
+        bundle.store(Arc::new(fresh));
+        *loaded = Loaded { stamp, longest_leaf };
+        if is_new {
+            changed.send_modify(|generation| *generation += 1);
+            let status = self.status();
+            let roots: Vec<&str> = status.roots.iter().map(|it| it.subject.as_str()).collect();
+            tracing::info!(issuer = status.issuer.subject, ?roots, "The authority has changed");
+        }
+        Ok(is_new)
+    }
+
+    /// Looks at the files on a period until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = look.tick() => (),
+            }
+            let authority = self.clone();
+            // `refresh` keeps and logs what went wrong.
+            let _ = tokio::task::spawn_blocking(move || authority.refresh()).await;
+        }
+    }
+
+    fn issue_for(&self, name: &LeafName<'_>) -> Result<WorkloadCertificate, IssueError> {
+        let lifetime = self.0.settings.lifetime.max(SHORTEST);
+        self.note_lifetime(lifetime)?;
+        let bundle = self.usable()?;
+        let (key, key_pem) = generate().map_err(MintError::from)?;
+        let (leaf, validity) = make_leaf(&*self.0.ambient, &bundle.signer, name, &key, lifetime)?;
+        let mut chain = leaf.pem();
+        bundle.chain_pem.iter().for_each(|it| chain.push_str(it));
+        let Validity { not_before, not_after } = validity;
+        let renew_at = self.renewal(not_after)?;
+        Ok(WorkloadCertificate {
+            chain_pem: chain.into(),
+            key_pem,
+            not_before,
+            not_after,
+            renew_at,
+        })
+    }
+
+    /// Between 40 % and 60 % of what is left.
+    fn renewal(&self, not_after: SystemTime) -> Result<SystemTime, MintError> {
+        let now = self.0.ambient.now();
+        let left = not_after.duration_since(now).unwrap_or_default();
+        let random = self.0.ambient.random()?;
+        let share = f64::from(u16::from_be_bytes([random[0], random[1]])) / f64::from(u16::MAX);
+        Ok(now + left.mul_f64(0.4 + 0.2 * share))
+    }
+
+    fn usable(&self) -> Result<Arc<Bundle>, IssueError> {
+        let bundle = self.0.bundle.load_full();
+        match bundle.signer.not_after > self.0.ambient.now() {
+            true => Ok(bundle),
+            false => Err(IssueError::Expired),
+        }
+    }
+
+    fn require_own(&self, identity: &Identity) -> Result<(), IssueError> {
+        let trust_domain = &self.0.settings.trust_domain;
+        match identity.trust_domain == *trust_domain {
+            true => Ok(()),
+            false => Err(IssueError::ForeignTrustDomain {
+                identity: identity.clone(),
+                trust_domain: trust_domain.clone(),
+            }),
+        }
+    }
+
+    /// A rotation waits for the longest life of a leaf: a longer one is on disk before it is given.
+    fn note_lifetime(&self, lifetime: Duration) -> Result<(), IssueError> {
+        let Inner { settings, loaded, .. } = &*self.0;
+        let seconds = bound(lifetime);
+        let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if settings.cacerts.is_some() || loaded.longest_leaf >= seconds {
+            return Ok(());
+        }
+        let longest = |state: &State| {
+            let next = State { longest_leaf: seconds.max(state.longest_leaf), ..state.clone() };
+            Ok(Some(next))
+        };
+        let noted = Store::new(&settings.directory).change(longest);
+        loaded.longest_leaf =
+            noted.map_err(|error| IssueError::Note(Box::new(error)))?.longest_leaf;
+        Ok(())
+    }
+}
+
+/// The files of an authority, what tells one state of them from another, and the noted life.
+fn read(
+    settings: &AuthoritySettings,
+    ambient: &dyn Ambient,
+) -> Result<(BundleInput, Vec<u8>, u64), AuthorityError> {
+    if let Some(directory) = &settings.cacerts {
+        let input = cacerts::read_cacerts(directory)?;
+        let parts = input.roots.iter().chain(&input.chain).chain([&input.key]);
+        let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+        for part in parts {
+            digest.update(&part.bytes.len().to_be_bytes());
+            digest.update(&part.bytes);
+        }
+        return Ok((input, digest.finish().as_ref().to_vec(), u64::MAX));
+    }
+    let store = Store::new(&settings.directory);
+    store.renew(ambient)?;
+    let (state, stamp) = store
+        .state()?
+        .ok_or_else(|| AuthorityError::NoAuthority { directory: store.directory().to_owned() })?;
+    Ok((store.input(&state)?, stamp, state.longest_leaf))
+}
+
+/// An error with its causes, on one line.
+fn chain_of(error: &AuthorityError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}

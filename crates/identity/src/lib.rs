@@ -1,0 +1,35 @@
+//! The mesh's own authority: signing requests → certificates, and who a caller is.
+//!
+//! - [`Authority`] holds a root and an intermediate, made by itself or given as files, and signs
+//!   for identities that were proven. Its roots can be replaced without a failed call.
+//! - Keys are written with mode 0600 and are never shown: see [`PrivateKeyPem`].
+//! - Not here: what certificates are used for and how they get to proxies (`push`, `xds`).
+#![warn(missing_docs)]
+
+mod ambient;
+mod authority;
+mod bundle;
+mod cacerts;
+mod certificate;
+mod directory;
+mod files;
+mod issuer;
+mod key;
+mod request;
+mod secret;
+mod state;
+mod store;
+
+pub use ambient::{Ambient, RandomnessError, SystemAmbient};
+pub use authority::{
+    Authority, AuthorityError, AuthoritySettings, AuthorityStatus, Chain, IssueError,
+    WorkloadCertificate,
+};
+pub use bundle::BundleError;
+pub use certificate::{CertificateFacts, NotACertificate, parse_certificate};
+pub use directory::{AuthorityDirectory, DirectoryStatus, Intermediate, RootStatus};
+pub use files::FileError;
+pub use issuer::MintError;
+pub use request::{LONGEST_REQUEST, RequestError, SigningRequest, parse_request};
+pub use secret::{PrivateKeyPem, Token};
+pub use state::{Haste, Phase, StateError, StepError};
