@@ -42,6 +42,18 @@ fn check_place(finding: &Diagnostic, lines: usize) {
     assert!(inside, "behind the end of {lines} lines: {finding}");
 }
 
+/// Reads a signing request, and a certificate that a client might show. What is taken is taken the
+/// same way again, and is not longer than what may be sent.
+pub fn certificates(data: &[u8]) {
+    if identity::parse_request(data).is_ok() {
+        assert!(data.len() <= identity::LONGEST_REQUEST);
+        assert!(identity::parse_request(data).is_ok());
+    }
+    if let Ok(facts) = identity::parse_certificate(data) {
+        assert_eq!(Ok(&facts), identity::parse_certificate(data).as_ref());
+    }
+}
+
 /// Cuts the data of a stream into messages and decodes them. The first byte says how.
 pub fn requests(data: &[u8]) {
     let Some((mode, data)) = data.split_first() else { return };

@@ -16,6 +16,7 @@ fn main() -> Result<()> {
     for target in ["documents", "mesh", "accepted"] {
         write(&folder, target, &documents, seeds::DOCUMENT_WORDS)?;
     }
+    write(&folder, "certificates", &seeds::certificates(), &[])?;
     write(&folder, "requests", &seeds::requests(), seeds::REQUEST_WORDS)
 }
 

@@ -3,6 +3,7 @@
 use std::{fs, io, path::Path};
 
 use anyhow::{Context, Result};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use envoy::{
     config::core::v3::Node,
     service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
@@ -155,6 +156,20 @@ fn collect_texts(value: &Value, found: &mut Vec<Vec<u8>>) {
         Value::Object(fields) => fields.values().for_each(|item| collect_texts(item, found)),
         _ => {}
     }
+}
+
+/// Signing requests as openssl writes them, in PEM and DER.
+pub fn certificates() -> Vec<Vec<u8>> {
+    let requests = [
+        include_str!("../../identity/testdata/ec.csr"),
+        include_str!("../../identity/testdata/rsa.csr"),
+    ];
+    let mut seeds: Vec<Vec<u8>> = requests.iter().map(|pem| pem.as_bytes().to_vec()).collect();
+    for pem in requests {
+        let lines = pem.lines().filter(|line| !line.starts_with('-'));
+        seeds.extend(STANDARD.decode(lines.collect::<String>()).ok());
+    }
+    seeds
 }
 
 /// Streams of requests as Envoy begins them, of both protocols.

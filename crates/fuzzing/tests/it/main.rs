@@ -1,6 +1,6 @@
 //! The checks of the fuzz targets, on changed pieces of the corpus.
 
-use fuzzing::{Mutator, accepted, documents, mesh, requests, seeds};
+use fuzzing::{Mutator, accepted, certificates, documents, mesh, requests, seeds};
 
 /// Runs a check on every seed and on `variations` of each. A panic names the input.
 fn run(check: fn(&[u8]), seeds: &[Vec<u8>], words: &[&str], variations: usize) {
@@ -53,6 +53,13 @@ fn a_carriage_return_alone_ends_a_line() {
 #[test]
 fn streams_never_break_the_decoder() {
     run(requests, &seeds::requests(), seeds::REQUEST_WORDS, 500);
+}
+
+#[test]
+fn signing_requests_never_break_the_reader() {
+    let seeds = seeds::certificates();
+    assert_eq!(seeds.len(), 4, "in PEM and in DER");
+    run(certificates, &seeds, &[], 3000);
 }
 
 #[test]

@@ -129,6 +129,28 @@ fn a_request_that_is_not_signed_with_its_key_is_refused() {
 }
 
 #[test]
+fn requests_of_openssl_are_signed_unless_they_are_weak() {
+    let fixture = Fixture::new();
+    let authority = fixture.open();
+    let sign = |request: &str| authority.sign(request.as_bytes(), &cart(), None);
+    sign(include_str!("../../testdata/ec.csr")).unwrap();
+    let chain = sign(include_str!("../../testdata/rsa.csr")).unwrap();
+    let leaf = &certificates(&chain.leaf_pem)[0];
+    let (_, leaf) = X509Certificate::from_der(leaf).unwrap();
+    let usage = leaf.key_usage().unwrap().unwrap().value;
+    assert!(usage.digital_signature() && usage.key_encipherment());
+    for (request, expected) in [
+        (include_str!("../../testdata/weak.csr"), RequestError::Key),
+        (include_str!("../../testdata/sha1.csr"), RequestError::Signature),
+    ] {
+        match sign(request) {
+            Err(IssueError::Request(error)) => assert_eq!(error, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_life_is_as_long_as_asked_within_the_limits() {
     let fixture = Fixture::new();
     let authority = fixture.open();
