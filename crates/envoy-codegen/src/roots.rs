@@ -75,6 +75,7 @@ pub(crate) const ROOTS: &[&str] = &[
     "envoy/extensions/load_balancing_policies/round_robin/v3/",
     "envoy/extensions/load_balancing_policies/subset/v3/",
     "envoy/extensions/load_balancing_policies/wrr_locality/v3/",
+    "envoy/extensions/path/match/uri_template/v3/",
     "envoy/extensions/request_id/uuid/v3/",
     "envoy/extensions/retry/host/omit_canary_hosts/v3/",
     "envoy/extensions/retry/host/omit_host_metadata/v3/",

@@ -417,6 +417,15 @@ pub mod envoy {
                 }
             }
         }
+        pub mod path {
+            pub mod r#match {
+                pub mod uri_template {
+                    pub mod v3 {
+                        include!("envoy.extensions.path.r#match.uri_template.v3.rs");
+                    }
+                }
+            }
+        }
         pub mod request_id {
             pub mod uuid {
                 pub mod v3 {
