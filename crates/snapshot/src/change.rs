@@ -5,18 +5,24 @@ use std::collections::BTreeSet;
 use api::Object;
 use model::{Hostname, Kind, Namespace, ObjectKey, ServiceKey};
 
+use crate::KeySource;
+
 /// One object appeared, changed or went away.
 #[derive(Clone, Debug)]
 pub enum Change {
     Put(Object),
     Delete(ObjectKey),
+    /// The keys of a token issuer were fetched (`None`: nobody needs them any more).
+    KeySet(KeySource, Option<String>),
 }
 
 impl Change {
-    pub fn key(&self) -> &ObjectKey {
+    /// The object; fetched keys are none.
+    pub fn key(&self) -> Option<&ObjectKey> {
         match self {
-            Self::Put(object) => &object.key,
-            Self::Delete(key) => key,
+            Self::Put(object) => Some(&object.key),
+            Self::Delete(key) => Some(key),
+            Self::KeySet(_, _) => None,
         }
     }
 }
@@ -52,6 +58,8 @@ pub enum ReadKey {
     Policies(Kind, Namespace),
     /// The content of a Secret, or that there is none.
     Secret(ObjectKey),
+    /// The keys of a token issuer, or that none were fetched yet.
+    KeySet(KeySource),
     /// The label keys that rules for chosen clients ask for.
     RuleLabels,
 }

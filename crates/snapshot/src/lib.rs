@@ -10,6 +10,7 @@
 mod change;
 mod hosts;
 mod index;
+mod key_set;
 mod mesh;
 mod policy;
 mod reader;
@@ -19,6 +20,7 @@ mod view;
 pub use change::{Change, ChangeSet, ReadKey};
 pub use hosts::{is_short_name, resolve_short_name};
 pub use index::Index;
+pub use key_set::KeySource;
 pub use mesh::{Features, Mesh, OutboundPolicy, PathNormalization};
 pub use policy::{Policy, PolicyRecord};
 pub use reader::{Reader, Reads};

@@ -6,8 +6,8 @@ use api::k8s::secret::Secret;
 use model::{Hostname, Labels, Namespace, ObjectKey, Service, ServiceKey, Shared, Workload};
 
 use crate::{
-    DestinationRuleRecord, EndpointSet, GatewayRecord, Mesh, Policy, PolicyRecord, ReadKey,
-    SidecarRecord, Snapshot, VirtualServiceRecord, view::ServiceOrder,
+    DestinationRuleRecord, EndpointSet, GatewayRecord, KeySource, Mesh, Policy, PolicyRecord,
+    ReadKey, SidecarRecord, Snapshot, VirtualServiceRecord, view::ServiceOrder,
 };
 
 /// What was read, each key once, sorted.
@@ -189,5 +189,11 @@ impl<'a> Reader<'a> {
     pub fn secret(&self, key: &ObjectKey) -> Option<&'a Shared<Arc<Secret>>> {
         self.note(ReadKey::Secret(key.clone()));
         self.snapshot.secrets.get(key)
+    }
+
+    /// The fetched keys of a token issuer.
+    pub fn key_set(&self, source: &KeySource) -> Option<&'a Shared<String>> {
+        self.note(ReadKey::KeySet(source.clone()));
+        self.snapshot.key_set(source)
     }
 }

@@ -9,7 +9,7 @@ use model::{
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use crate::{
-    DestinationRuleRecord, GatewayRecord, Mesh, SidecarRecord, VirtualServiceRecord,
+    DestinationRuleRecord, GatewayRecord, KeySource, Mesh, SidecarRecord, VirtualServiceRecord,
     policy::Policies,
 };
 
@@ -60,6 +60,7 @@ pub struct Snapshot {
     pub(crate) gateways: Arc<[Shared<GatewayRecord>]>,
     pub(crate) policies: Policies,
     pub(crate) secrets: HashTrieMapSync<ObjectKey, Shared<Arc<Secret>>>,
+    pub(crate) key_sets: HashTrieMapSync<KeySource, Shared<String>>,
     /// Keys of labels by which rules choose clients.
     pub(crate) rule_labels: Arc<BTreeSet<Arc<str>>>,
 }
@@ -84,6 +85,7 @@ impl Snapshot {
             gateways: Arc::from([]),
             policies: Policies::default(),
             secrets: HashTrieMapSync::new_sync(),
+            key_sets: HashTrieMapSync::new_sync(),
             rule_labels: Arc::default(),
         }
     }

@@ -63,8 +63,12 @@ impl Ledger {
     }
 
     fn change(&mut self, change: &Change) -> bool {
-        self.stale.remove(change.key());
+        if let Some(key) = change.key() {
+            self.stale.remove(key);
+        }
         let (before, is_change) = match change {
+            // The index compares them.
+            Change::KeySet(_, _) => return true,
             Change::Put(object) => {
                 let entry = Entry::new(object);
                 if self.objects.get(&object.key) == Some(&entry) {

@@ -14,10 +14,10 @@ use crate::{Change, hosts::resolve_short_name};
 
 impl Index {
     pub(super) fn file(&mut self, change: Change, marks: &mut Marks) {
-        let key = change.key().clone();
-        let new = match change {
-            Change::Put(object) => Some(object),
-            Change::Delete(_) => None,
+        let (key, new) = match change {
+            Change::Put(object) => (object.key.clone(), Some(object)),
+            Change::Delete(key) => (key, None),
+            Change::KeySet(source, keys) => return self.set_keys(source, keys, marks),
         };
         let old_hash = self.objects.get(&key).map(|object| object.hash);
         if old_hash == new.as_ref().map(|object| object.hash) {

@@ -1,4 +1,4 @@
-//! Deriving what a batch has marked: policies and Secrets.
+//! Deriving what a batch has marked: policies and Secrets; filing fetched keys.
 
 use api::{
     Spec,
@@ -10,7 +10,7 @@ use api::{
 use model::{Kind, Namespace, ObjectKey, Shared};
 
 use super::{Index, Marks, records::labels, services::created};
-use crate::{Policy, PolicyRecord, ReadKey};
+use crate::{KeySource, Policy, PolicyRecord, ReadKey};
 
 impl Index {
     pub(super) fn derive_policies(&mut self, marks: &mut Marks) {
@@ -54,6 +54,21 @@ impl Index {
             }
             false => table.insert_mut(namespace.clone(), records.into()),
         }
+    }
+
+    /// Keys that are fetched again and did not change touch nothing.
+    pub(super) fn set_keys(&mut self, source: KeySource, keys: Option<String>, marks: &mut Marks) {
+        let keys = keys.map(Shared::new);
+        if self.view.key_sets.get(&source) == keys.as_ref() {
+            return;
+        }
+        match keys {
+            Some(keys) => self.view.key_sets.insert_mut(source.clone(), keys),
+            None => {
+                self.view.key_sets.remove_mut(&source);
+            }
+        }
+        marks.changes.keys.insert(ReadKey::KeySet(source));
     }
 
     pub(super) fn derive_secrets(&mut self, marks: &mut Marks) {

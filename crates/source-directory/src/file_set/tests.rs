@@ -48,6 +48,7 @@ fn check(steps: &[&str], expected: Expect) {
             shown += &match change {
                 Change::Put(object) => format!("  put {}\n", show(&object)),
                 Change::Delete(key) => format!("  delete {}\n", key.name),
+                Change::KeySet(source, _) => unreachable!("keys of {source}"),
             };
         }
         for (file, findings) in set.take_findings() {
@@ -216,6 +217,7 @@ impl Replica {
                     assert!(!before.is_some_and(|before| is_same(&before, &object)), "no change");
                 }
                 Change::Delete(key) => assert!(self.objects.remove(&key).is_some(), "not there"),
+                Change::KeySet(source, _) => unreachable!("keys of {source}"),
             }
         }
         self.findings.extend(set.take_findings());

@@ -120,6 +120,7 @@ impl Rig {
                             self.deletes += 1;
                             assert!(self.objects.remove(&key).is_some(), "{key} was never put");
                         }
+                        Change::KeySet(source, _) => unreachable!("keys of {source}"),
                     }
                 }
                 self.findings.extend(diagnostics);

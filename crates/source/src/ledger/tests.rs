@@ -96,6 +96,7 @@ proptest! {
                         prop_assert_ne!(before, Some(object.hash));
                     }
                     Change::Delete(key) => prop_assert!(reader.remove(&key).is_some()),
+                    Change::KeySet(source, _) => unreachable!("keys of {source}"),
                 }
             }
         }

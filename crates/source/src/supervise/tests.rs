@@ -82,6 +82,7 @@ async fn hear(runs: &[&[Step]], events: usize) -> (Vec<String>, Arc<SourceStatus
                         assert_eq!(*kind, Kind::Namespace);
                         format!("delete {name}")
                     }
+                    Change::KeySet(source, _) => unreachable!("keys of {source}"),
                 }));
             }
         }
