@@ -3,6 +3,11 @@
 //! Codes are stable: one is never given another meaning, and a dead one is never reused.
 
 api::codes! {
+    POLICY_PART "MEL0260" Error "A part of an authorization policy cannot be carried out";
+    AUTHORIZER_UNUSABLE "MEL0261" Error "An external authorizer cannot be asked, so what it would decide is denied";
+    AUTHORIZER_ONLY_HTTP "MEL0262" Info "An external authorizer that speaks HTTP does not decide about TCP connections";
+    TOKEN_KEYS "MEL0263" Warning "The keys of an issuer are not known, so its tokens are refused";
+
     ROUTE_UNUSABLE "MEL0310" Error "A rule of a route leads nowhere";
     DUPLICATE_DOMAIN "MEL0311" Warning "A host or one of its domains belongs to another host already";
 

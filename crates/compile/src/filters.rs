@@ -22,6 +22,7 @@ use envoy::{
 };
 use prost::{Message, Name};
 
+pub(crate) use http::http_filter;
 pub use http::{
     HcmOptions, HttpRole, HttpSettings, RouteSource, dynamic_dns_cache, http_connection_manager,
 };

@@ -30,6 +30,7 @@ use model::{Diagnostics, ObjectKey, Protocol, Shared};
 use crate::{
     RuleRef,
     filters::{HttpSettings, TcpRoute},
+    security::SecurityInput,
 };
 
 pub use clusters::gateway_clusters;
@@ -126,6 +127,7 @@ pub struct GatewayListenerInput {
     /// Not empty; no two match the same.
     pub chains: Vec<GatewayChain>,
     pub http: HttpSettings,
+    pub security: Shared<SecurityInput>,
     /// How many proxies in front are believed about the caller's address.
     pub trusted_hops: u32,
     /// Whether a proxy in front tells the caller's address before the first byte.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use api::{Duration, istio::traffic_policy::ConnectionPoolSettings};
 use model::{Diagnostic, Interception, ObjectKey, Protocol};
 
-use crate::filters::HttpSettings;
+use crate::{filters::HttpSettings, security::SecurityInput};
 
 pub use clusters::compile_inbound_clusters;
 pub use listeners::compile_inbound_listeners;
@@ -41,6 +41,7 @@ pub struct InboundInput {
     pub inspection_timeout: Option<Duration>,
     pub connect_timeout: Duration,
     pub retry: Option<InboundRetry>,
+    pub security: SecurityInput,
     pub findings: Vec<Diagnostic>,
 }
 

@@ -25,6 +25,7 @@ mod route_config;
 mod route_parts;
 mod scope;
 pub mod sds;
+pub mod security;
 pub mod traffic_policy;
 mod virtual_host;
 

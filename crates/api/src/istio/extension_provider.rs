@@ -45,7 +45,7 @@ pub struct ExtensionProvider {
 }
 
 /// External authorization over HTTP.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExtAuthzHttpProvider {
     #[serde(skip_serializing_if = "is_default")]
@@ -79,7 +79,7 @@ pub struct ExtAuthzHttpProvider {
 }
 
 /// External authorization over gRPC.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExtAuthzGrpcProvider {
     #[serde(skip_serializing_if = "is_default")]
@@ -99,7 +99,7 @@ pub struct ExtAuthzGrpcProvider {
 }
 
 /// How much of the body the authorizer sees.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RequestBodyInCheck {
     #[serde(alias = "max_request_bytes", skip_serializing_if = "is_default")]

@@ -9,7 +9,6 @@ use crate::{
 };
 
 pub(super) fn check(check: &mut Check<'_>, path: &Path<'_>, policy: &AuthorizationPolicy) {
-    check.later();
     let (one, many) = (policy.target_ref.as_ref(), &policy.target_refs);
     check.targets(path, policy.selector.as_ref(), one, many);
     let provider = path.field("provider");

@@ -31,7 +31,6 @@ pub(super) fn peer(check: &mut Check<'_>, path: &Path<'_>, policy: &PeerAuthenti
 }
 
 pub(super) fn request(check: &mut Check<'_>, path: &Path<'_>, policy: &RequestAuthentication) {
-    check.later();
     let (one, many) = (policy.target_ref.as_ref(), &policy.target_refs);
     check.targets(path, policy.selector.as_ref(), one, many);
     let list = path.field("jwtRules");

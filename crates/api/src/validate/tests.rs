@@ -165,7 +165,7 @@ fn servers_of_a_gateway_are_checked() {
 }
 
 #[test]
-fn policies_are_stored_for_a_later_release() {
+fn a_denial_of_requests_denies_all_of_tcp() {
     let text = "apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: {name: deny, namespace: shop}
@@ -176,9 +176,8 @@ spec:
     check(
         text,
         expect![[r#"
-        test.yaml:1: info[MEL0111] AuthorizationPolicy shop/deny: accepted and stored; applied by a later release
-        test.yaml:1: warning[MEL0216] AuthorizationPolicy shop/deny spec.rules[0]: on TCP ports this rule denies everything, because it has only HTTP attributes (name the ports that it is meant for)
-    "#]],
+            test.yaml:1: warning[MEL0216] AuthorizationPolicy shop/deny spec.rules[0]: on TCP ports this rule denies everything, because it has only HTTP attributes (name the ports that it is meant for)
+        "#]],
     );
 }
 

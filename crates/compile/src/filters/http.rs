@@ -102,6 +102,8 @@ pub struct HcmOptions {
     pub protocol: Protocol,
     /// Requests may name their target in full, as to an HTTP proxy.
     pub absolute_url: bool,
+    /// What decides about callers, in front of everything that handles requests.
+    pub security: Vec<HttpFilter>,
     pub settings: HttpSettings,
 }
 
@@ -207,7 +209,8 @@ fn take_role(manager: &mut HttpConnectionManager, options: &HcmOptions) {
 
 /// In Istio's order. What a policy adds goes in front of `grpc_web`.
 fn http_filters(options: &HcmOptions) -> Vec<HttpFilter> {
-    let mut filters = Vec::with_capacity(6);
+    let mut filters = Vec::with_capacity(6 + options.security.len());
+    filters.extend(options.security.iter().cloned());
     if options.protocol == Protocol::GrpcWeb {
         filters.push(http_filter("envoy.filters.http.grpc_web", &GrpcWeb {}));
     }
@@ -231,7 +234,7 @@ fn http_filters(options: &HcmOptions) -> Vec<HttpFilter> {
     filters
 }
 
-fn http_filter<M: Message + Name>(name: &str, config: &M) -> HttpFilter {
+pub(crate) fn http_filter<M: Message + Name>(name: &str, config: &M) -> HttpFilter {
     HttpFilter {
         name: name.to_owned(),
         config_type: Some(http_filter::ConfigType::TypedConfig(Any::pack(config))),

@@ -18,6 +18,7 @@ fn options() -> HcmOptions {
         routes: RouteSource::Rds("80".into()),
         protocol: Protocol::Http,
         absolute_url: false,
+        security: Vec::new(),
         settings: HttpSettings {
             path_normalization: PathNormalization::Base,
             http10: false,

@@ -22,6 +22,7 @@ use crate::{
         HcmOptions, HttpRole, InspectedPorts, RouteSource, address, http_connection_manager,
         seconds, tcp_proxy, tls_inspector,
     },
+    security::{SecurityFilters, compile_security},
 };
 
 /// How long a TLS handshake with a caller may take.
@@ -52,19 +53,22 @@ pub fn compile_gateway_listener(input: &GatewayListenerInput) -> Compiled {
         address: Some(address(bind, input.port)),
         ..AdditionalAddress::default()
     });
+    let security = compile_security(&input.security);
+    let chains = input.chains.iter().map(|chain| filter_chain(chain, input, &security));
     let listener = Listener {
         name: input.name.to_string(),
         address: Some(address(&input.bind, input.port)),
         additional_addresses: further.collect(),
         traffic_direction: TrafficDirection::Outbound.into(),
         listener_filters: listener_filters(input),
-        filter_chains: input.chains.iter().map(|chain| filter_chain(chain, input)).collect(),
+        filter_chains: chains.collect(),
         max_connections_to_accept_per_socket_event: Some(1),
         ..Listener::default()
     };
     let resource = Resource::from_message(input.name.clone(), type_url::LISTENER, &listener);
     let origins = input.chains.iter().flat_map(|chain| &chain.origins);
-    Compiled::new(resource).naming(input.clusters(), input.routes(), origins)
+    let compiled = Compiled::new(resource).naming(input.clusters(), input.routes(), origins);
+    Compiled { diagnostics: security.diagnostics.clone(), ..security.name_in(compiled) }
 }
 
 /// A caller that says nothing is not waited for longer than Envoy does by itself (15 s).
@@ -81,10 +85,14 @@ fn listener_filters(input: &GatewayListenerInput) -> Vec<ListenerFilter> {
     proxy_protocol.into_iter().chain(inspector).collect()
 }
 
-fn filter_chain(chain: &GatewayChain, input: &GatewayListenerInput) -> FilterChain {
+fn filter_chain(
+    chain: &GatewayChain,
+    input: &GatewayListenerInput,
+    security: &SecurityFilters,
+) -> FilterChain {
     FilterChain {
         filter_chain_match: filter_chain_match(&chain.matches),
-        filters: vec![filter(chain, input)],
+        filters: filters(chain, input, security),
         transport_socket: chain.tls.as_ref().map(|settings| settings.compile()),
         transport_socket_connect_timeout: Some(seconds(TRANSPORT_CONNECT_TIMEOUT)),
         ..FilterChain::default()
@@ -105,19 +113,26 @@ fn filter_chain_match(matches: &SniMatch) -> Option<FilterChainMatch> {
     })
 }
 
-fn filter(chain: &GatewayChain, input: &GatewayListenerInput) -> Filter {
+fn filters(
+    chain: &GatewayChain,
+    input: &GatewayListenerInput,
+    security: &SecurityFilters,
+) -> Vec<Filter> {
     match &chain.action {
-        GatewayAction::Tcp(route) => tcp_proxy(route),
+        GatewayAction::Tcp(route) => {
+            security.network.iter().cloned().chain([tcp_proxy(route)]).collect()
+        }
         GatewayAction::Http { route, protocol, stat_prefix } => {
             let of_listener = || format!("outbound_{};", input.name);
-            http_connection_manager(&HcmOptions {
+            vec![http_connection_manager(&HcmOptions {
                 stat_prefix: stat_prefix.as_ref().map_or_else(of_listener, ToString::to_string),
                 role: HttpRole::Gateway { trusted_hops: input.trusted_hops },
                 routes: RouteSource::Rds(route.clone()),
                 protocol: *protocol,
                 absolute_url: false,
+                security: security.http.clone(),
                 settings: input.http.clone(),
-            })
+            })]
         }
     }
 }

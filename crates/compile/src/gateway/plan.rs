@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use model::Diagnostics;
+use model::{Diagnostics, Shared};
 use snapshot::Reader;
 
 use super::{
@@ -10,12 +10,14 @@ use super::{
     GatewayServer, PortKind, ServerTls, SniMatch, sni,
     tcp::{Routing, server_names},
 };
-use crate::{Client, codes, filters::HttpSettings, names};
+use crate::{Client, codes, filters::HttpSettings, names, security::select_security};
 
 /// Plans the listeners of a class of gateways.
 pub fn plan_gateway(scope: &GatewayScope, client: &Client, reader: &Reader<'_>) -> GatewayPlan {
     let mesh = reader.mesh();
     let http = HttpSettings::new(client, mesh);
+    // A gateway's class has all of its labels.
+    let security = Shared::new(select_security(&client.labels, client, reader));
     let routing = Routing { scope, client, reader, idle_timeout: http.idle_timeout };
     let config = mesh.config.default_config.as_ref();
     let topology = config.and_then(|config| config.gateway_topology.as_ref());
@@ -38,6 +40,7 @@ pub fn plan_gateway(scope: &GatewayScope, client: &Client, reader: &Reader<'_>) 
             port: port.number,
             chains,
             http: http.clone(),
+            security: security.clone(),
             trusted_hops: topology.map_or(0, |topology| topology.num_trusted_proxies),
             proxy_protocol: topology.is_some_and(|topology| topology.proxy_protocol.is_some()),
         });

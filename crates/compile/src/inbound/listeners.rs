@@ -26,6 +26,7 @@ use crate::{
     },
     names,
     outbound::ChainMatch,
+    security::{SecurityFilters, compile_security},
 };
 
 const BLACK_HOLE_CHAIN: &str = "virtualInbound-blackhole";
@@ -37,21 +38,30 @@ const TRANSPORT_CONNECT_TIMEOUT: i64 = 15;
 pub fn compile_inbound_listeners(input: &InboundInput) -> Vec<Compiled> {
     let (bound, captured): (Vec<&InboundPort>, Vec<&InboundPort>) =
         input.ports.iter().partition(|port| port.bound);
+    let security = compile_security(&input.security);
     let mut compiled = Vec::with_capacity(1 + bound.len());
     if input.interception != Interception::None {
-        compiled.push(virtual_inbound(input, &captured));
+        compiled.push(virtual_inbound(input, &captured, &security));
     }
-    compiled.extend(bound.into_iter().map(|port| bound_listener(input, port)));
+    compiled.extend(bound.into_iter().map(|port| bound_listener(input, port, &security)));
+    let mut compiled: Vec<Compiled> = compiled.into_iter().map(|it| security.name_in(it)).collect();
     if let Some(first) = compiled.first_mut() {
         first.diagnostics = input.findings.iter().cloned().collect();
+        first.diagnostics.extend(security.diagnostics);
     }
     compiled
 }
 
-fn virtual_inbound(input: &InboundInput, ports: &[&InboundPort]) -> Compiled {
+fn virtual_inbound(
+    input: &InboundInput,
+    ports: &[&InboundPort],
+    security: &SecurityFilters,
+) -> Compiled {
     let mut chains = vec![black_hole()];
-    chains.extend(ChainSet::passthrough(input).chains());
-    chains.extend(ports.iter().flat_map(|port| ChainSet::of_port(port, input).chains()));
+    chains.extend(ChainSet::passthrough(input, security).chains());
+    for port in ports {
+        chains.extend(ChainSet::of_port(port, input, security).chains());
+    }
     let mut listener_filters = vec![original_dst()];
     let mut listener = Listener {
         name: names::VIRTUAL_INBOUND.to_owned(),
@@ -86,16 +96,20 @@ fn black_hole() -> Chain {
     let matches =
         ChainMatch { destination_port: Some(names::INBOUND_PORT), ..ChainMatch::default() };
     let filter = tcp_proxy(&TcpRoute::to_cluster(names::BLACK_HOLE_CLUSTER, None));
-    Chain::new(BLACK_HOLE_CHAIN, matches, filter)
+    Chain::new(BLACK_HOLE_CHAIN, matches, vec![filter])
 }
 
-fn bound_listener(input: &InboundInput, port: &InboundPort) -> Compiled {
+fn bound_listener(
+    input: &InboundInput,
+    port: &InboundPort,
+    security: &SecurityFilters,
+) -> Compiled {
     let listener = Listener {
         name: names::listener(&port.bind, port.port),
         address: Some(address(&port.bind, port.port)),
         ..Listener::default()
     };
-    let chains = ChainSet::of_port(port, input).chains().collect();
+    let chains = ChainSet::of_port(port, input, security).chains().collect();
     Compiled {
         clusters: vec![names::inbound_cluster(port.port).into()],
         origins: vec![port.origin.clone()],
@@ -141,11 +155,11 @@ struct Chain {
 }
 
 impl Chain {
-    fn new(name: &str, matches: ChainMatch, filter: Filter) -> Self {
+    fn new(name: &str, matches: ChainMatch, filters: Vec<Filter>) -> Self {
         let compiled = FilterChain {
             name: name.to_owned(),
             filter_chain_match: Some(matches.compile()),
-            filters: vec![filter],
+            filters,
             transport_socket_connect_timeout: Some(seconds(TRANSPORT_CONNECT_TIMEOUT)),
             ..FilterChain::default()
         };
@@ -162,10 +176,15 @@ struct ChainSet<'a> {
     route: RouteParts<'a>,
     cluster: String,
     input: &'a InboundInput,
+    security: &'a SecurityFilters,
 }
 
 impl<'a> ChainSet<'a> {
-    fn of_port(port: &'a InboundPort, input: &'a InboundInput) -> Self {
+    fn of_port(
+        port: &'a InboundPort,
+        input: &'a InboundInput,
+        security: &'a SecurityFilters,
+    ) -> Self {
         let name = names::listener(&port.bind, port.port);
         Self {
             port: Some(port.port),
@@ -180,10 +199,11 @@ impl<'a> ChainSet<'a> {
                 retry: input.retry.as_ref(),
             },
             input,
+            security,
         }
     }
 
-    fn passthrough(input: &'a InboundInput) -> Self {
+    fn passthrough(input: &'a InboundInput, security: &'a SecurityFilters) -> Self {
         Self {
             port: None,
             http_name: PASSTHROUGH_HTTP_CHAIN.to_owned(),
@@ -197,6 +217,7 @@ impl<'a> ChainSet<'a> {
                 retry: input.retry.as_ref(),
             },
             input,
+            security,
         }
     }
 
@@ -204,11 +225,13 @@ impl<'a> ChainSet<'a> {
         rows(self.route.protocol).iter().map(move |row| {
             let matches = row.matches(self.port, self.input.http.http10);
             match row.speaks {
-                Speaks::Http => Chain::new(&self.http_name, matches, self.http_filter()),
+                Speaks::Http => Chain::new(&self.http_name, matches, vec![self.http_filter()]),
                 Speaks::Tcp => {
                     let idle_timeout = self.input.http.idle_timeout;
                     let route = TcpRoute::to_cluster(self.cluster.as_str(), idle_timeout);
-                    Chain::new(&self.tcp_name, matches, tcp_proxy(&route))
+                    let mut filters = self.security.network.clone();
+                    filters.push(tcp_proxy(&route));
+                    Chain::new(&self.tcp_name, matches, filters)
                 }
             }
         })
@@ -222,6 +245,7 @@ impl<'a> ChainSet<'a> {
             routes: RouteSource::Inline(Box::new(routes)),
             protocol: self.route.protocol,
             absolute_url: false,
+            security: self.security.http.clone(),
             settings: self.input.http.clone(),
         })
     }

@@ -22,6 +22,7 @@ use crate::{
     inbound::{InboundEndpoint, InboundInput, InboundPort, InboundRetry},
     outbound::STATIC_PORTS,
     own_services::own_ports,
+    security::select_security,
 };
 
 /// Number of loopback addresses over which connections to the application are spread.
@@ -76,6 +77,7 @@ pub fn select_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>) -> In
         inspection_timeout: mesh.config.protocol_detection_timeout,
         connect_timeout: mesh.config.connect_timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT),
         retry: retry(mesh),
+        security: select_security(&proxy.labels, client, reader),
     }
 }
 

@@ -168,6 +168,7 @@ fn chain_filter(chain: &ChainInput, input: &ListenerInput) -> Filter {
             },
             protocol: http.protocol,
             absolute_url: http.absolute_url,
+            security: Vec::new(),
             settings: input.http.clone(),
         }),
     }

@@ -300,6 +300,18 @@ MEL0231 = A patch is incomplete
 MEL0232 = A patch will have less effect than it seems
     .help = Read the message: a part of the match or of the value does not do what its name says.
 
+MEL0260 = A part of an authorization policy cannot be carried out
+    .help = A rule that allows matches nothing then; one that denies or audits matches as if the part were not there, so it matches more. Mend the field that the message names.
+
+MEL0261 = An external authorizer cannot be asked, so what it would decide is denied
+    .help = Define the provider in `extensionProviders` of the mesh configuration, with a service, a port and settings that are valid, and let every workload that is protected by it see the service. One workload can have one provider.
+
+MEL0262 = An external authorizer that speaks HTTP does not decide about TCP connections
+    .help = It is asked about HTTP requests only. Use `envoyExtAuthzGrpc` to decide about other connections too, or deny them with a policy of their own.
+
+MEL0263 = The keys of an issuer are not known, so its tokens are refused
+    .help = The control plane has not fetched a usable key set yet, or `jwks` holds none. Check that it reaches the address; tokens of other issuers are not affected.
+
 MEL0310 = A rule of a route leads nowhere
     .help = Requests that match get an error. Set a destination with a weight, a redirect with a known code, or a fixed response.
 
