@@ -2,11 +2,16 @@
 
 mod mesh;
 
+use std::time::{Duration, SystemTime};
+
 use bytes::Bytes;
+use identity::{ClaimMapping, TokenRules};
 use model::{Diagnostic, Diagnostics};
 use xds::{Frames, Protocol, decode_request};
 
 pub use mesh::{accepted, mesh};
+
+use crate::seeds;
 
 const FILE: &str = "fuzz.yaml";
 /// Largest message that the frames may hold; small, so that the limit is reached.
@@ -51,6 +56,24 @@ pub fn certificates(data: &[u8]) {
     }
     if let Ok(facts) = identity::parse_certificate(data) {
         assert_eq!(Ok(&facts), identity::parse_certificate(data).as_ref());
+    }
+}
+
+/// Reads a set of keys, and a token: no token is believed but the one that was signed.
+pub fn tokens(data: &[u8]) {
+    if let Ok(keys) = identity::parse_key_set(data) {
+        assert_eq!(Ok(&keys), identity::parse_key_set(data).as_ref());
+    }
+    let keys = identity::parse_key_set(seeds::KEYS.as_bytes()).expect("the seed is a set of keys");
+    let rules = TokenRules {
+        issuer: "https://issuer.test".to_owned(),
+        audiences: vec!["istio-ca".to_owned()],
+        claims: ClaimMapping::Subject,
+    };
+    let Ok(text) = str::from_utf8(data) else { return };
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    if identity::verify_token(text, [(&rules, &keys)], now).is_ok() {
+        assert_eq!(text, seeds::TOKEN.trim_end());
     }
 }
 

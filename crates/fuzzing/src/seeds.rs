@@ -118,6 +118,20 @@ pub const REQUEST_WORDS: &[&str] = &[
     "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
 ];
 
+/// Pieces of tokens: dots, and objects as base64url.
+pub const TOKEN_WORDS: &[&str] =
+    &[".", "..", "=", "e30", "eyJhbGciOiJub25lIn0", "eyJhbGciOiJIUzI1NiJ9", "[", "{}", "\"kid\""];
+
+/// The keys that `TOKEN` can be checked with.
+pub const KEYS: &str = include_str!("../../identity/testdata/rsa.jwks");
+/// A token that is good until the year 2100.
+pub const TOKEN: &str = include_str!("../../identity/testdata/rsa.jwt");
+
+/// A token and the keys of its issuer.
+pub fn tokens() -> Vec<Vec<u8>> {
+    vec![TOKEN.trim_end().as_bytes().to_vec(), KEYS.as_bytes().to_vec()]
+}
+
 /// Files and pieces of files with objects, each once, sorted.
 pub fn documents(corpus: &Path) -> Result<Vec<Vec<u8>>> {
     let mut found =

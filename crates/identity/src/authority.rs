@@ -327,7 +327,7 @@ impl Authority {
     /// error the last good state goes on.
     pub fn refresh(&self) -> Result<bool, AuthorityError> {
         let refreshed = self.reload();
-        let problem = refreshed.as_ref().err().map(chain_of);
+        let problem = refreshed.as_ref().err().map(|error| error_chain(error));
         if **self.0.problem.load() != problem {
             match &problem {
                 Some(problem) => tracing::error!(
@@ -469,9 +469,9 @@ fn read(
 }
 
 /// An error with its causes, on one line.
-fn chain_of(error: &AuthorityError) -> String {
+pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(next) = cause {
         text = format!("{text}: {next}");
         cause = next.source();

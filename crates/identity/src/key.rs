@@ -20,9 +20,11 @@ const OCTET_STRING: u8 = 0x04;
 
 /// Why a text is not a private key that can sign.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum KeyError {
+pub enum KeyError {
+    /// No PEM of a private key.
     #[error("it holds no private key in PEM")]
     NotPem,
+    /// A private key of another kind.
     #[error(
         "its private key is encrypted or damaged, or is neither RSA of 2048 bits or more, nor ECDSA P-256 or P-384, nor Ed25519"
     )]
@@ -38,20 +40,28 @@ pub(crate) fn generate() -> Result<(KeyPair, PrivateKeyPem), rcgen::Error> {
 
 /// Reads the first private key of a PEM text.
 pub(crate) fn parse_key(pem: &[u8]) -> Result<KeyPair, KeyError> {
-    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| KeyError::NotPem)?;
-    let pair = |pkcs8: &[u8]| {
+    first_usable(pem, |pkcs8| {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8));
-        KeyPair::try_from(&key).map_err(|_| KeyError::Unusable)
-    };
-    match &key {
-        PrivateKeyDer::Pkcs8(key) => pair(key.secret_pkcs8_der()),
-        PrivateKeyDer::Pkcs1(key) => pair(&wrap(RSA, key.secret_pkcs1_der())),
+        KeyPair::try_from(&key).ok()
+    })
+}
+
+/// Gives the first private key of a PEM text as PKCS#8 to `read`, in each form that it can have.
+pub(crate) fn first_usable<T>(
+    pem: &[u8],
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Result<T, KeyError> {
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| KeyError::NotPem)?;
+    let found = match &key {
+        PrivateKeyDer::Pkcs8(key) => read(key.secret_pkcs8_der()),
+        PrivateKeyDer::Pkcs1(key) => read(&wrap(RSA, key.secret_pkcs1_der())),
         PrivateKeyDer::Sec1(key) => {
             let inner = key.secret_sec1_der();
-            pair(&wrap(P256, inner)).or_else(|_| pair(&wrap(P384, inner)))
+            read(&wrap(P256, inner)).or_else(|| read(&wrap(P384, inner)))
         }
-        _ => Err(KeyError::Unusable),
-    }
+        _ => None,
+    };
+    found.ok_or(KeyError::Unusable)
 }
 
 /// `PrivateKeyInfo { version 0, algorithm, OCTET STRING { key } }`.

@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod ambient;
+mod authenticate;
 mod authority;
 mod bundle;
 mod cacerts;
@@ -14,13 +15,21 @@ mod certificate;
 mod directory;
 mod files;
 mod issuer;
+mod jwks;
+mod jwt;
 mod key;
+mod limit;
+mod metrics;
 mod request;
 mod secret;
+mod service;
 mod state;
 mod store;
+mod token_signer;
+mod wire;
 
 pub use ambient::{Ambient, RandomnessError, SystemAmbient};
+pub use authenticate::{AuthenticationError, Authenticators, Credential, JwksError, TokenSettings};
 pub use authority::{
     Authority, AuthorityError, AuthoritySettings, AuthorityStatus, Chain, IssueError,
     WorkloadCertificate,
@@ -30,6 +39,14 @@ pub use certificate::{CertificateFacts, NotACertificate, parse_certificate};
 pub use directory::{AuthorityDirectory, DirectoryStatus, Intermediate, RootStatus};
 pub use files::FileError;
 pub use issuer::MintError;
+pub use jwks::{KeySet, KeySetError, parse_key_set};
+pub use jwt::{ClaimMapping, LONGEST_TOKEN, ServiceAccount, TokenError, TokenRules, verify_token};
+pub use key::KeyError;
+pub use limit::SigningLimits;
+pub use metrics::{Metrics, Tally};
 pub use request::{LONGEST_REQUEST, RequestError, SigningRequest, parse_request};
 pub use secret::{PrivateKeyPem, Token};
+pub use service::{CallerCredentials, CertificateService, LONGEST_MESSAGE};
 pub use state::{Haste, Phase, StateError, StepError};
+pub use token_signer::TokenSigner;
+pub use wire::{IstioCertificateRequest, IstioCertificateResponse};

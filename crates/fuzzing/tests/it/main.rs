@@ -1,6 +1,6 @@
 //! The checks of the fuzz targets, on changed pieces of the corpus.
 
-use fuzzing::{Mutator, accepted, certificates, documents, mesh, requests, seeds};
+use fuzzing::{Mutator, accepted, certificates, documents, mesh, requests, seeds, tokens};
 
 /// Runs a check on every seed and on `variations` of each. A panic names the input.
 fn run(check: fn(&[u8]), seeds: &[Vec<u8>], words: &[&str], variations: usize) {
@@ -60,6 +60,11 @@ fn signing_requests_never_break_the_reader() {
     let seeds = seeds::certificates();
     assert_eq!(seeds.len(), 4, "in PEM and in DER");
     run(certificates, &seeds, &[], 3000);
+}
+
+#[test]
+fn tokens_never_break_the_reader_and_none_is_forged() {
+    run(tokens, &seeds::tokens(), seeds::TOKEN_WORDS, 3000);
 }
 
 #[test]

@@ -1,0 +1,268 @@
+//! Who a caller is: a certificate or a token → an identity, or why not.
+//!
+//! - What is checked is checked at this moment: roots that are no longer trusted, an expired
+//!   certificate or a key that left the JWKS end it.
+//! - An identity is always of the authority's own trust domain.
+//! - Files with keys are read again on a period; a broken one keeps its last good keys.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use model::Identity;
+use rustls::pki_types::CertificateDer;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Ambient, Authority, FileError, KeySet, KeySetError, ServiceAccount, SystemAmbient, Token,
+    TokenError, TokenRules, bundle::unix_time, certificate::parse_certificate, files,
+    parse_key_set, verify_token,
+};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What a caller has shown.
+#[derive(Clone)]
+pub enum Credential {
+    /// The certificates of the TLS connection, leaf first. Whoever accepted the connection has
+    /// checked that the caller has the key.
+    ClientCertificate(Arc<[CertificateDer<'static>]>),
+    /// A token in the header `authorization`.
+    Bearer(Token),
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClientCertificate(chain) => {
+                out.debug_tuple("ClientCertificate").field(&chain.len()).finish()
+            }
+            Self::Bearer(token) => out.debug_tuple("Bearer").field(token).finish(),
+        }
+    }
+}
+
+/// Tokens of one issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenSettings {
+    /// Which tokens are accepted.
+    pub rules: TokenRules,
+    /// A file with the issuer's JSON Web Key Set.
+    pub jwks: PathBuf,
+}
+
+/// Why the keys of an issuer cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JwksError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file is not what it should be.
+    #[error("failed to use `{}`", path.display())]
+    KeySet {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: KeySetError,
+    },
+    /// Without an audience, a token for any other service would do.
+    #[error("tokens of `{issuer}` need at least one audience")]
+    NoAudience {
+        /// The issuer.
+        issuer: String,
+    },
+}
+
+/// Why it is not known who a caller is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthenticationError {
+    /// The caller has shown nothing.
+    #[error(
+        "the caller shows neither a client certificate nor a bearer token: connect with TLS and \
+         one of them"
+    )]
+    NoCredential,
+    /// The certificate is not good now.
+    #[error("the client certificate is not accepted: {0}")]
+    Certificate(String),
+    /// The certificate is good, but not a workload's.
+    #[error("the client certificate must name exactly one SPIFFE identity of a workload")]
+    NotAWorkload,
+    /// The identity belongs to another trust domain.
+    #[error("the caller is of the trust domain `{0}`, not of this mesh's")]
+    ForeignTrustDomain(Arc<str>),
+    /// The token is not accepted.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The token names a service account that cannot be part of an identity.
+    #[error("the service account of the token cannot be part of an identity")]
+    BadServiceAccount,
+    /// No issuer of tokens is known.
+    #[error("tokens are not accepted here: no issuer is configured")]
+    NoIssuers,
+}
+
+/// Finds out who callers are. Clones share their state.
+#[derive(Clone, Debug)]
+pub struct Authenticators(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    authority: Authority,
+    ambient: Arc<dyn Ambient>,
+    issuers: Vec<Issuer>,
+}
+
+#[derive(Debug)]
+struct Issuer {
+    settings: TokenSettings,
+    keys: ArcSwap<KeySet>,
+    /// The error of the last look, to report each once.
+    problem: Mutex<Option<String>>,
+}
+
+impl Authenticators {
+    /// Accepts certificates of the authority, and tokens of these issuers.
+    pub fn open(authority: Authority, tokens: Vec<TokenSettings>) -> Result<Self, JwksError> {
+        Self::open_with(authority, tokens, Arc::new(SystemAmbient::default()))
+    }
+
+    /// As [`Authenticators::open`], with another clock.
+    pub fn open_with(
+        authority: Authority,
+        tokens: Vec<TokenSettings>,
+        ambient: Arc<dyn Ambient>,
+    ) -> Result<Self, JwksError> {
+        let open = |settings: TokenSettings| {
+            if settings.rules.audiences.is_empty() {
+                return Err(JwksError::NoAudience { issuer: settings.rules.issuer });
+            }
+            let keys = ArcSwap::from_pointee(read_keys(&settings)?);
+            Ok(Issuer { settings, keys, problem: Mutex::default() })
+        };
+        let issuers = tokens.into_iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self(Arc::new(Inner { authority, ambient, issuers })))
+    }
+
+    /// Finds out who the caller is.
+    pub async fn authenticate(
+        &self,
+        credential: &Credential,
+    ) -> Result<Identity, AuthenticationError> {
+        // Nothing is waited for yet; asking Kubernetes for a review of a token will be.
+        let now = self.0.ambient.now();
+        match credential {
+            Credential::ClientCertificate(chain) => self.by_certificate(chain, now),
+            Credential::Bearer(token) => self.by_token(token, now),
+        }
+    }
+
+    /// The first identity that one of the credentials proves; otherwise why the last one does not.
+    pub async fn authenticate_any(
+        &self,
+        credentials: &[Credential],
+    ) -> Result<Identity, AuthenticationError> {
+        let mut last = AuthenticationError::NoCredential;
+        for credential in credentials {
+            match self.authenticate(credential).await {
+                Ok(identity) => return Ok(identity),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn by_certificate(
+        &self,
+        chain: &[CertificateDer<'static>],
+        now: SystemTime,
+    ) -> Result<Identity, AuthenticationError> {
+        let (leaf, intermediates) = chain.split_first().ok_or(AuthenticationError::NoCredential)?;
+        let verifier = self.0.authority.client_verifier();
+        verifier
+            .verify_client_cert(leaf, intermediates, unix_time(now))
+            .map_err(|error| AuthenticationError::Certificate(error.to_string()))?;
+        let facts = parse_certificate(leaf).map_err(|_| AuthenticationError::NotAWorkload)?;
+        let [uri] = facts.uris.as_slice() else {
+            return Err(AuthenticationError::NotAWorkload);
+        };
+        let identity: Identity = uri.parse().map_err(|_| AuthenticationError::NotAWorkload)?;
+        match identity.trust_domain == *self.0.authority.trust_domain() {
+            true => Ok(identity),
+            false => Err(AuthenticationError::ForeignTrustDomain(identity.trust_domain)),
+        }
+    }
+
+    fn by_token(&self, token: &Token, now: SystemTime) -> Result<Identity, AuthenticationError> {
+        let Inner { authority, issuers, .. } = &*self.0;
+        if issuers.is_empty() {
+            return Err(AuthenticationError::NoIssuers);
+        }
+        let keys: Vec<_> = issuers.iter().map(|issuer| issuer.keys.load_full()).collect();
+        let accepted =
+            issuers.iter().zip(&keys).map(|(issuer, keys)| (&issuer.settings.rules, &**keys));
+        let ServiceAccount { namespace, name } = verify_token(token.expose(), accepted, now)?;
+        let trust_domain = authority.trust_domain();
+        // Parsed as a whole: a name with a slash must not become another identity.
+        let text = format!("spiffe://{trust_domain}/ns/{namespace}/sa/{name}");
+        text.parse().map_err(|_| AuthenticationError::BadServiceAccount)
+    }
+
+    /// The clock that credentials are judged by.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.0.ambient.now()
+    }
+
+    /// Looks at the files now. A file that cannot be used keeps its last good keys.
+    pub fn refresh(&self) {
+        self.0.issuers.iter().for_each(Issuer::refresh);
+    }
+
+    /// Looks at the files on a period until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = look.tick() => (),
+            }
+            let own = self.clone();
+            // A panic in there has been printed, and the next look tries again.
+            let _ = tokio::task::spawn_blocking(move || own.refresh()).await;
+        }
+    }
+}
+
+impl Issuer {
+    fn refresh(&self) {
+        let path = self.settings.jwks.display();
+        let problem = match read_keys(&self.settings) {
+            Ok(keys) => {
+                if keys != **self.keys.load() {
+                    let skipped = &keys.skipped;
+                    tracing::info!(%path, keys = keys.keys.len(), ?skipped, "Keys have changed");
+                    self.keys.store(Arc::new(keys));
+                }
+                None
+            }
+            Err(error) => Some(crate::authority::error_chain(&error)),
+        };
+        let mut last = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(problem) = problem.as_ref().filter(|problem| Some(*problem) != last.as_ref()) {
+            tracing::error!(problem, "Keys of tokens are not used; the last good ones are");
+        }
+        *last = problem;
+    }
+}
+
+fn read_keys(settings: &TokenSettings) -> Result<KeySet, JwksError> {
+    let part = files::read(&settings.jwks)?;
+    parse_key_set(&part.bytes)
+        .map_err(|source| JwksError::KeySet { path: settings.jwks.clone(), source })
+}
