@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use model::Identity;
 use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
+use xds::PeerInfo;
 
 use crate::{
     Ambient, Authority, FileError, KeySet, KeySetError, ServiceAccount, SystemAmbient, Token,
@@ -45,6 +46,32 @@ impl fmt::Debug for Credential {
             Self::Bearer(token) => out.debug_tuple("Bearer").field(token).finish(),
         }
     }
+}
+
+impl Credential {
+    /// What a client has shown, the certificate first. An expired certificate beside a good token
+    /// is a proxy that comes back after a long time.
+    pub fn of(peer: &PeerInfo) -> Vec<Self> {
+        let mut found = Vec::new();
+        if !peer.certificates.is_empty() {
+            found.push(Self::ClientCertificate(peer.certificates.clone()));
+        }
+        let value = peer.authorization.as_ref().and_then(|value| value.to_str().ok());
+        let bearer = value
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        found.extend(bearer.map(|(_, token)| Self::Bearer(Token::new(token.trim().to_owned()))));
+        found
+    }
+}
+
+/// Who a caller is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven {
+    /// The identity.
+    pub identity: Identity,
+    /// Until when the credential proves it.
+    pub expires: SystemTime,
 }
 
 /// Tokens of one issuer.
@@ -153,7 +180,7 @@ impl Authenticators {
     pub async fn authenticate(
         &self,
         credential: &Credential,
-    ) -> Result<Identity, AuthenticationError> {
+    ) -> Result<Proven, AuthenticationError> {
         // Nothing is waited for yet; asking Kubernetes for a review of a token will be.
         let now = self.0.ambient.now();
         match credential {
@@ -166,11 +193,11 @@ impl Authenticators {
     pub async fn authenticate_any(
         &self,
         credentials: &[Credential],
-    ) -> Result<Identity, AuthenticationError> {
+    ) -> Result<Proven, AuthenticationError> {
         let mut last = AuthenticationError::NoCredential;
         for credential in credentials {
             match self.authenticate(credential).await {
-                Ok(identity) => return Ok(identity),
+                Ok(proven) => return Ok(proven),
                 Err(error) => last = error,
             }
         }
@@ -181,7 +208,7 @@ impl Authenticators {
         &self,
         chain: &[CertificateDer<'static>],
         now: SystemTime,
-    ) -> Result<Identity, AuthenticationError> {
+    ) -> Result<Proven, AuthenticationError> {
         let (leaf, intermediates) = chain.split_first().ok_or(AuthenticationError::NoCredential)?;
         let verifier = self.0.authority.client_verifier();
         verifier
@@ -193,12 +220,12 @@ impl Authenticators {
         };
         let identity: Identity = uri.parse().map_err(|_| AuthenticationError::NotAWorkload)?;
         match identity.trust_domain == *self.0.authority.trust_domain() {
-            true => Ok(identity),
+            true => Ok(Proven { identity, expires: facts.not_after }),
             false => Err(AuthenticationError::ForeignTrustDomain(identity.trust_domain)),
         }
     }
 
-    fn by_token(&self, token: &Token, now: SystemTime) -> Result<Identity, AuthenticationError> {
+    fn by_token(&self, token: &Token, now: SystemTime) -> Result<Proven, AuthenticationError> {
         let Inner { authority, issuers, .. } = &*self.0;
         if issuers.is_empty() {
             return Err(AuthenticationError::NoIssuers);
@@ -206,11 +233,13 @@ impl Authenticators {
         let keys: Vec<_> = issuers.iter().map(|issuer| issuer.keys.load_full()).collect();
         let accepted =
             issuers.iter().zip(&keys).map(|(issuer, keys)| (&issuer.settings.rules, &**keys));
-        let ServiceAccount { namespace, name } = verify_token(token.expose(), accepted, now)?;
+        let ServiceAccount { namespace, name, expires } =
+            verify_token(token.expose(), accepted, now)?;
         let trust_domain = authority.trust_domain();
         // Parsed as a whole: a name with a slash must not become another identity.
         let text = format!("spiffe://{trust_domain}/ns/{namespace}/sa/{name}");
-        text.parse().map_err(|_| AuthenticationError::BadServiceAccount)
+        let identity = text.parse().map_err(|_| AuthenticationError::BadServiceAccount)?;
+        Ok(Proven { identity, expires })
     }
 
     /// The clock that credentials are judged by.

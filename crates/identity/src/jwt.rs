@@ -18,6 +18,8 @@ use crate::jwks::{Algorithm, KeySet};
 pub const LONGEST_TOKEN: usize = 16 << 10;
 /// How far the clock of an issuer may be off.
 const LEEWAY: Duration = Duration::from_secs(60);
+/// As what a token counts whose expiry is too far away for a clock.
+const MAX_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 /// Which tokens are accepted, and whom they stand for.
@@ -53,6 +55,8 @@ pub struct ServiceAccount {
     pub namespace: String,
     /// The name.
     pub name: String,
+    /// When the token expires.
+    pub expires: SystemTime,
 }
 
 /// Why a token is not accepted.
@@ -141,8 +145,10 @@ pub fn verify_token<'a>(
     };
     let (rules, _) = of_issuer.find(|(_, keys)| is_signed(keys)).ok_or(TokenError::Signature)?;
     check_audience(rules, &claims)?;
-    check_times(&claims, now)?;
-    service_account(&rules.claims, &claims).ok_or(TokenError::NoServiceAccount)
+    let expires = check_times(&claims, now)?;
+    let (namespace, name) =
+        service_account(&rules.claims, &claims).ok_or(TokenError::NoServiceAccount)?;
+    Ok(ServiceAccount { namespace, name, expires })
 }
 
 fn split(token: &str) -> Result<Parts<'_>, TokenError> {
@@ -174,31 +180,39 @@ fn check_audience(rules: &TokenRules, claims: &Map<String, Value>) -> Result<(),
     is_for_us.then_some(()).ok_or(TokenError::Audience)
 }
 
-fn check_times(claims: &Map<String, Value>, now: SystemTime) -> Result<(), TokenError> {
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+/// When the token expires.
+fn check_times(claims: &Map<String, Value>, now: SystemTime) -> Result<SystemTime, TokenError> {
+    let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let leeway = LEEWAY.as_secs_f64();
     let expires = claims.get("exp").and_then(Value::as_f64).ok_or(TokenError::NoExpiry)?;
-    if now >= expires + leeway {
+    if seconds >= expires + leeway {
         return Err(TokenError::Expired);
     }
-    let begins = match claims.get("nbf") {
-        None => return Ok(()),
-        Some(begins) => begins.as_f64().ok_or(TokenError::NotYet)?,
-    };
-    (now + leeway >= begins).then_some(()).ok_or(TokenError::NotYet)
+    if let Some(begins) = claims.get("nbf") {
+        let begins = begins.as_f64().ok_or(TokenError::NotYet)?;
+        if seconds + leeway < begins {
+            return Err(TokenError::NotYet);
+        }
+    }
+    let life = Duration::try_from_secs_f64(expires).ok();
+    // A time that no clock reaches is as good as the last one that it does.
+    Ok(life.and_then(|life| UNIX_EPOCH.checked_add(life)).unwrap_or(now + MAX_LIFE))
 }
 
-fn service_account(mapping: &ClaimMapping, claims: &Map<String, Value>) -> Option<ServiceAccount> {
+/// Namespace and name.
+fn service_account(
+    mapping: &ClaimMapping,
+    claims: &Map<String, Value>,
+) -> Option<(String, String)> {
     match mapping {
         ClaimMapping::Subject => {
             let subject = claims.get("sub")?.as_str()?.strip_prefix(SERVICE_ACCOUNT)?;
             let (namespace, name) = subject.split_once(':')?;
-            Some(ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() })
+            Some((namespace.to_owned(), name.to_owned()))
         }
-        ClaimMapping::Claims { namespace, service_account } => Some(ServiceAccount {
-            namespace: claim(claims, namespace)?,
-            name: claim(claims, service_account)?,
-        }),
+        ClaimMapping::Claims { namespace, service_account } => {
+            Some((claim(claims, namespace)?, claim(claims, service_account)?))
+        }
     }
 }
 

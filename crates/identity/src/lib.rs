@@ -3,6 +3,8 @@
 //! - [`Authority`] holds a root and an intermediate, made by itself or given as files, and signs
 //!   for identities that were proven. Its roots can be replaced without a failed call.
 //! - Keys are written with mode 0600 and are never shown: see [`PrivateKeyPem`].
+//! - [`Authenticators`] tell who a caller is, by its certificate or token;
+//!   [`CertificateService`] is how agents ask for certificates.
 //! - Not here: what certificates are used for and how they get to proxies (`push`, `xds`).
 #![warn(missing_docs)]
 
@@ -29,7 +31,9 @@ mod token_signer;
 mod wire;
 
 pub use ambient::{Ambient, RandomnessError, SystemAmbient};
-pub use authenticate::{AuthenticationError, Authenticators, Credential, JwksError, TokenSettings};
+pub use authenticate::{
+    AuthenticationError, Authenticators, Credential, JwksError, Proven, TokenSettings,
+};
 pub use authority::{
     Authority, AuthorityError, AuthoritySettings, AuthorityStatus, Chain, IssueError,
     WorkloadCertificate,
@@ -46,7 +50,7 @@ pub use limit::SigningLimits;
 pub use metrics::{Metrics, Tally};
 pub use request::{LONGEST_REQUEST, RequestError, SigningRequest, parse_request};
 pub use secret::{PrivateKeyPem, Token};
-pub use service::{CallerCredentials, CertificateService, LONGEST_MESSAGE};
+pub use service::CertificateService;
 pub use state::{Haste, Phase, StateError, StepError};
 pub use token_signer::TokenSigner;
 pub use wire::{IstioCertificateRequest, IstioCertificateResponse};

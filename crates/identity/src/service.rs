@@ -1,55 +1,29 @@
 //! `istio.v1.auth.IstioCertificateService/CreateCertificate`: how Istio's agents ask.
 //!
-//! - Whoever accepts connections puts [`CallerCredentials`] into the extensions of a request; a
-//!   token comes in the header `authorization`. They alone decide whose certificate it is.
-//! - Bounded: a request is at most [`LONGEST_MESSAGE`] long, and no more is signed in a second than
-//!   [`SigningLimits`] say. What is above is refused at once, and agents try again.
+//! - What the connection and the header `authorization` prove decides alone whose certificate it
+//!   is; the names in the request are not read.
+//! - Bounded: `xds` limits the length of a message and how many calls run at once; no more is
+//!   signed in a second than [`SigningLimits`] say. What is above is refused at once, and agents
+//!   try again.
 //! - What went wrong in here is logged; the caller is told what it can do.
 
-use std::{
-    convert::Infallible,
-    future::{Future, ready},
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use http::{Request, Response};
-use http_body::Body as HttpBody;
-use rustls::pki_types::CertificateDer;
-use tonic::{
-    Code, Status,
-    body::Body,
-    metadata::MetadataMap,
-    server::{Grpc, UnaryService},
-};
-use tonic_prost::ProstCodec;
-use tower_service::Service;
+use bytes::Bytes;
+use prost::Message;
+use xds::{Code, PeerInfo, Status, UnaryAnswer, UnaryMethod};
 
 use crate::{
-    Authenticators, Authority, Credential, IssueError, Metrics, SigningLimits, Token,
+    Authenticators, Authority, Credential, IssueError, Metrics, Proven, SigningLimits,
     authority::error_chain,
     limit::Bucket,
     wire::{IstioCertificateRequest, IstioCertificateResponse},
 };
 
-/// The longest request: a signing request and some.
-pub const LONGEST_MESSAGE: usize = 64 << 10;
 /// The wish for somebody else's certificate, which a node's proxy may have in Istio.
 const IMPERSONATION: &str = "ImpersonatedIdentity";
 
-/// What a connection knows of its other end. Put `Arc<CallerCredentials>` into the extensions of
-/// every request of the connection.
-#[derive(Clone, Default)]
-pub struct CallerCredentials {
-    /// The certificates of the TLS connection, leaf first; empty without one.
-    pub certificates: Arc<[CertificateDer<'static>]>,
-    /// Whether nobody can listen: TLS, or the same machine.
-    pub is_private: bool,
-}
-
-/// The service. Clones share their state.
+/// The service, to be mounted on the port of the ADS streams. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct CertificateService(Arc<Inner>);
 
@@ -62,9 +36,6 @@ struct Inner {
 }
 
 impl CertificateService {
-    /// The HTTP path of its method.
-    pub const PATH: &'static str = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
-
     /// A service that signs with `authority` for those whom `authenticators` know.
     pub fn new(
         authority: Authority,
@@ -76,77 +47,63 @@ impl CertificateService {
         Self(Arc::new(Inner { authority, authenticators, bucket, metrics }))
     }
 
-    async fn create(
-        self,
-        request: tonic::Request<IstioCertificateRequest>,
-    ) -> Result<tonic::Response<IstioCertificateResponse>, Status> {
+    async fn create(&self, peer: &PeerInfo, message: Bytes) -> Result<Bytes, Status> {
         let Inner { authority, authenticators, bucket, metrics } = &*self.0;
         metrics.requests.inc();
-        let credentials = credentials(&request).inspect_err(|_| {
+        let identity = self.caller(peer).await.inspect_err(|_| {
             metrics.authentication_failures.inc();
         })?;
-        let identity = authenticators.authenticate_any(&credentials).await.map_err(|error| {
-            metrics.authentication_failures.inc();
-            Status::unauthenticated(error.to_string())
+        let request = IstioCertificateRequest::decode(message).map_err(|_| {
+            metrics.unreadable_requests.inc();
+            Status::new(Code::InvalidArgument, "it is not an `IstioCertificateRequest`")
         })?;
-        let IstioCertificateRequest { csr, validity_duration, metadata } = request.into_inner();
+        let IstioCertificateRequest { csr, validity_duration, metadata } = request;
         if metadata.is_some_and(|metadata| metadata.fields.contains_key(IMPERSONATION)) {
             let message = "certificates are issued for the caller alone: leave out the metadata \
                            `ImpersonatedIdentity`";
-            return Err(Status::permission_denied(message));
+            return Err(Status::new(Code::PermissionDenied, message));
         }
         if !bucket.take(authenticators.now()) {
             let message = "too many certificates are asked for at once: try again in a few seconds";
-            return Err(Status::resource_exhausted(message));
+            return Err(Status::new(Code::ResourceExhausted, message));
         }
         let seconds = u64::try_from(validity_duration).unwrap_or_default();
         let lifetime = (seconds > 0).then(|| Duration::from_secs(seconds));
         let own = authority.clone();
         // Signing is work for the processor, and may note a new longest life on disk.
-        let signing = tokio::task::spawn_blocking(move || {
-            own.sign(csr.as_bytes(), &identity, lifetime).inspect_err(|error| {
-                tracing::debug!(%identity, %error, "No certificate");
-            })
-        });
-        let signed = signing.await.map_err(|_| Status::internal("signing failed"))?;
+        let signing =
+            tokio::task::spawn_blocking(move || own.sign(csr.as_bytes(), &identity, lifetime));
+        let signed = signing.await.map_err(|_| Status::new(Code::Internal, "signing failed"))?;
         let chain = signed.map_err(|error| refuse(&error, metrics))?;
         metrics.issued.inc();
         let mut cert_chain = vec![chain.leaf_pem];
         cert_chain.extend(chain.intermediates_pem.iter().map(|it| it.to_string()));
         cert_chain.push(chain.roots_pem.to_string());
-        Ok(tonic::Response::new(IstioCertificateResponse { cert_chain }))
+        Ok(IstioCertificateResponse { cert_chain }.encode_to_vec().into())
     }
-}
 
-/// What the caller has shown, the certificate first. An expired certificate beside a good token is
-/// a proxy that comes back after a long time.
-fn credentials<T>(request: &tonic::Request<T>) -> Result<Vec<Credential>, Status> {
-    let caller = request.extensions().get::<Arc<CallerCredentials>>();
-    let Some(caller) = caller.filter(|caller| caller.is_private) else {
-        let message = "certificates are issued over TLS alone: connect with TLS";
-        return Err(Status::unauthenticated(message));
-    };
-    let mut found = Vec::new();
-    if !caller.certificates.is_empty() {
-        found.push(Credential::ClientCertificate(caller.certificates.clone()));
+    async fn caller(&self, peer: &PeerInfo) -> Result<model::Identity, Status> {
+        if !peer.is_private() {
+            let message = "certificates are issued over TLS alone: connect with TLS";
+            return Err(Status::new(Code::Unauthenticated, message));
+        }
+        let proven = self.0.authenticators.authenticate_any(&Credential::of(peer)).await;
+        match proven {
+            Ok(Proven { identity, .. }) => Ok(identity),
+            Err(error) => Err(Status::new(Code::Unauthenticated, error.to_string())),
+        }
     }
-    found.extend(bearer(request.metadata()).map(Credential::Bearer));
-    Ok(found)
-}
-
-fn bearer(metadata: &MetadataMap) -> Option<Token> {
-    let value = metadata.get("authorization")?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Token::new(token.trim().to_owned()))
 }
 
 fn refuse(error: &IssueError, metrics: &Metrics) -> Status {
     match error {
         IssueError::Request(error) => {
             metrics.unreadable_requests.inc();
-            Status::invalid_argument(error.to_string())
+            Status::new(Code::InvalidArgument, error.to_string())
         }
-        IssueError::ForeignTrustDomain { .. } => Status::permission_denied(error.to_string()),
+        IssueError::ForeignTrustDomain { .. } => {
+            Status::new(Code::PermissionDenied, error.to_string())
+        }
         IssueError::Expired | IssueError::Mint(_) | IssueError::Note(_) => {
             tracing::error!(error = error_chain(error), "No certificate can be issued");
             Status::new(Code::Unavailable, "the authority cannot sign now: its log says why")
@@ -154,44 +111,12 @@ fn refuse(error: &IssueError, metrics: &Metrics) -> Status {
     }
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-impl<B> Service<Request<B>> for CertificateService
-where
-    B: HttpBody + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+impl UnaryMethod for CertificateService {
+    fn path(&self) -> &'static str {
+        "/istio.v1.auth.IstioCertificateService/CreateCertificate"
     }
 
-    fn call(&mut self, request: Request<B>) -> Answer {
-        if request.uri().path() != Self::PATH {
-            return Box::pin(ready(Ok(Status::unimplemented("no such method").into_http())));
-        }
-        let own = self.clone();
-        Box::pin(async move {
-            let mut grpc =
-                Grpc::new(ProstCodec::default()).max_decoding_message_size(LONGEST_MESSAGE);
-            Ok(grpc.unary(Method(own), request).await)
-        })
-    }
-}
-
-/// The method as tonic calls it.
-struct Method(CertificateService);
-
-impl UnaryService<IstioCertificateRequest> for Method {
-    type Response = IstioCertificateResponse;
-    type Future = Pin<
-        Box<dyn Future<Output = Result<tonic::Response<IstioCertificateResponse>, Status>> + Send>,
-    >;
-
-    fn call(&mut self, request: tonic::Request<IstioCertificateRequest>) -> Self::Future {
-        Box::pin(self.0.clone().create(request))
+    fn call(&self, peer: PeerInfo, message: Bytes) -> UnaryAnswer<'_> {
+        Box::pin(async move { self.create(&peer, message).await })
     }
 }

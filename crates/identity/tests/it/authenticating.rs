@@ -1,11 +1,17 @@
 //! Who is let in, and who is not.
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use identity::{
-    AuthenticationError, Authenticators, ClaimMapping, Credential, JwksError, Token, TokenError,
-    TokenRules, TokenSettings, TokenSigner, WorkloadCertificate,
+    AuthenticationError, Authenticators, ClaimMapping, Credential, JwksError, Proven, Token,
+    TokenError, TokenRules, TokenSettings, TokenSigner, WorkloadCertificate,
 };
+use model::Identity;
 use serde_json::{Value, json};
 
 use crate::{
@@ -66,13 +72,30 @@ pub(crate) fn shown(certificate: &WorkloadCertificate) -> Credential {
     Credential::ClientCertificate(certificates(&certificate.chain_pem).into())
 }
 
+fn name(result: Result<Proven, AuthenticationError>) -> Result<Identity, AuthenticationError> {
+    result.map(|proven| proven.identity)
+}
+
+#[tokio::test]
+async fn a_proof_ends_with_its_credential() {
+    let gate = Gate::new();
+    let authenticators = gate.open();
+    let own = gate.fixture.open().issue(&cart()).unwrap();
+    let by_certificate = authenticators.authenticate(&shown(&own)).await.unwrap();
+    assert_eq!(by_certificate.expires, own.not_after);
+    let by_token = authenticators.authenticate(&gate.token(|_| ())).await.unwrap();
+    assert_eq!(by_token.expires, UNIX_EPOCH + Duration::from_secs(NOW + 600));
+    let endless = authenticators.authenticate(&gate.token(|it| it["exp"] = json!(1e300))).await;
+    assert!(endless.unwrap().expires > by_token.expires);
+}
+
 #[tokio::test]
 async fn a_certificate_of_ours_is_believed_until_it_expires() {
     let gate = Gate::new();
     let authority = gate.fixture.open();
     let authenticators = gate.open();
     let own = authority.issue(&cart()).unwrap();
-    assert_eq!(authenticators.authenticate(&shown(&own)).await, Ok(cart()));
+    assert_eq!(name(authenticators.authenticate(&shown(&own)).await), Ok(cart()));
     let foreign = Fixture::new().open().issue(&cart()).unwrap();
     let refused = authenticators.authenticate(&shown(&foreign)).await;
     assert!(matches!(refused, Err(AuthenticationError::Certificate(_))), "{refused:?}");
@@ -112,7 +135,7 @@ async fn a_token_of_the_issuer_is_believed() {
         |claims: &mut Value| claims["exp"] = json!(NOW as f64 - 30.5),
     ] {
         let token = gate.token(change);
-        assert_eq!(authenticators.authenticate(&token).await, Ok(cart()));
+        assert_eq!(name(authenticators.authenticate(&token).await), Ok(cart()));
     }
 }
 
@@ -206,7 +229,7 @@ async fn rs256_as_openssl_signs_it() {
     let token = include_str!("../../testdata/rsa.jwt").trim();
     let authenticators = gate.open();
     let bearer = |text: &str| Credential::Bearer(Token::new(text.to_owned()));
-    assert_eq!(authenticators.authenticate(&bearer(token)).await, Ok(cart()));
+    assert_eq!(name(authenticators.authenticate(&bearer(token)).await), Ok(cart()));
     let (message, signature) = token.rsplit_once('.').unwrap();
     let (header, _) = message.split_once('.').unwrap();
     let refused = authenticators.authenticate(&bearer(&format!("{header}.e30.{signature}"))).await;
@@ -229,7 +252,7 @@ async fn an_rsa_key_of_openssl_signs_tokens() {
     let signer = TokenSigner::parse(&made.stdout).unwrap();
     fs::write(&gate.jwks, signer.key_set().to_string()).unwrap();
     let gate = Gate { signer, ..gate };
-    assert_eq!(gate.open().authenticate(&gate.token(|_| ())).await, Ok(cart()));
+    assert_eq!(name(gate.open().authenticate(&gate.token(|_| ())).await), Ok(cart()));
 }
 
 #[tokio::test]
@@ -247,7 +270,7 @@ async fn other_claims_can_name_the_service_account() {
         claims["kubernetes.io"] =
             json!({ "namespace": "shop", "serviceaccount": { "name": "cart" } });
     });
-    assert_eq!(authenticators.authenticate(&token).await, Ok(cart()));
+    assert_eq!(name(authenticators.authenticate(&token).await), Ok(cart()));
     let refused = authenticators.authenticate(&gate.token(|_| ())).await;
     assert_eq!(refused, Err(AuthenticationError::Token(TokenError::NoServiceAccount)));
 }
@@ -259,14 +282,14 @@ async fn keys_are_read_again_and_the_last_good_ones_are_kept() {
     let old = gate.token(|_| ());
     fs::write(&gate.jwks, "{").unwrap();
     authenticators.refresh();
-    assert_eq!(authenticators.authenticate(&old).await, Ok(cart()));
+    assert_eq!(name(authenticators.authenticate(&old).await), Ok(cart()));
     let (signer, _) = TokenSigner::generate().unwrap();
     fs::write(&gate.jwks, signer.key_set().to_string()).unwrap();
     authenticators.refresh();
     let refused = authenticators.authenticate(&old).await;
     assert_eq!(refused, Err(AuthenticationError::Token(TokenError::Signature)));
     let gate = Gate { signer, ..gate };
-    assert_eq!(authenticators.authenticate(&gate.token(|_| ())).await, Ok(cart()));
+    assert_eq!(name(authenticators.authenticate(&gate.token(|_| ())).await), Ok(cart()));
 }
 
 #[tokio::test]
@@ -275,7 +298,7 @@ async fn one_good_credential_is_enough() {
     let authenticators = gate.open();
     let foreign = shown(&Fixture::new().open().issue(&cart()).unwrap());
     let both = [foreign.clone(), gate.token(|_| ())];
-    assert_eq!(authenticators.authenticate_any(&both).await, Ok(cart()));
+    assert_eq!(name(authenticators.authenticate_any(&both).await), Ok(cart()));
     let none = authenticators.authenticate_any(&[]).await;
     assert_eq!(none, Err(AuthenticationError::NoCredential));
     let refused = authenticators.authenticate_any(&[foreign]).await;
