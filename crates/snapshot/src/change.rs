@@ -42,6 +42,8 @@ pub enum ReadKey {
     /// Which namespaces define this host.
     Hostname(Hostname),
     Endpoints(ServiceKey),
+    /// Whose certificates the endpoints of a service show.
+    Identities(ServiceKey),
     /// The services and workloads at an address.
     Address(std::net::IpAddr),
     /// The VirtualServices that every namespace sees, by what they bind to.
@@ -78,6 +80,6 @@ impl ChangeSet {
 
     /// Whether nothing but endpoints changed: such a batch takes the short lane.
     pub fn only_endpoints(&self) -> bool {
-        self.keys.iter().all(|key| matches!(key, ReadKey::Endpoints(_)))
+        self.keys.iter().all(|key| matches!(key, ReadKey::Endpoints(_) | ReadKey::Identities(_)))
     }
 }

@@ -9,6 +9,7 @@
 
 mod change;
 mod hosts;
+mod identities;
 mod index;
 mod key_set;
 mod mesh;
@@ -19,6 +20,7 @@ mod view;
 
 pub use change::{Change, ChangeSet, ReadKey};
 pub use hosts::{is_short_name, resolve_short_name};
+pub use identities::{EndpointIdentities, MutualEndpoints};
 pub use index::Index;
 pub use key_set::KeySource;
 pub use mesh::{Features, Mesh, OutboundPolicy, PathNormalization};

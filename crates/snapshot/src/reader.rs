@@ -6,8 +6,8 @@ use api::k8s::secret::Secret;
 use model::{Hostname, Labels, Namespace, ObjectKey, Service, ServiceKey, Shared, Workload};
 
 use crate::{
-    DestinationRuleRecord, EndpointSet, GatewayRecord, KeySource, Mesh, Policy, PolicyRecord,
-    ReadKey, SidecarRecord, Snapshot, VirtualServiceRecord, view::ServiceOrder,
+    DestinationRuleRecord, EndpointIdentities, EndpointSet, GatewayRecord, KeySource, Mesh, Policy,
+    PolicyRecord, ReadKey, SidecarRecord, Snapshot, VirtualServiceRecord, view::ServiceOrder,
 };
 
 /// What was read, each key once, sorted.
@@ -70,6 +70,16 @@ impl<'a> Reader<'a> {
     pub fn endpoints(&self, key: &ServiceKey) -> Option<&'a EndpointSet> {
         self.note(ReadKey::Endpoints(key.clone()));
         self.snapshot.endpoints.get(key)
+    }
+
+    /// Whose certificates the endpoints of a service show; of no endpoints, nobody's.
+    pub fn identities(&self, key: &ServiceKey) -> Shared<EndpointIdentities> {
+        self.note(ReadKey::Identities(key.clone()));
+        self.snapshot
+            .identities
+            .get(key)
+            .cloned()
+            .unwrap_or_else(|| Shared::new(Default::default()))
     }
 
     /// The services that have an endpoint at this address.

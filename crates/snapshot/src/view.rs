@@ -9,8 +9,8 @@ use model::{
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use crate::{
-    DestinationRuleRecord, GatewayRecord, KeySource, Mesh, SidecarRecord, VirtualServiceRecord,
-    policy::Policies,
+    DestinationRuleRecord, EndpointIdentities, GatewayRecord, KeySource, Mesh, SidecarRecord,
+    VirtualServiceRecord, policy::Policies,
 };
 
 /// All endpoints of a service, sorted.
@@ -49,6 +49,8 @@ pub struct Snapshot {
     pub(crate) services_for: HashTrieMapSync<Namespace, RedBlackTreeSetSync<ServiceOrder>>,
     pub(crate) hostnames: RedBlackTreeMapSync<Hostname, Arc<[ServiceKey]>>,
     pub(crate) endpoints: HashTrieMapSync<ServiceKey, EndpointSet>,
+    /// Of the services that have endpoints.
+    pub(crate) identities: HashTrieMapSync<ServiceKey, Shared<EndpointIdentities>>,
     pub(crate) addresses: HashTrieMapSync<IpAddr, Arc<AddressRecord>>,
     pub(crate) virtual_services: HashTrieMapSync<ObjectKey, Shared<VirtualServiceRecord>>,
     pub(crate) public_virtual_services: RedBlackTreeSetSync<RuleOrder>,
@@ -75,6 +77,7 @@ impl Snapshot {
             services_for: HashTrieMapSync::new_sync(),
             hostnames: RedBlackTreeMapSync::new_sync(),
             endpoints: HashTrieMapSync::new_sync(),
+            identities: HashTrieMapSync::new_sync(),
             addresses: HashTrieMapSync::new_sync(),
             virtual_services: HashTrieMapSync::new_sync(),
             public_virtual_services: RedBlackTreeSetSync::new_sync(),

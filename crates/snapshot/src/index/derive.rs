@@ -20,7 +20,7 @@ use super::{
     share_mesh,
 };
 use crate::{
-    Mesh, ReadKey,
+    EndpointIdentities, Mesh, ReadKey,
     view::{AddressRecord, ServiceOrder},
 };
 
@@ -217,11 +217,31 @@ impl Index {
             }
             marks.changes.keys.insert(ReadKey::Endpoints(key.clone()));
             self.move_addresses(&key, old.as_deref(), new.as_deref(), marks);
+            self.derive_identities(&key, new.as_deref(), marks);
             match new {
                 Some(new) => self.view.endpoints.insert_mut(key, new),
                 None => {
                     self.view.endpoints.remove_mut(&key);
                 }
+            }
+        }
+    }
+
+    fn derive_identities(
+        &mut self,
+        key: &ServiceKey,
+        endpoints: Option<&Vec<Endpoint>>,
+        marks: &mut Marks,
+    ) {
+        let new = endpoints.map(|all| Shared::new(EndpointIdentities::new(all)));
+        if self.view.identities.get(key) == new.as_ref() {
+            return;
+        }
+        marks.changes.keys.insert(ReadKey::Identities(key.clone()));
+        match new {
+            Some(new) => self.view.identities.insert_mut(key.clone(), new),
+            None => {
+                self.view.identities.remove_mut(key);
             }
         }
     }
