@@ -8,6 +8,8 @@ use std::{net::IpAddr, sync::Arc};
 use model::{Generator, Interception, Labels, Namespace, ObjectKey, Proxy, ProxyKind};
 use snapshot::Reader;
 
+use crate::sds::SdsSource;
+
 /// The outbound side of a proxy (and all of a gateway).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Client {
@@ -31,6 +33,8 @@ pub struct Client {
     pub unprivileged: bool,
     pub cluster_id: Arc<str>,
     pub network: Arc<str>,
+    /// Where the proxy's own certificate comes from.
+    pub sds: SdsSource,
 }
 
 impl Client {
@@ -59,6 +63,7 @@ impl Client {
             unprivileged: proxy.unprivileged,
             cluster_id: proxy.cluster_id.clone(),
             network: proxy.network.clone(),
+            sds: SdsSource::of(proxy),
         }
     }
 

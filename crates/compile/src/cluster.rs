@@ -3,8 +3,7 @@
 //! - Pure: equal inputs give equal bytes. Bytes that change make Envoy forget its ejections, so
 //!   nothing is in the input that the cluster does not show.
 //! - A setting that cannot be carried out is left out and reported; encryption that was asked for
-//!   and cannot be set up fails the connection, it never falls back to plain text. The exception
-//!   is `ISTIO_MUTUAL`, whose identities are not served yet.
+//!   and cannot be set up fails the connection, it never falls back to plain text.
 //! - Not here: endpoints of EDS clusters (`endpoint`), clusters of inbound traffic (`inbound`).
 
 mod balancing;
@@ -12,6 +11,7 @@ mod discovery;
 mod http;
 mod limits;
 mod metadata;
+mod mutual;
 mod outlier;
 mod special;
 #[cfg(test)]
@@ -26,14 +26,18 @@ use model::{
     Diagnostics, Generator, ObjectKey, Protocol, ProxyKind, Resolution, Service, ServicePort,
     Shared,
 };
+use mutual::select_mutual;
 use snapshot::{EndpointSet, Mesh, Reader};
 
 pub(crate) use limits::{keepalive, positive};
+pub use mutual::{Mutual, PeerNames};
+pub(crate) use outlier::max_ejection_percent;
 pub use special::special_clusters;
-pub(crate) use tls::originates;
 
 use crate::{
     Client, Compiled, grpc, names,
+    peer::{PlainPeers, select_plain_peers},
+    sds::SdsSource,
     traffic_policy::{Policy, Rules, select_rules},
 };
 
@@ -48,6 +52,9 @@ pub struct ClusterInput {
     pub rules: Rules,
     /// Only for clusters that Envoy resolves itself.
     pub endpoints: Option<EndpointSet>,
+    /// Which of those take plain text only.
+    pub plain: PlainPeers,
+    pub mutual: Mutual,
     pub client: ClusterClient,
 }
 
@@ -59,6 +66,8 @@ pub struct ClusterClient {
     pub ipv4: bool,
     pub ipv6: bool,
     pub cluster_id: Arc<str>,
+    /// Where certificates of the client's own come from.
+    pub sds: SdsSource,
 }
 
 /// Selects what a cluster depends on.
@@ -75,20 +84,29 @@ pub fn select_cluster(
         true => (client.ipv4, client.ipv6, client.cluster_id.clone()),
         false => (true, false, "".into()),
     };
+    let client_part = ClusterClient {
+        kind: client.kind,
+        generator: client.generator,
+        ipv4,
+        ipv6,
+        cluster_id,
+        sds: client.sds,
+    };
+    let rules = select_rules(service, client, reader);
+    let mutual = select_mutual(service, &rules.policy(port, subset), &client_part, reader);
     ClusterInput {
         mesh: reader.mesh().clone(),
         service: service.clone(),
         port,
         subset: subset.into(),
-        rules: select_rules(service, client, reader),
+        rules,
         endpoints: resolved.then(|| reader.endpoints(&service.key).cloned()).flatten(),
-        client: ClusterClient {
-            kind: client.kind,
-            generator: client.generator,
-            ipv4,
-            ipv6,
-            cluster_id,
+        plain: match resolved {
+            true => select_plain_peers(service.namespace(), reader),
+            false => PlainPeers::default(),
         },
+        mutual,
+        client: client_part,
     }
 }
 
@@ -159,6 +177,7 @@ impl<'a> Draft<'a> {
             outlier_detection: self.policy.outlier_detection.map(outlier::outlier_detection),
             typed_extension_protocol_options: self.http_protocol_options(),
             transport_socket,
+            transport_socket_matches: self.socket_matches(),
             metadata: Some(metadata::metadata(self.input)),
             name,
             ..Cluster::default()

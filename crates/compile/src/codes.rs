@@ -3,6 +3,8 @@
 //! Codes are stable: one is never given another meaning, and a dead one is never reused.
 
 api::codes! {
+    INGRESS_TLS_IGNORED "MEL0240" Warning "Encryption settings of a Sidecar's listener have no effect";
+    INGRESS_TLS_UNUSABLE "MEL0241" Error "The encryption of a Sidecar's listener cannot be set up, and the listener is left out";
     POLICY_PART "MEL0260" Error "A part of an authorization policy cannot be carried out";
     AUTHORIZER_UNUSABLE "MEL0261" Error "An external authorizer cannot be asked, so what it would decide is denied";
     AUTHORIZER_ONLY_HTTP "MEL0262" Info "An external authorizer that speaks HTTP does not decide about TCP connections";
@@ -11,7 +13,6 @@ api::codes! {
     ROUTE_UNUSABLE "MEL0310" Error "A rule of a route leads nowhere";
     DUPLICATE_DOMAIN "MEL0311" Warning "A host or one of its domains belongs to another host already";
 
-    NO_IDENTITY "MEL0320" Warning "`ISTIO_MUTUAL` is not carried out, because identities are not served yet";
     ONE_NAME "MEL0321" Warning "Only the first of several endpoints is used";
     NO_CERTIFICATE "MEL0322" Warning "A certificate is asked for that the client cannot have";
 

@@ -18,13 +18,16 @@ use envoy::{Resource, type_url};
 use model::{Endpoint, Generator, Health, Locality, ProxyKind, Service, Shared};
 use snapshot::{EndpointSet, Mesh, Reader};
 
-pub(crate) use assignment::{Group, group_by_locality, load_assignment};
+pub(crate) use assignment::{
+    Described, Group, MUTUAL, TLS_MODE, group_by_locality, load_assignment,
+};
 pub(crate) use locality::compact;
 pub use place::{Place, PlaceNeeds, place_needs};
 pub use prune::prune_endpoints;
 
 use crate::{
     Client, Compiled, grpc, names,
+    peer::{PlainPeers, select_plain_peers},
     traffic_policy::{LocalitySettings, Policy, Rules, select_rules},
 };
 
@@ -39,6 +42,8 @@ pub struct EndpointInput {
     pub rules: Rules,
     /// `None` when the service has no endpoints.
     pub endpoints: Option<EndpointSet>,
+    /// Which of them take plain text only, whatever they say of themselves.
+    pub plain: PlainPeers,
     pub client: EndpointClient,
 }
 
@@ -94,6 +99,10 @@ pub fn select_endpoints(
         subset: subset.into(),
         rules,
         endpoints: reader.endpoints(&service.key).cloned(),
+        plain: match client.generator {
+            Generator::Envoy => select_plain_peers(service.namespace(), reader),
+            Generator::Grpc => PlainPeers::default(),
+        },
         client,
     }
 }
@@ -110,7 +119,13 @@ pub fn compile_endpoints(input: &EndpointInput) -> Compiled {
     if input.client.generator == Generator::Grpc {
         grpc::fit_groups(&mut groups, port, &policy);
     }
-    let assignment = load_assignment(&name, port, &input.client.cluster_id, groups);
+    let described = Described {
+        port,
+        cluster_id: &input.client.cluster_id,
+        plain: &input.plain,
+        mutual: !service.mesh_external && input.client.generator == Generator::Envoy,
+    };
+    let assignment = load_assignment(&name, &described, groups);
     let mut compiled = Compiled::new(Resource::from_message(name, type_url::ENDPOINT, &assignment));
     compiled.origins.push(service.origin.clone());
     compiled.origins.extend(input.rules.origins());

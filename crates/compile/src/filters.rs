@@ -22,7 +22,7 @@ use envoy::{
 };
 use prost::{Message, Name};
 
-pub(crate) use http::http_filter;
+pub(crate) use http::{ALPN_FIELD, ALPN_NAMESPACE, http_filter};
 pub use http::{
     HcmOptions, HttpRole, HttpSettings, RouteSource, dynamic_dns_cache, http_connection_manager,
 };

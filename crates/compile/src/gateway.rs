@@ -41,6 +41,7 @@ pub use plan::plan_gateway;
 pub use ports::{OwnPorts, select_own_ports};
 pub use routes::{GatewayRouteInput, compile_gateway_route, select_gateway_route};
 pub use rules::find_service;
+pub(crate) use server_tls::parse_termination;
 pub use server_tls::{Authorities, AuthoritySource, Certificates, ClientCheck, Termination};
 pub(crate) use sni::{compile_sni_cluster, compile_sni_endpoints};
 pub use virtual_host::{GatewayHostInput, GatewayRule, compile_gateway_host};

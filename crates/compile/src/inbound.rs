@@ -3,8 +3,8 @@
 //! - The pods of one workload serve the same ports, so that their inputs are equal and compiled
 //!   once. An address of the pod's own is in the input only where a Sidecar makes it matter.
 //! - The oldest service decides what is spoken on a port that several serve.
-//! - Which chains a port has is a table ([`chains`]), by protocol.
-//! - Not here: mTLS, which a later release brings: all chains take plaintext.
+//! - Which chains a port has is a table ([`chains`]), by protocol and by what PeerAuthentication says.
+//! - Not here: which PeerAuthentication counts (`peer`).
 
 mod chains;
 mod clusters;
@@ -20,7 +20,10 @@ use std::sync::Arc;
 use api::{Duration, istio::traffic_policy::ConnectionPoolSettings};
 use model::{Diagnostic, Interception, ObjectKey, Protocol};
 
-use crate::{filters::HttpSettings, security::SecurityInput};
+use crate::{
+    filters::HttpSettings, gateway::Termination, peer::PeerModes, security::SecurityInput,
+    tls::MeshTls,
+};
 
 pub use clusters::compile_inbound_clusters;
 pub use listeners::compile_inbound_listeners;
@@ -42,6 +45,8 @@ pub struct InboundInput {
     pub connect_timeout: Duration,
     pub retry: Option<InboundRetry>,
     pub security: SecurityInput,
+    pub peers: PeerModes,
+    pub tls: MeshTls,
     pub findings: Vec<Diagnostic>,
 }
 
@@ -60,6 +65,8 @@ pub struct InboundPort {
     pub endpoint: InboundEndpoint,
     /// Limits that a Sidecar sets.
     pub pool: Option<Arc<ConnectionPoolSettings>>,
+    /// A Sidecar's own way to end TLS, in place of the mesh's.
+    pub tls: Option<Arc<Termination>>,
     pub origin: ObjectKey,
 }
 

@@ -20,12 +20,14 @@ pub mod inbound;
 pub mod names;
 pub mod outbound;
 mod own_services;
+pub mod peer;
 mod route;
 mod route_config;
 mod route_parts;
 mod scope;
 pub mod sds;
 pub mod security;
+pub mod tls;
 pub mod traffic_policy;
 mod virtual_host;
 

@@ -70,12 +70,14 @@ impl SdsSource {
         }
     }
 
-    /// A secret of the proxy's own identity: [`OWN_CERTIFICATE`] or [`MESH_AUTHORITIES`].
+    /// A secret by its name. Only those of the proxy's own identity, [`OWN_CERTIFICATE`] and
+    /// [`MESH_AUTHORITIES`], are the agent's.
     pub fn secret(self, name: &str) -> SdsSecretConfig {
+        let own = matches!(name, OWN_CERTIFICATE | MESH_AUTHORITIES);
         match self {
-            Self::Ads => ads_secret(name),
             // The agent gives every proxy an identity: it is waited for.
-            Self::Agent => secret(name, agent(), 0),
+            Self::Agent if own => secret(name, agent(), 0),
+            Self::Agent | Self::Ads => ads_secret(name),
         }
     }
 }
@@ -135,5 +137,6 @@ mod tests {
         assert_eq!(limit(SdsSource::Ads).unwrap().seconds, 2);
         assert_eq!(limit(SdsSource::Agent).unwrap().seconds, 0);
         assert_eq!(ads_secret("default"), SdsSource::Ads.secret("default"));
+        assert_eq!(ads_secret("kubernetes://a"), SdsSource::Agent.secret("kubernetes://a"));
     }
 }

@@ -6,25 +6,8 @@ use super::{Check, Path, names, service_entry::is_http};
 use crate::{
     codes,
     istio::gateway::{Gateway, Port, Server, ServerTlsMode, ServerTlsSettings, TlsProtocol},
+    tls::CIPHER_SUITES,
 };
-
-const CIPHERS: [&str; 15] = [
-    "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "ECDHE-RSA-AES128-GCM-SHA256",
-    "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "ECDHE-RSA-AES256-GCM-SHA384",
-    "ECDHE-ECDSA-CHACHA20-POLY1305",
-    "ECDHE-RSA-CHACHA20-POLY1305",
-    "ECDHE-ECDSA-AES128-SHA",
-    "ECDHE-RSA-AES128-SHA",
-    "ECDHE-ECDSA-AES256-SHA",
-    "ECDHE-RSA-AES256-SHA",
-    "AES128-GCM-SHA256",
-    "AES256-GCM-SHA384",
-    "AES128-SHA",
-    "AES256-SHA",
-    "DES-CBC3-SHA",
-];
 
 pub(super) fn check(check: &mut Check<'_>, path: &Path<'_>, gateway: &Gateway) {
     let name = check.object.key.name.as_str();
@@ -212,7 +195,7 @@ fn ciphers(check: &mut Check<'_>, path: &Path<'_>, tls: &ServerTlsSettings) {
     for (index, suite) in tls.cipher_suites.iter().enumerate() {
         let is_operator = !suite.starts_with(|c: char| c.is_alphanumeric());
         let at = list.index(index);
-        if !is_operator && suite != "ALL" && !CIPHERS.contains(&suite.as_str()) {
+        if !is_operator && suite != "ALL" && !CIPHER_SUITES.contains(&suite.as_str()) {
             let message = format!("the cipher suite `{suite}` is not known and is left out");
             check.report(&codes::GW_TLS_WARNING, &at, message, "");
         } else if tls.cipher_suites[..index].contains(suite) {

@@ -28,7 +28,7 @@ use model::{EndpointAddress, ProxyKind, Resolution};
 use super::{ClusterClient, ClusterInput, Draft};
 use crate::{
     codes,
-    endpoint::{group_by_locality, load_assignment},
+    endpoint::{Described, group_by_locality, load_assignment},
     filters::{duration, dynamic_dns_cache, seconds},
     traffic_policy::Policy,
 };
@@ -149,7 +149,16 @@ impl Draft<'_> {
             return None;
         }
         let groups = group_by_locality(chosen.into_iter());
-        Some(load_assignment(name, &self.port.name, &input.client.cluster_id, groups))
+        Some(load_assignment(
+            name,
+            &Described {
+                port: &self.port.name,
+                cluster_id: &input.client.cluster_id,
+                plain: &input.plain,
+                mutual: !input.service.mesh_external,
+            },
+            groups,
+        ))
     }
 }
 

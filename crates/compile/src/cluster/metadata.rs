@@ -5,7 +5,21 @@ use std::collections::BTreeMap;
 use envoy::config::core::v3::Metadata;
 use prost_types::{ListValue, Struct, Value, value::Kind};
 
-use super::ClusterInput;
+use super::{ClusterInput, Mutual};
+use crate::filters::{ALPN_FIELD, ALPN_NAMESPACE};
+
+/// HTTP towards workloads of the mesh. Without the names of HTTP's versions none is agreed on, and
+/// the server finds the version in the bytes: one list serves both.
+const HTTP_OFFER: &str = "istio-http/1.1,istio";
+
+/// What is offered where the connection manager knows that it speaks HTTP.
+fn http_offer(input: &ClusterInput) -> Option<&'static str> {
+    let port = input.service.port(input.port)?;
+    match input.mutual {
+        Mutual::No => None,
+        Mutual::Detected(_) | Mutual::Always(_) => (!port.protocol.is_tcp()).then_some(HTTP_OFFER),
+    }
+}
 
 fn text(text: impl Into<String>) -> Value {
     Value { kind: Some(Kind::StringValue(text.into())) }
@@ -38,6 +52,11 @@ pub(super) fn metadata(input: &ClusterInput) -> Metadata {
     if service.mesh_external {
         fields.insert("external".to_owned(), Value { kind: Some(Kind::BoolValue(true)) });
     }
-    let istio = Struct { fields };
-    Metadata { filter_metadata: [("istio".to_owned(), istio)].into(), ..Metadata::default() }
+    let mut filters: BTreeMap<String, Struct> = BTreeMap::new();
+    filters.insert("istio".to_owned(), Struct { fields });
+    if let Some(offered) = http_offer(input) {
+        let fields = BTreeMap::from([(ALPN_FIELD.to_owned(), text(offered))]);
+        filters.insert(ALPN_NAMESPACE.to_owned(), Struct { fields });
+    }
+    Metadata { filter_metadata: filters.into_iter().collect(), ..Metadata::default() }
 }

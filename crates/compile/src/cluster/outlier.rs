@@ -17,10 +17,7 @@ pub(super) fn outlier_detection(settings: &OutlierDetection) -> XdsOutlierDetect
         enforcing_consecutive_gateway_failure: enforcing(settings.consecutive_gateway_errors),
         interval: settings.interval.map(duration),
         base_ejection_time: settings.base_ejection_time.map(duration),
-        max_ejection_percent: u32::try_from(settings.max_ejection_percent)
-            .ok()
-            .filter(|percent| *percent > 0)
-            .map(|percent| percent.min(100)),
+        max_ejection_percent: max_ejection_percent(settings),
         enforcing_success_rate: Some(0),
         split_external_local_origin_errors: split,
         consecutive_local_origin_failure: local,
@@ -30,4 +27,10 @@ pub(super) fn outlier_detection(settings: &OutlierDetection) -> XdsOutlierDetect
         always_eject_one_host: Some(true),
         ..XdsOutlierDetection::default()
     }
+}
+
+/// The most endpoints that are left out; `None` is Envoy's default.
+pub(crate) fn max_ejection_percent(settings: &OutlierDetection) -> Option<u32> {
+    let written = u32::try_from(settings.max_ejection_percent).ok();
+    written.filter(|percent| *percent > 0).map(|percent| percent.min(100))
 }

@@ -1,33 +1,23 @@
 //! Encryption towards the endpoints, and the PROXY protocol in front of it.
 
-use std::net::IpAddr;
-
 use api::istio::traffic_policy::{ClientTlsMode, ClientTlsSettings, ProxyProtocolVersion};
 use envoy::{
-    Any,
-    config::core::v3::{
-        DataSource, ProxyProtocolConfig, TransportSocket, data_source::Specifier,
-        proxy_protocol_config::Version, transport_socket::ConfigType,
-    },
+    config::core::v3::{ProxyProtocolConfig, TransportSocket, proxy_protocol_config::Version},
     extensions::transport_sockets::{
         proxy_protocol::v3::ProxyProtocolUpstreamTransport,
-        raw_buffer::v3::RawBuffer,
         tls::v3::{
-            CertificateValidationContext, CommonTlsContext, SubjectAltNameMatcher, TlsCertificate,
-            UpstreamTlsContext,
+            CertificateValidationContext, CommonTlsContext, TlsCertificate, UpstreamTlsContext,
             common_tls_context::{CombinedCertificateValidationContext, ValidationContextType},
-            subject_alt_name_matcher::SanType,
         },
     },
-    types::matcher::v3::{StringMatcher, string_matcher::MatchPattern},
 };
 use model::{ProxyKind, Service};
-use prost::{Message, Name};
 
-use super::Draft;
+use super::{Draft, Mutual};
 use crate::{
     codes,
     sds::{AUTHORITIES_SUFFIX, KUBERNETES, ads_secret},
+    tls::{TLS_SOCKET, file, raw_buffer, san_matcher, transport_socket},
 };
 
 /// The authorities that Linux images trust, where no others are named.
@@ -57,55 +47,52 @@ pub(super) fn subject_alt_names<'a>(
 }
 
 impl Draft<'_> {
+    /// The socket for every endpoint; where endpoints differ, that is said by
+    /// [`Draft::socket_matches`].
     pub(super) fn transport_socket(&mut self) -> Option<TransportSocket> {
+        if matches!(self.input.mutual, Mutual::Detected(_)) {
+            return None;
+        }
         let inner = self.tls_socket();
+        match self.policy.proxy_protocol {
+            Some(_) => Some(self.behind_proxy_protocol(inner.unwrap_or_else(raw_buffer))),
+            None => inner,
+        }
+    }
+
+    /// The socket with the PROXY protocol in front of it, if a rule wants that.
+    pub(super) fn behind_proxy_protocol(&self, inner: TransportSocket) -> TransportSocket {
         let Some(settings) = self.policy.proxy_protocol else { return inner };
         let version = match settings.version {
             ProxyProtocolVersion::V1 => Version::V1,
             ProxyProtocolVersion::V2 => Version::V2,
         };
-        let raw = || socket("envoy.transport_sockets.raw_buffer", &RawBuffer {});
         let config = ProxyProtocolUpstreamTransport {
             config: Some(ProxyProtocolConfig {
                 version: version.into(),
                 ..ProxyProtocolConfig::default()
             }),
-            transport_socket: Some(inner.unwrap_or_else(raw)),
+            transport_socket: Some(inner),
             ..ProxyProtocolUpstreamTransport::default()
         };
-        Some(socket("envoy.transport_sockets.upstream_proxy_protocol", &config))
+        transport_socket("envoy.transport_sockets.upstream_proxy_protocol", &config)
     }
 
     fn tls_socket(&mut self) -> Option<TransportSocket> {
-        let tls = self.policy.tls?;
-        match tls.mode {
-            ClientTlsMode::Disable => None,
-            ClientTlsMode::IstioMutual => {
-                let message = format!(
-                    "`ISTIO_MUTUAL` for `{}` is not carried out: identities are not served yet, \
-                     and the traffic is not encrypted",
-                    self.input.service.hostname()
-                );
-                self.warn(
-                    &codes::NO_IDENTITY,
-                    message,
-                    "use `MUTUAL` with certificates of your own",
-                );
-                None
-            }
-            ClientTlsMode::Simple | ClientTlsMode::Mutual => {
-                let mut common = self.certificates(tls);
-                if self.is_http2() {
-                    common.alpn_protocols.push("h2".to_owned());
-                }
-                let context = UpstreamTlsContext {
-                    common_tls_context: Some(common),
-                    sni: tls.sni.clone(),
-                    ..UpstreamTlsContext::default()
-                };
-                Some(socket("envoy.transport_sockets.tls", &context))
-            }
+        if let Mutual::Always(peers) = &self.input.mutual {
+            return Some(self.mutual_socket(peers));
         }
+        let tls = self.policy.tls.filter(|tls| originates(tls))?;
+        let mut common = self.certificates(tls);
+        if self.is_http2() {
+            common.alpn_protocols.push("h2".to_owned());
+        }
+        let context = UpstreamTlsContext {
+            common_tls_context: Some(common),
+            sni: tls.sni.clone(),
+            ..UpstreamTlsContext::default()
+        };
+        Some(transport_socket(TLS_SOCKET, &context))
     }
 
     /// Own certificate and trusted authorities, out of a secret or out of files.
@@ -181,33 +168,5 @@ impl Draft<'_> {
             let message = format!("`MUTUAL` for `{host}` has no client certificate");
             self.warn(&codes::NO_CERTIFICATE, message, "set `clientCertificate` and `privateKey`");
         }
-    }
-}
-
-fn socket<M: Message + Name>(name: &str, config: &M) -> TransportSocket {
-    TransportSocket {
-        name: name.to_owned(),
-        config_type: Some(ConfigType::TypedConfig(Any::pack(config))),
-    }
-}
-
-fn file(path: &str) -> DataSource {
-    DataSource { specifier: Some(Specifier::Filename(path.to_owned())), ..DataSource::default() }
-}
-
-/// Istio's names have no type: it follows from their form.
-fn san_matcher(name: &str) -> SubjectAltNameMatcher {
-    let kind = match name {
-        _ if name.contains("://") => SanType::Uri,
-        _ if name.parse::<IpAddr>().is_ok() => SanType::IpAddress,
-        _ => SanType::Dns,
-    };
-    SubjectAltNameMatcher {
-        san_type: kind.into(),
-        matcher: Some(StringMatcher {
-            match_pattern: Some(MatchPattern::Exact(name.to_owned())),
-            ..StringMatcher::default()
-        }),
-        ..SubjectAltNameMatcher::default()
     }
 }

@@ -12,7 +12,7 @@ use envoy::config::{
 use model::{Endpoint, EndpointAddress, Health, Locality};
 use prost_types::{Struct, Value, value};
 
-use crate::{filters::socket_address, traffic_policy::CLUSTER_LABEL};
+use crate::{filters::socket_address, peer::PlainPeers, traffic_policy::CLUSTER_LABEL};
 
 /// Endpoints of one locality with one priority.
 #[derive(Clone, Debug)]
@@ -43,11 +43,25 @@ pub(crate) fn group_by_locality<'a>(
     groups.into_iter().map(|(locality, endpoints)| Group::new(locality, 0, endpoints)).collect()
 }
 
-/// The message for these groups; `port` is the name of the service's port.
+/// What an endpoint says of itself, and the value by which it ends mTLS.
+pub(crate) const TLS_MODE: &str = "tlsMode";
+pub(crate) const MUTUAL: &str = "istio";
+
+/// What is said of the endpoints beside their addresses.
+pub(crate) struct Described<'a> {
+    /// Name of the service's port.
+    pub port: &'a str,
+    pub cluster_id: &'a str,
+    /// Those that take plain text only.
+    pub plain: &'a PlainPeers,
+    /// Whether it is said at all which ones end mTLS.
+    pub mutual: bool,
+}
+
+/// The message for these groups.
 pub(crate) fn load_assignment(
     cluster: &str,
-    port: &str,
-    cluster_id: &str,
+    described: &Described<'_>,
     mut groups: Vec<Group<'_>>,
 ) -> ClusterLoadAssignment {
     groups.sort_by_key(|group| group.priority);
@@ -67,7 +81,7 @@ pub(crate) fn load_assignment(
             .iter()
             .filter_map(|endpoint| {
                 let weight = scale(endpoint.weight.into());
-                lb_endpoint(endpoint, port, cluster_id, weight)
+                lb_endpoint(endpoint, described, weight)
             })
             .collect(),
         load_balancing_weight: Some(scale(group.weight)),
@@ -89,13 +103,8 @@ fn convert_locality(locality: &Locality) -> core::Locality {
     }
 }
 
-fn lb_endpoint(
-    endpoint: &Endpoint,
-    port: &str,
-    cluster_id: &str,
-    weight: u32,
-) -> Option<LbEndpoint> {
-    let number = *endpoint.ports.get(port)?;
+fn lb_endpoint(endpoint: &Endpoint, described: &Described<'_>, weight: u32) -> Option<LbEndpoint> {
+    let number = *endpoint.ports.get(described.port)?;
     let address = match &endpoint.address {
         EndpointAddress::Ip(ip) => {
             address::Address::SocketAddress(socket_address(&ip.to_string(), number))
@@ -114,13 +123,23 @@ fn lb_endpoint(
     };
     Some(LbEndpoint {
         health_status: health.into(),
-        metadata: Some(workload_metadata(endpoint, cluster_id)),
+        metadata: Some(metadata(endpoint, number, described)),
         load_balancing_weight: Some(weight),
         host_identifier: Some(HostIdentifier::Endpoint(XdsEndpoint {
             address: Some(Address { address: Some(address) }),
             ..XdsEndpoint::default()
         })),
     })
+}
+
+fn metadata(endpoint: &Endpoint, port: u16, described: &Described<'_>) -> Metadata {
+    let mut metadata = workload_metadata(endpoint, described.cluster_id);
+    if described.mutual && endpoint.mtls && !described.plain.contains(&endpoint.labels, port) {
+        let mode = Value { kind: Some(value::Kind::StringValue(MUTUAL.to_owned())) };
+        let fields = Struct { fields: [(TLS_MODE.to_owned(), mode)].into() };
+        metadata.filter_metadata.insert("envoy.transport_socket_match".to_owned(), fields);
+    }
+    metadata
 }
 
 /// `istio.workload: workload;namespace;canonical name;canonical revision;cluster`.

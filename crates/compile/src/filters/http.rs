@@ -8,8 +8,9 @@ use envoy::{
     config::{
         cluster::v3::cluster::DnsLookupFamily,
         core::v3::{
-            AggregatedConfigSource, ApiVersion, ConfigSource, Http1ProtocolOptions,
-            Http2ProtocolOptions, HttpProtocolOptions, config_source::ConfigSourceSpecifier,
+            AggregatedConfigSource, ApiVersion, ConfigSource, DataSource, Http1ProtocolOptions,
+            Http2ProtocolOptions, HttpProtocolOptions, SubstitutionFormatString,
+            config_source::ConfigSourceSpecifier, data_source, substitution_format_string::Format,
         },
         listener::v3::Filter,
         route::v3::RouteConfiguration,
@@ -17,6 +18,10 @@ use envoy::{
     extensions::{
         common::dynamic_forward_proxy::v3::DnsCacheConfig,
         filters::{
+            common::set_filter_state::v3::{
+                FilterStateValue,
+                filter_state_value::{Key, SharedWithUpstream, Value as FilterStateContent},
+            },
             http::{
                 cors::v3::Cors,
                 dynamic_forward_proxy::v3::{
@@ -28,6 +33,7 @@ use envoy::{
                 },
                 grpc_web::v3::GrpcWeb,
                 router::v3::Router,
+                set_filter_state::v3::Config as SetFilterState,
             },
             network::http_connection_manager::v3::{
                 HttpConnectionManager, HttpFilter, Rds, RequestIdExtension,
@@ -49,6 +55,10 @@ use crate::{
     Client,
     filters::{duration, network_filter, seconds},
 };
+
+/// Where a cluster says what is offered to its endpoints when HTTP is spoken.
+pub(crate) const ALPN_NAMESPACE: &str = "meltemi";
+pub(crate) const ALPN_FIELD: &str = "http_alpn";
 
 /// What every HTTP connection manager of a class has in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -220,6 +230,12 @@ fn http_filters(options: &HcmOptions) -> Vec<HttpFilter> {
         ..GrpcStats::default()
     };
     filters.push(http_filter("envoy.filters.http.grpc_stats", &grpc_stats));
+    match options.role {
+        HttpRole::Outbound | HttpRole::Gateway { .. } => {
+            filters.push(http_filter("envoy.filters.http.set_filter_state", &offered_protocols()));
+        }
+        HttpRole::Inbound => {}
+    }
     filters.push(http_filter("envoy.filters.http.fault", &HttpFault::default()));
     filters.push(http_filter("envoy.filters.http.cors", &Cors {}));
     if options.settings.dynamic_dns {
@@ -232,6 +248,30 @@ fn http_filters(options: &HcmOptions) -> Vec<HttpFilter> {
     }
     filters.push(http_filter("envoy.filters.http.router", &Router::default()));
     filters
+}
+
+/// Tells TLS towards endpoints which protocols to offer, where the chosen cluster says them.
+///
+/// A server of the mesh that does not know what is spoken on a port finds HTTP by what the handshake
+/// offers. One cluster serves HTTP and bytes, so that only the connection manager knows.
+fn offered_protocols() -> SetFilterState {
+    let offered = format!("%METADATA(CLUSTER:{ALPN_NAMESPACE}:{ALPN_FIELD})%");
+    let value = SubstitutionFormatString {
+        omit_empty_values: true,
+        format: Some(Format::TextFormatSource(DataSource {
+            specifier: Some(data_source::Specifier::InlineString(offered)),
+            ..DataSource::default()
+        })),
+        ..SubstitutionFormatString::default()
+    };
+    let value = FilterStateValue {
+        key: Some(Key::ObjectKey("envoy.network.application_protocols".to_owned())),
+        value: Some(FilterStateContent::FormatString(value)),
+        shared_with_upstream: SharedWithUpstream::Once.into(),
+        skip_if_empty: true,
+        ..FilterStateValue::default()
+    };
+    SetFilterState { on_request_headers: vec![value], ..SetFilterState::default() }
 }
 
 pub(crate) fn http_filter<M: Message + Name>(name: &str, config: &M) -> HttpFilter {

@@ -4,17 +4,23 @@ use std::fmt::Write;
 
 use envoy::{
     config::{
-        core::v3::{Address, address, socket_address::PortSpecifier},
+        core::v3::{
+            Address, TransportSocket, address, socket_address::PortSpecifier,
+            transport_socket::ConfigType,
+        },
         listener::v3::{
             FilterChain, FilterChainMatch, Listener, ListenerFilter,
             ListenerFilterChainMatchPredicate, filter, listener_filter_chain_match_predicate::Rule,
         },
     },
-    extensions::filters::network::{
-        http_connection_manager::v3::{
-            HttpConnectionManager, http_connection_manager::RouteSpecifier,
+    extensions::{
+        filters::network::{
+            http_connection_manager::v3::{
+                HttpConnectionManager, http_connection_manager::RouteSpecifier,
+            },
+            tcp_proxy::v3::{TcpProxy, tcp_proxy::ClusterSpecifier},
         },
-        tcp_proxy::v3::{TcpProxy, tcp_proxy::ClusterSpecifier},
+        transport_sockets::tls::v3::DownstreamTlsContext,
     },
     json::{self, FieldNames},
 };
@@ -88,9 +94,25 @@ fn render_chain(chain: &FilterChain) -> String {
         words.push(format!("[{}]", chain.name));
     }
     words.extend(chain.filter_chain_match.as_ref().map(render_match).unwrap_or_default());
+    words.extend(chain.transport_socket.as_ref().map(render_socket));
     words.push("->".to_owned());
     words.extend(chain.filters.iter().map(render_filter));
     words.join(" ")
+}
+
+/// Which secret ends TLS, and of whom a certificate is demanded.
+fn render_socket(socket: &TransportSocket) -> String {
+    let Some(ConfigType::TypedConfig(any)) = &socket.config_type else { return "?".to_owned() };
+    let context = any.unpack::<DownstreamTlsContext>().expect("TLS");
+    let common = context.common_tls_context.expect("a context");
+    let secrets = common.tls_certificate_sds_secret_configs.iter().map(|it| it.name.as_str());
+    let files = common.tls_certificates.iter().map(|_| "files");
+    let names: Vec<&str> = secrets.chain(files).collect();
+    let demands = match context.require_client_certificate {
+        Some(true) => "mutual",
+        _ => "tls",
+    };
+    format!("{demands}({})", names.join(","))
 }
 
 fn render_match(found: &FilterChainMatch) -> Vec<String> {

@@ -79,13 +79,16 @@ fn check_filters(options: &HcmOptions, expected: Expect) {
 
 #[test]
 fn http_filters_are_in_order() {
-    check_filters(&options(), expect!["http.grpc_stats http.fault http.cors http.router"]);
+    check_filters(
+        &options(),
+        expect!["http.grpc_stats http.set_filter_state http.fault http.cors http.router"],
+    );
     let mut all = HcmOptions { protocol: Protocol::GrpcWeb, ..options() };
     all.settings.dynamic_dns = true;
     check_filters(
         &all,
         expect![
-            "http.grpc_web http.grpc_stats http.fault http.cors http.dynamic_forward_proxy http.router"
+            "http.grpc_web http.grpc_stats http.set_filter_state http.fault http.cors http.dynamic_forward_proxy http.router"
         ],
     );
 }

@@ -15,7 +15,7 @@ use envoy::{
     type_url,
 };
 
-use super::{GatewayAction, GatewayChain, GatewayListenerInput, SniMatch, sni::MESH_PROTOCOLS};
+use super::{GatewayAction, GatewayChain, GatewayListenerInput, SniMatch};
 use crate::{
     Compiled,
     filters::{
@@ -23,6 +23,7 @@ use crate::{
         seconds, tcp_proxy, tls_inspector,
     },
     security::{SecurityFilters, compile_security},
+    tls::MESH_PROTOCOLS,
 };
 
 /// How long a TLS handshake with a caller may take.

@@ -166,7 +166,8 @@ impl Merge<'_> {
             | ServerTlsMode::IstioMutual => {}
         }
         let mut notes = Vec::new();
-        let settings = parse_termination(tls, self.mesh, &mut notes).map_err(|message| {
+        let settings = parse_termination(tls, self.mesh, self.client.sds, &mut notes);
+        let settings = settings.map_err(|message| {
             let hint = "set `credentialName`, or the paths of the files";
             Box::new(codes::GATEWAY_TLS_UNUSABLE.diagnostic(message).field("tls").hint(hint))
         })?;

@@ -1,53 +1,36 @@
 //! How a server proves itself and whom it believes: settings as written → a `DownstreamTlsContext`.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
-use api::istio::{
-    gateway::{ServerTlsMode, ServerTlsSettings, TlsProtocol as WrittenVersion},
-    mesh_config::MeshTlsProtocol,
+use api::{
+    istio::{
+        gateway::{ServerTlsMode, ServerTlsSettings, TlsProtocol as WrittenVersion},
+        mesh_config::MeshTlsProtocol,
+    },
+    tls::{CIPHER_SUITES, ECDH_CURVES},
 };
 use envoy::{
-    Any,
-    config::core::v3::{
-        DataSource, TransportSocket, data_source::Specifier, transport_socket::ConfigType,
-    },
+    config::core::v3::TransportSocket,
     extensions::transport_sockets::tls::v3::{
-        CertificateValidationContext, CommonTlsContext, DownstreamTlsContext,
-        SubjectAltNameMatcher, TlsCertificate, TlsParameters,
+        CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, TlsCertificate,
+        TlsParameters,
         certificate_validation_context::TrustChainVerification,
         common_tls_context::{CombinedCertificateValidationContext, ValidationContextType},
-        subject_alt_name_matcher::SanType,
         tls_parameters::TlsProtocol,
     },
-    types::matcher::v3::{StringMatcher, string_matcher::MatchPattern},
 };
 use snapshot::Mesh;
 
-use crate::sds::{AUTHORITIES_SUFFIX, KUBERNETES, MESH_AUTHORITIES, OWN_CERTIFICATE, ads_secret};
+use crate::{
+    sds::{AUTHORITIES_SUFFIX, KUBERNETES, MESH_AUTHORITIES, OWN_CERTIFICATE, SdsSource},
+    tls::{TLS_SOCKET, file, san_matcher, transport_socket, trust_domains, workload_matcher},
+};
 
 /// Names with these beginnings are complete; others are names of Kubernetes Secrets.
 const COMPLETE: [&str; 3] = [KUBERNETES, "kubernetes-gateway://", "configmap://"];
 const BUILT_IN: &str = "builtin://";
-/// What Envoy's TLS library can do before TLS 1.3; it refuses a listener with another name.
-const CIPHER_SUITES: [&str; 15] = [
-    "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "ECDHE-RSA-AES128-GCM-SHA256",
-    "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "ECDHE-RSA-AES256-GCM-SHA384",
-    "ECDHE-ECDSA-CHACHA20-POLY1305",
-    "ECDHE-RSA-CHACHA20-POLY1305",
-    "ECDHE-ECDSA-AES128-SHA",
-    "ECDHE-RSA-AES128-SHA",
-    "ECDHE-ECDSA-AES256-SHA",
-    "ECDHE-RSA-AES256-SHA",
-    "AES128-GCM-SHA256",
-    "AES256-GCM-SHA384",
-    "AES128-SHA",
-    "AES256-SHA",
-    "DES-CBC3-SHA",
-];
 
-/// How a gateway ends TLS.
+/// How a server ends TLS.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Termination {
     pub certificates: Certificates,
@@ -57,6 +40,8 @@ pub struct Termination {
     /// Empty is Envoy's choice.
     pub cipher_suites: Vec<Arc<str>>,
     pub ecdh_curves: Vec<Arc<str>>,
+    /// Of the proxy's own identity, where that is what the server shows or believes.
+    pub identity: SdsSource,
 }
 
 /// Where the server's certificates come from. There is at least one.
@@ -83,6 +68,8 @@ pub struct Authorities {
     pub source: AuthoritySource,
     /// If not empty, the certificate must be for one of these names.
     pub subject_alt_names: Vec<Arc<str>>,
+    /// The same for identities: one of any workload of these domains is enough.
+    pub trust_domains: Vec<Arc<str>>,
     pub spki: Vec<Arc<str>>,
     pub hashes: Vec<Arc<str>>,
     /// Believe a certificate whoever has signed it.
@@ -101,9 +88,10 @@ pub enum AuthoritySource {
 
 /// Reads the settings of a server that ends TLS. An error says what is missing; `notes` what is
 /// left out.
-pub(super) fn parse_termination(
+pub(crate) fn parse_termination(
     tls: &ServerTlsSettings,
     mesh: &Mesh,
+    identity: SdsSource,
     notes: &mut Vec<String>,
 ) -> Result<Termination, String> {
     let defaults = mesh.config.tls_defaults.as_ref();
@@ -119,12 +107,12 @@ pub(super) fn parse_termination(
         (written, _) => written,
     };
     Ok(Termination {
-        certificates: certificates(tls, notes)?,
+        certificates: certificates(tls)?,
         client: match tls.mode {
             ServerTlsMode::Mutual | ServerTlsMode::IstioMutual => {
-                ClientCheck::Required(authorities(tls)?)
+                ClientCheck::Required(authorities(tls, mesh)?)
             }
-            ServerTlsMode::OptionalMutual => ClientCheck::Optional(authorities(tls)?),
+            ServerTlsMode::OptionalMutual => ClientCheck::Optional(authorities(tls, mesh)?),
             ServerTlsMode::Simple | ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough => {
                 ClientCheck::Nothing
             }
@@ -132,13 +120,13 @@ pub(super) fn parse_termination(
         min_version,
         max_version: tls.max_protocol_version,
         cipher_suites: known_suites(suites, notes),
-        ecdh_curves: texts(curves),
+        ecdh_curves: known_curves(curves, notes),
+        identity,
     })
 }
 
-fn certificates(tls: &ServerTlsSettings, notes: &mut Vec<String>) -> Result<Certificates, String> {
+fn certificates(tls: &ServerTlsSettings) -> Result<Certificates, String> {
     if tls.mode == ServerTlsMode::IstioMutual {
-        notes.push("identities are not served yet: nobody can connect to the server".to_owned());
         return Ok(Certificates::Secrets(vec![OWN_CERTIFICATE.into()]));
     }
     let credentials = std::iter::once(&tls.credential_name).chain(&tls.credential_names);
@@ -160,7 +148,7 @@ fn certificates(tls: &ServerTlsSettings, notes: &mut Vec<String>) -> Result<Cert
     }
 }
 
-fn authorities(tls: &ServerTlsSettings) -> Result<Authorities, String> {
+fn authorities(tls: &ServerTlsSettings, mesh: &Mesh) -> Result<Authorities, String> {
     let revoked = (!tls.ca_crl.is_empty()).then(|| tls.ca_crl.as_str().into());
     let of_certificate = tls.tls_certificates.iter().map(|it| it.ca_certificates.as_str());
     let file = std::iter::once(tls.ca_certificates.as_str()).chain(of_certificate);
@@ -178,8 +166,15 @@ fn authorities(tls: &ServerTlsSettings) -> Result<Authorities, String> {
     } else {
         return Err("the server has no authorities to check its callers by".to_owned());
     };
+    // A trusted authority may sign for other meshes too; the mesh's own domains are believed.
+    let own = AuthoritySource::Secret(MESH_AUTHORITIES.into());
+    let trust_domains = match source == own && tls.subject_alt_names.is_empty() {
+        true => trust_domains(mesh).map(Arc::from).collect(),
+        false => Vec::new(),
+    };
     Ok(Authorities {
         source,
+        trust_domains,
         subject_alt_names: texts(&tls.subject_alt_names),
         spki: texts(&tls.verify_certificate_spki),
         hashes: texts(&tls.verify_certificate_hash),
@@ -219,13 +214,20 @@ fn known_suites(written: &[String], notes: &mut Vec<String>) -> Vec<Arc<str>> {
     known
 }
 
+fn known_curves(written: &[String], notes: &mut Vec<String>) -> Vec<Arc<str>> {
+    let (known, unknown): (Vec<&String>, Vec<&String>) =
+        written.iter().partition(|curve| ECDH_CURVES.contains(&curve.as_str()));
+    notes.extend(unknown.iter().map(|curve| format!("the curve `{curve}` is not known")));
+    known.into_iter().map(|curve| curve.as_str().into()).collect()
+}
+
 fn texts(list: &[String]) -> Vec<Arc<str>> {
     list.iter().map(|text| text.as_str().into()).collect()
 }
 
 impl Termination {
     /// The transport socket of a chain. HTTP is offered in both versions.
-    pub(super) fn compile(&self) -> TransportSocket {
+    pub(crate) fn compile(&self) -> TransportSocket {
         let strings = |list: &[Arc<str>]| list.iter().map(ToString::to_string).collect();
         let parameters = TlsParameters {
             tls_minimum_protocol_version: version(self.min_version).into(),
@@ -242,7 +244,7 @@ impl Termination {
         match &self.certificates {
             Certificates::Secrets(names) => {
                 common.tls_certificate_sds_secret_configs =
-                    names.iter().map(|name| ads_secret(name)).collect();
+                    names.iter().map(|name| self.identity.secret(name)).collect();
             }
             Certificates::Files(files) => {
                 let files = files.iter().map(|(certificate, key)| TlsCertificate {
@@ -258,21 +260,18 @@ impl Termination {
             ClientCheck::Optional(authorities) => (false, Some(authorities)),
             ClientCheck::Required(authorities) => (true, Some(authorities)),
         };
-        common.validation_context_type = checked.map(Authorities::compile);
+        common.validation_context_type = checked.map(|it| it.compile(self.identity));
         let context = DownstreamTlsContext {
             common_tls_context: Some(common),
             require_client_certificate: Some(required),
             ..DownstreamTlsContext::default()
         };
-        TransportSocket {
-            name: "envoy.transport_sockets.tls".to_owned(),
-            config_type: Some(ConfigType::TypedConfig(Any::pack(&context))),
-        }
+        transport_socket(TLS_SOCKET, &context)
     }
 }
 
 impl Authorities {
-    fn compile(&self) -> ValidationContextType {
+    fn compile(&self, identity: SdsSource) -> ValidationContextType {
         let strings = |list: &[Arc<str>]| list.iter().map(ToString::to_string).collect();
         let trust = match self.accept_untrusted {
             true => TrustChainVerification::AcceptUntrusted,
@@ -283,6 +282,7 @@ impl Authorities {
                 .subject_alt_names
                 .iter()
                 .map(|name| san_matcher(name))
+                .chain(self.trust_domains.iter().map(|domain| workload_matcher(domain)))
                 .collect(),
             verify_certificate_spki: strings(&self.spki),
             verify_certificate_hash: strings(&self.hashes),
@@ -293,7 +293,7 @@ impl Authorities {
             AuthoritySource::Secret(name) => ValidationContextType::CombinedValidationContext(
                 CombinedCertificateValidationContext {
                     default_validation_context: Some(checks),
-                    validation_context_sds_secret_config: Some(ads_secret(name)),
+                    validation_context_sds_secret_config: Some(identity.secret(name)),
                     ..CombinedCertificateValidationContext::default()
                 },
             ),
@@ -315,27 +315,5 @@ fn version(written: WrittenVersion) -> TlsProtocol {
         WrittenVersion::Tlsv1_1 => TlsProtocol::TlSv11,
         WrittenVersion::Tlsv1_2 => TlsProtocol::TlSv12,
         WrittenVersion::Tlsv1_3 => TlsProtocol::TlSv13,
-    }
-}
-
-fn file(path: &str) -> DataSource {
-    DataSource { specifier: Some(Specifier::Filename(path.to_owned())), ..DataSource::default() }
-}
-
-/// Istio's names have no type: it follows from their form.
-fn san_matcher(name: &str) -> SubjectAltNameMatcher {
-    let kind = match name {
-        _ if name.contains("://") => SanType::Uri,
-        _ if name.contains('@') => SanType::Email,
-        _ if name.parse::<IpAddr>().is_ok() => SanType::IpAddress,
-        _ => SanType::Dns,
-    };
-    SubjectAltNameMatcher {
-        san_type: kind.into(),
-        matcher: Some(StringMatcher {
-            match_pattern: Some(MatchPattern::Exact(name.to_owned())),
-            ..StringMatcher::default()
-        }),
-        ..SubjectAltNameMatcher::default()
     }
 }

@@ -23,10 +23,6 @@ use crate::{
     traffic_policy::select_rules,
 };
 
-/// What sidecars offer when they mean each other.
-pub(super) const MESH_PROTOCOLS: [&str; 5] =
-    ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
-
 /// A chain for each port and subset of each service in the mesh that the server is for.
 pub(super) fn chains(server: &GatewayServer, routing: &Routing<'_>) -> Vec<GatewayChain> {
     let reader = routing.reader;

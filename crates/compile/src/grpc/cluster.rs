@@ -2,7 +2,7 @@
 
 use api::istio::{
     load_balancer::{ConsistentHashLb, LoadBalancerSettings, SimpleLb},
-    traffic_policy::{ConnectionPoolSettings, OutlierDetection},
+    traffic_policy::{ClientTlsMode, ConnectionPoolSettings, OutlierDetection},
 };
 use envoy::{
     Any,
@@ -30,9 +30,9 @@ use model::{Diagnostics, EndpointAddress, Protocol, Resolution};
 use prost::{Message, Name};
 
 use crate::{
-    cluster::ClusterInput,
+    cluster::{ClusterInput, max_ejection_percent},
     codes,
-    endpoint::{group_by_locality, load_assignment},
+    endpoint::{Described, group_by_locality, load_assignment},
     filters::duration,
     traffic_policy::Policy,
 };
@@ -84,9 +84,8 @@ pub(crate) fn compile_cluster(input: &ClusterInput) -> Option<(Cluster, Diagnost
 }
 
 /// Whether a rule asks for encryption by certificates that gRPC's client is not given.
-/// `ISTIO_MUTUAL` is no such: identities are not served yet, to nobody.
 pub(super) fn is_encrypted(policy: &Policy<'_>) -> bool {
-    policy.tls.is_some_and(crate::cluster::originates)
+    policy.tls.is_some_and(|tls| tls.mode != ClientTlsMode::Disable)
 }
 
 fn exists(input: &ClusterInput) -> bool {
@@ -129,7 +128,13 @@ fn resolved_endpoint(
         report.warn("", "gRPC clients without a proxy use only the first name of the service");
     }
     let groups = group_by_locality(std::iter::once(first));
-    Some(load_assignment(name, &port.name, &input.client.cluster_id, groups))
+    let described = Described {
+        port: &port.name,
+        cluster_id: &input.client.cluster_id,
+        plain: &input.plain,
+        mutual: false,
+    };
+    Some(load_assignment(name, &described, groups))
 }
 
 fn circuit_breakers(pool: &ConnectionPoolSettings) -> Option<CircuitBreakers> {
@@ -150,10 +155,7 @@ fn outlier_detection(settings: &OutlierDetection) -> Option<XdsOutlierDetection>
     Some(XdsOutlierDetection {
         interval: settings.interval.map(duration),
         base_ejection_time: settings.base_ejection_time.map(duration),
-        max_ejection_percent: u32::try_from(settings.max_ejection_percent)
-            .ok()
-            .filter(|percent| *percent > 0)
-            .map(|percent| percent.min(100)),
+        max_ejection_percent: max_ejection_percent(settings),
         enforcing_success_rate: Some(0),
         enforcing_failure_percentage: Some(100),
         failure_percentage_threshold: Some(FAILED_PERCENT),

@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use envoy::{
     Resource,
     config::{
-        core::v3::TrafficDirection,
+        core::v3::{TrafficDirection, TransportSocket},
         listener::v3::{AdditionalAddress, Filter, FilterChain, Listener, ListenerFilter},
     },
+    extensions::transport_sockets::tls::v3::DownstreamTlsContext,
     type_url,
 };
 use model::{Interception, ObjectKey, Protocol};
@@ -21,12 +22,13 @@ use crate::{
     },
     inbound::{
         InboundInput, InboundPort,
-        chains::{Speaks, rows},
+        chains::{PortTls, Speaks, rows},
         routes::{RouteParts, route_configuration},
     },
     names,
     outbound::ChainMatch,
     security::{SecurityFilters, compile_security},
+    tls::{TLS_SOCKET, transport_socket},
 };
 
 const BLACK_HOLE_CHAIN: &str = "virtualInbound-blackhole";
@@ -58,7 +60,14 @@ fn virtual_inbound(
     security: &SecurityFilters,
 ) -> Compiled {
     let mut chains = vec![black_hole()];
-    chains.extend(ChainSet::passthrough(input, security).chains());
+    chains.extend(ChainSet::passthrough(None, input, security).chains());
+    let own_mode = input.peers.ports.iter().filter(|(port, mode)| {
+        let served = ports.iter().any(|it| it.port == **port);
+        !served && **port != names::INBOUND_PORT && **mode != input.peers.workload
+    });
+    for (port, _) in own_mode {
+        chains.extend(ChainSet::passthrough(Some(*port), input, security).chains());
+    }
     for port in ports {
         chains.extend(ChainSet::of_port(port, input, security).chains());
     }
@@ -170,6 +179,9 @@ impl Chain {
 /// The chains for one destination port, or for all that have none of their own.
 struct ChainSet<'a> {
     port: Option<u16>,
+    tls: PortTls,
+    /// Ends TLS with a certificate of the port's own.
+    own_socket: Option<TransportSocket>,
     http_name: String,
     tcp_name: String,
     stat_prefix: String,
@@ -188,6 +200,11 @@ impl<'a> ChainSet<'a> {
         let name = names::listener(&port.bind, port.port);
         Self {
             port: Some(port.port),
+            tls: match port.tls {
+                Some(_) => PortTls::Own,
+                None => PortTls::Mesh(input.peers.of_port(port.port)),
+            },
+            own_socket: port.tls.as_ref().map(|tls| tls.compile()),
             stat_prefix: format!("inbound_{name};"),
             http_name: name.clone(),
             tcp_name: name,
@@ -203,9 +220,17 @@ impl<'a> ChainSet<'a> {
         }
     }
 
-    fn passthrough(input: &'a InboundInput, security: &'a SecurityFilters) -> Self {
+    /// For a port that no service has, or for all that are not named.
+    fn passthrough(
+        port: Option<u16>,
+        input: &'a InboundInput,
+        security: &'a SecurityFilters,
+    ) -> Self {
+        let mode = port.map_or(input.peers.workload, |port| input.peers.of_port(port));
         Self {
-            port: None,
+            port,
+            tls: PortTls::Mesh(mode),
+            own_socket: None,
             http_name: PASSTHROUGH_HTTP_CHAIN.to_owned(),
             tcp_name: names::VIRTUAL_INBOUND.to_owned(),
             stat_prefix: format!("{};", names::INBOUND_PASSTHROUGH_CLUSTER),
@@ -222,9 +247,9 @@ impl<'a> ChainSet<'a> {
     }
 
     fn chains(self) -> impl Iterator<Item = Chain> {
-        rows(self.route.protocol).iter().map(move |row| {
+        rows(self.route.protocol, self.tls).iter().map(move |row| {
             let matches = row.matches(self.port, self.input.http.http10);
-            match row.speaks {
+            let mut chain = match row.speaks {
                 Speaks::Http => Chain::new(&self.http_name, matches, vec![self.http_filter()]),
                 Speaks::Tcp => {
                     let idle_timeout = self.input.http.idle_timeout;
@@ -233,7 +258,26 @@ impl<'a> ChainSet<'a> {
                     filters.push(tcp_proxy(&route));
                     Chain::new(&self.tcp_name, matches, filters)
                 }
-            }
+            };
+            chain.compiled.transport_socket = row.ends_tls().then(|| self.socket());
+            chain
+        })
+    }
+
+    /// Ends TLS, for callers of the mesh alone unless the port has a certificate of its own.
+    ///
+    /// The protocols that it speaks inside are those of HTTP, and never the callers' names for
+    /// them: what Istio's proxies agree on as `istio-peer-exchange` begins with bytes of their own,
+    /// which a stock Envoy would hand to the application.
+    fn socket(&self) -> TransportSocket {
+        self.own_socket.clone().unwrap_or_else(|| {
+            let mesh = &self.input.tls;
+            let context = DownstreamTlsContext {
+                common_tls_context: Some(mesh.common(mesh.any_workload(), &["h2", "http/1.1"])),
+                require_client_certificate: Some(true),
+                ..DownstreamTlsContext::default()
+            };
+            transport_socket(TLS_SOCKET, &context)
         })
     }
 

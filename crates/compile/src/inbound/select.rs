@@ -9,6 +9,7 @@ use std::{
 use api::{
     Duration,
     istio::{
+        gateway::ServerTlsMode,
         sidecar::{CaptureMode, IstioIngressListener},
         traffic_policy::ConnectionPoolSettings,
     },
@@ -19,10 +20,13 @@ use snapshot::{Mesh, Reader, SidecarRecord};
 use crate::{
     Client, codes,
     filters::HttpSettings,
+    gateway::{Termination, parse_termination},
     inbound::{InboundEndpoint, InboundInput, InboundPort, InboundRetry},
     outbound::STATIC_PORTS,
     own_services::own_ports,
+    peer::{PeerMode, PeerModes, select_peer_modes},
     security::select_security,
+    tls::MeshTls,
 };
 
 /// Number of loopback addresses over which connections to the application are spread.
@@ -43,7 +47,9 @@ pub fn select_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>) -> In
         .sidecar
         .as_ref()
         .and_then(|key| reader.sidecars(&key.namespace).iter().find(|record| record.key == *key));
+    let peers = select_peer_modes(&proxy.namespace, &proxy.labels, reader);
     let mut selection = Selection {
+        peers: &peers,
         proxy_addresses: &proxy.addresses,
         client,
         reader,
@@ -78,6 +84,8 @@ pub fn select_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>) -> In
         connect_timeout: mesh.config.connect_timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT),
         retry: retry(mesh),
         security: select_security(&proxy.labels, client, reader),
+        tls: MeshTls::new(mesh, client.sds),
+        peers,
     }
 }
 
@@ -99,6 +107,7 @@ struct Selection<'a> {
     client: &'a Client,
     reader: &'a Reader<'a>,
     mesh: &'a Mesh,
+    peers: &'a PeerModes,
     /// Limits of ports that say nothing themselves.
     pool: Option<Arc<ConnectionPoolSettings>>,
     ports: BTreeMap<u16, InboundPort>,
@@ -125,6 +134,7 @@ impl Selection<'_> {
                 bound: false,
                 endpoint: self.default_endpoint(target),
                 pool: self.pool.clone(),
+                tls: None,
                 origin: service.origin.clone(),
             });
         }
@@ -182,8 +192,10 @@ impl Selection<'_> {
                 self.findings.push(finding.object(record.key.clone()).field(field));
                 continue;
             };
+            let Some(tls) = self.ingress_tls(record, index, port) else { continue };
             self.add(InboundPort {
                 port,
+                tls,
                 protocol: Protocol::parse(&written.protocol),
                 service_port: port,
                 hostname: format!("{}.{}", record.key.name, record.key.namespace).into(),
@@ -193,6 +205,47 @@ impl Selection<'_> {
                 pool: ingress.connection_pool.clone().map(Arc::new).or_else(|| self.pool.clone()),
                 origin: record.key.clone(),
             });
+        }
+    }
+
+    /// How a listener ends TLS itself. `None` leaves it out: without its certificate it would take
+    /// plain text.
+    fn ingress_tls(
+        &mut self,
+        record: &SidecarRecord,
+        index: usize,
+        port: u16,
+    ) -> Option<Option<Arc<Termination>>> {
+        let Some(tls) = &record.spec.ingress[index].tls else { return Some(None) };
+        let field = format!("spec.ingress[{index}].tls");
+        if self.peers.of_port(port) != PeerMode::Disable {
+            let message = format!("`tls` has no effect: port {port} takes mTLS of the mesh");
+            let hint = "set `portLevelMtls` of a PeerAuthentication to `DISABLE` for the port";
+            let finding = codes::INGRESS_TLS_IGNORED.diagnostic(message).hint(hint);
+            self.findings.push(finding.object(record.key.clone()).field(field));
+            return Some(None);
+        }
+        let mut notes = Vec::new();
+        let parsed = match tls.mode {
+            ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual => {
+                parse_termination(tls, self.mesh, self.client.sds, &mut notes)
+            }
+            ServerTlsMode::Passthrough
+            | ServerTlsMode::AutoPassthrough
+            | ServerTlsMode::IstioMutual => Err("the mode is one of gateways only".to_owned()),
+        };
+        for note in notes {
+            let finding = codes::INGRESS_TLS_IGNORED.diagnostic(note).field(&field);
+            self.findings.push(finding.object(record.key.clone()));
+        }
+        match parsed {
+            Ok(termination) => Some(Some(Arc::new(termination))),
+            Err(message) => {
+                let hint = "use `SIMPLE` or `MUTUAL` with the paths of the files";
+                let finding = codes::INGRESS_TLS_UNUSABLE.diagnostic(message).hint(hint);
+                self.findings.push(finding.object(record.key.clone()).field(field));
+                None
+            }
         }
     }
 

@@ -129,21 +129,31 @@ fn each_port_of_the_pod_has_its_chains() {
     check(
         SERVICE,
         expect![[r#"
-        virtualInbound 0.0.0.0:15006 bound original_dst http_inspector(off for 10080,10081,10090,15006)
-          [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
-          [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
-          [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
-          [0.0.0.0_10080] :10080 raw_buffer -> http inline inbound|10080|| inbound|http|80
-          [0.0.0.0_10081] :10081 raw_buffer -> http inline inbound|10081|| inbound|http|81
-          [0.0.0.0_10090] :10090 raw_buffer -> tcp inbound|10090||
-          [0.0.0.0_10091] :10091 raw_buffer http/1.1,h2c -> http inline inbound|10091|| inbound|http|91
-          [0.0.0.0_10091] :10091 raw_buffer -> tcp inbound|10091||
-        InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
-        inbound|10080|| original_dst from 127.0.0.6
-        inbound|10081|| original_dst from 127.0.0.6 with protocol options
-        inbound|10090|| original_dst from 127.0.0.6
-        inbound|10091|| original_dst from 127.0.0.6 with protocol options
-    "#]],
+            virtualInbound 0.0.0.0:15006 bound original_dst tls_inspector(off for 15006) http_inspector(off for 10080,10081,10090,15006)
+              [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
+              [virtualInbound-catchall-http] tls istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline InboundPassthroughCluster inbound|http|0
+              [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
+              [virtualInbound] tls istio-peer-exchange,istio mutual(default) -> tcp InboundPassthroughCluster
+              [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
+              [virtualInbound] tls -> tcp InboundPassthroughCluster
+              [0.0.0.0_10080] :10080 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline inbound|10080|| inbound|http|80
+              [0.0.0.0_10080] :10080 raw_buffer -> http inline inbound|10080|| inbound|http|80
+              [0.0.0.0_10081] :10081 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline inbound|10081|| inbound|http|81
+              [0.0.0.0_10081] :10081 raw_buffer -> http inline inbound|10081|| inbound|http|81
+              [0.0.0.0_10090] :10090 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> tcp inbound|10090||
+              [0.0.0.0_10090] :10090 tls -> tcp inbound|10090||
+              [0.0.0.0_10090] :10090 raw_buffer -> tcp inbound|10090||
+              [0.0.0.0_10091] :10091 tls istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline inbound|10091|| inbound|http|91
+              [0.0.0.0_10091] :10091 raw_buffer http/1.1,h2c -> http inline inbound|10091|| inbound|http|91
+              [0.0.0.0_10091] :10091 tls istio-peer-exchange,istio mutual(default) -> tcp inbound|10091||
+              [0.0.0.0_10091] :10091 raw_buffer -> tcp inbound|10091||
+              [0.0.0.0_10091] :10091 tls -> tcp inbound|10091||
+            InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
+            inbound|10080|| original_dst from 127.0.0.6
+            inbound|10081|| original_dst from 127.0.0.6 with protocol options
+            inbound|10090|| original_dst from 127.0.0.6
+            inbound|10091|| original_dst from 127.0.0.6 with protocol options
+        "#]],
     );
 }
 
@@ -152,12 +162,15 @@ fn a_pod_without_services_passes_everything_through() {
     check(
         "",
         expect![[r#"
-        virtualInbound 0.0.0.0:15006 bound original_dst http_inspector(off for 15006)
-          [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
-          [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
-          [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
-        InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
-    "#]],
+            virtualInbound 0.0.0.0:15006 bound original_dst tls_inspector(off for 15006) http_inspector(off for 15006)
+              [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
+              [virtualInbound-catchall-http] tls istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline InboundPassthroughCluster inbound|http|0
+              [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
+              [virtualInbound] tls istio-peer-exchange,istio mutual(default) -> tcp InboundPassthroughCluster
+              [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
+              [virtualInbound] tls -> tcp InboundPassthroughCluster
+            InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
+        "#]],
     );
 }
 
@@ -166,10 +179,13 @@ fn tproxy_keeps_the_callers_address() {
     let mut case = Case::new("");
     case.proxy.interception = Interception::Tproxy;
     case.check(expect![[r#"
-        virtualInbound 0.0.0.0:15006 bound transparent original_dst original_src http_inspector(off for 15006)
+        virtualInbound 0.0.0.0:15006 bound transparent original_dst original_src tls_inspector(off for 15006) http_inspector(off for 15006)
           [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
+          [virtualInbound-catchall-http] tls istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline InboundPassthroughCluster inbound|http|0
           [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
+          [virtualInbound] tls istio-peer-exchange,istio mutual(default) -> tcp InboundPassthroughCluster
           [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
+          [virtualInbound] tls -> tcp InboundPassthroughCluster
         InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
     "#]]);
 }
@@ -201,22 +217,33 @@ endpoints: [{addresses: [10.9.9.9], conditions: {ready: true}}]
     check(
         &format!("{SERVICE}---{older}"),
         expect![[r#"
-        virtualInbound 0.0.0.0:15006 bound original_dst http_inspector(off for 10080,10081,10090,15006)
-          [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
-          [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
-          [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
-          [0.0.0.0_10080] :10080 raw_buffer -> tcp inbound|10080||
-          [0.0.0.0_10081] :10081 raw_buffer -> http inline inbound|10081|| inbound|http|81
-          [0.0.0.0_10090] :10090 raw_buffer -> tcp inbound|10090||
-          [0.0.0.0_10091] :10091 raw_buffer http/1.1,h2c -> http inline inbound|10091|| inbound|http|91
-          [0.0.0.0_10091] :10091 raw_buffer -> tcp inbound|10091||
-          warning[MEL0335] Service shop/web: port 10080 of the workload is already served as Tcp for old.shop.svc.cluster.local (give both services the same protocol)
-        InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
-        inbound|10080|| original_dst from 127.0.0.6
-        inbound|10081|| original_dst from 127.0.0.6 with protocol options
-        inbound|10090|| original_dst from 127.0.0.6
-        inbound|10091|| original_dst from 127.0.0.6 with protocol options
-    "#]],
+            virtualInbound 0.0.0.0:15006 bound original_dst tls_inspector(off for 15006) http_inspector(off for 10080,10081,10090,15006)
+              [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
+              [virtualInbound-catchall-http] tls istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline InboundPassthroughCluster inbound|http|0
+              [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
+              [virtualInbound] tls istio-peer-exchange,istio mutual(default) -> tcp InboundPassthroughCluster
+              [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
+              [virtualInbound] tls -> tcp InboundPassthroughCluster
+              [0.0.0.0_10080] :10080 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> tcp inbound|10080||
+              [0.0.0.0_10080] :10080 tls -> tcp inbound|10080||
+              [0.0.0.0_10080] :10080 raw_buffer -> tcp inbound|10080||
+              [0.0.0.0_10081] :10081 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline inbound|10081|| inbound|http|81
+              [0.0.0.0_10081] :10081 raw_buffer -> http inline inbound|10081|| inbound|http|81
+              [0.0.0.0_10090] :10090 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> tcp inbound|10090||
+              [0.0.0.0_10090] :10090 tls -> tcp inbound|10090||
+              [0.0.0.0_10090] :10090 raw_buffer -> tcp inbound|10090||
+              [0.0.0.0_10091] :10091 tls istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline inbound|10091|| inbound|http|91
+              [0.0.0.0_10091] :10091 raw_buffer http/1.1,h2c -> http inline inbound|10091|| inbound|http|91
+              [0.0.0.0_10091] :10091 tls istio-peer-exchange,istio mutual(default) -> tcp inbound|10091||
+              [0.0.0.0_10091] :10091 raw_buffer -> tcp inbound|10091||
+              [0.0.0.0_10091] :10091 tls -> tcp inbound|10091||
+              warning[MEL0335] Service shop/web: port 10080 of the workload is already served as Tcp for old.shop.svc.cluster.local (give both services the same protocol)
+            InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
+            inbound|10080|| original_dst from 127.0.0.6
+            inbound|10081|| original_dst from 127.0.0.6 with protocol options
+            inbound|10090|| original_dst from 127.0.0.6
+            inbound|10091|| original_dst from 127.0.0.6 with protocol options
+        "#]],
     );
 }
 
@@ -234,10 +261,13 @@ spec:
   endpoints: [{address: 10.9.9.9}]
 ",
         expect![[r#"
-            virtualInbound 0.0.0.0:15006 bound original_dst http_inspector(off for 15006)
+            virtualInbound 0.0.0.0:15006 bound original_dst tls_inspector(off for 15006) http_inspector(off for 15006)
               [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
+              [virtualInbound-catchall-http] tls istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline InboundPassthroughCluster inbound|http|0
               [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
+              [virtualInbound] tls istio-peer-exchange,istio mutual(default) -> tcp InboundPassthroughCluster
               [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
+              [virtualInbound] tls -> tcp InboundPassthroughCluster
             InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
         "#]],
     );
@@ -293,10 +323,13 @@ fn http10_is_detected_too() {
     let mut case = Case::new("");
     case.features = features(&[("PILOT_HTTP10", "true")]);
     case.check(expect![[r#"
-        virtualInbound 0.0.0.0:15006 bound original_dst http_inspector(off for 15006)
+        virtualInbound 0.0.0.0:15006 bound original_dst tls_inspector(off for 15006) http_inspector(off for 15006)
           [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
+          [virtualInbound-catchall-http] tls istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline InboundPassthroughCluster inbound|http|0
           [virtualInbound-catchall-http] raw_buffer http/1.0,http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
+          [virtualInbound] tls istio-peer-exchange,istio mutual(default) -> tcp InboundPassthroughCluster
           [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
+          [virtualInbound] tls -> tcp InboundPassthroughCluster
         InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
     "#]]);
 }

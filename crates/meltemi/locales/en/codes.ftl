@@ -300,6 +300,12 @@ MEL0231 = A patch is incomplete
 MEL0232 = A patch will have less effect than it seems
     .help = Read the message: a part of the match or of the value does not do what its name says.
 
+MEL0240 = Encryption settings of a Sidecar's listener have no effect
+    .help = A port that takes mTLS of the mesh ends it with the workload's own certificate. Set `portLevelMtls` to `DISABLE` for the port in a PeerAuthentication with a selector, or take `tls` away.
+
+MEL0241 = The encryption of a Sidecar's listener cannot be set up, and the listener is left out
+    .help = Without its certificate the port would take plain text, so it has no listener of its own. Set `serverCertificate` and `privateKey`, or `credentialName`, and for `MUTUAL` the authorities of callers.
+
 MEL0260 = A part of an authorization policy cannot be carried out
     .help = A rule that allows matches nothing then; one that denies or audits matches as if the part were not there, so it matches more. Mend the field that the message names.
 
@@ -317,9 +323,6 @@ MEL0310 = A rule of a route leads nowhere
 
 MEL0311 = A host or one of its domains belongs to another host already
     .help = Envoy refuses a configuration in which a domain occurs twice, so the older rule keeps it. Remove the host from one of the rules.
-
-MEL0320 = `ISTIO_MUTUAL` is not carried out, because identities are not served yet
-    .help = Traffic to the service is not encrypted by the mesh. Use `MUTUAL` with certificates of your own where it must be.
 
 MEL0321 = Only the first of several endpoints is used
     .help = With `DNS_ROUND_ROBIN` Envoy connects to one name only. Use the resolution `DNS` to use all of them.

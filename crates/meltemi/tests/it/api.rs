@@ -111,8 +111,10 @@ async fn metrics_have_the_names_that_dashboards_read() {
 
 #[tokio::test]
 async fn findings_say_what_cannot_be_carried_out_for_the_connected_proxies() {
-    let mutual = RULE
-        .replace("  host: web\n", "  host: web\n  trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}\n");
+    let mutual = RULE.replace(
+        "  host: web\n",
+        "  host: web\n  trafficPolicy: {tls: {mode: SIMPLE, credentialName: x}}\n",
+    );
     let plane = Plane::start(&[("shop.yaml", SHOP), ("rule.yaml", &mutual)]).await;
     let findings = async || plane.mesh.control_plane().get("/debug/findings").await.unwrap();
     assert_eq!(findings().await["items"].as_array().unwrap().len(), 0);
@@ -120,7 +122,7 @@ async fn findings_say_what_cannot_be_carried_out_for_the_connected_proxies() {
     let found = findings().await;
     let found = found["items"].as_array().unwrap();
     assert_eq!(found.len(), 1, "each is said once: {found:?}");
-    assert_eq!(found[0]["code"], "MEL0320");
+    assert_eq!(found[0]["code"], "MEL0322");
     assert_eq!(found[0]["object"], "DestinationRule shop/web");
     let location = found[0]["location"].as_str().unwrap();
     assert!(location.ends_with("rule.yaml:18"), "{location}");

@@ -145,8 +145,45 @@ fn istio_mutual_is_not_carried_out_and_reported() {
         "{tls: {mode: ISTIO_MUTUAL}}",
         80,
         expect![[r#"
-        +warning[MEL0320] DestinationRule shop/cart: `ISTIO_MUTUAL` for `cart.shop.svc.cluster.local` is not carried out: identities are not served yet, and the traffic is not encrypted (use `MUTUAL` with certificates of your own)
-    "#]],
+            +    meltemi:
+            +      http_alpn: istio-http/1.1,istio
+            +transport_socket:
+            +  name: envoy.transport_sockets.tls
+            +  typed_config:
+            +    @type: type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+            +    common_tls_context:
+            +      alpn_protocols:
+            +        - istio
+            +      combined_validation_context:
+            +        default_validation_context:
+            +          match_typed_subject_alt_names:
+            +            - matcher:
+            +                prefix: spiffe://cluster.local/
+            +              san_type: URI
+            +        validation_context_sds_secret_config:
+            +          name: ROOTCA
+            +          sds_config:
+            +            ads: {}
+            +            initial_fetch_timeout: 2s
+            +            resource_api_version: V3
+            +      tls_certificate_sds_secret_configs:
+            +        - name: default
+            +          sds_config:
+            +            ads: {}
+            +            initial_fetch_timeout: 2s
+            +            resource_api_version: V3
+            +      tls_params:
+            +        cipher_suites:
+            +          - ECDHE-ECDSA-AES256-GCM-SHA384
+            +          - ECDHE-RSA-AES256-GCM-SHA384
+            +          - ECDHE-ECDSA-AES128-GCM-SHA256
+            +          - ECDHE-RSA-AES128-GCM-SHA256
+            +          - AES256-GCM-SHA384
+            +          - AES128-GCM-SHA256
+            +        tls_maximum_protocol_version: TLSv1_3
+            +        tls_minimum_protocol_version: TLSv1_2
+            +    sni: outbound_.80_._.cart.shop.svc.cluster.local
+        "#]],
     );
 }
 

@@ -85,18 +85,18 @@ fn a_host_belongs_to_one_server_of_a_port() {
     check(
         &mesh,
         expect![[r#"
-        0.0.0.0_443 0.0.0.0:443 bound tls_inspector
-          sni=a.com sni=b.com -> http rds https.443.one.a.edge
-          sni=*.com -> http rds https.443.three.b.edge
-          tls of chain 0: secret=kubernetes://cert alpn=h2,http/1.1
-          tls of chain 1: secret=kubernetes://cert alpn=h2,http/1.1
-        https.443.one.a.edge
-          blackhole:443 [*]
-        https.443.three.b.edge
-          blackhole:443 [*]
-        warning[MEL0340] Gateway edge/a spec.servers[1].port.name: another server of the Gateway has the same port name (give each HTTPS server a port name of its own)
-        warning[MEL0340] Gateway edge/b spec.servers[0].hosts: `edge/a` already has the host `b.com`
-    "#]],
+            0.0.0.0_443 0.0.0.0:443 bound tls_inspector
+              sni=a.com sni=b.com tls(kubernetes://cert) -> http rds https.443.one.a.edge
+              sni=*.com tls(kubernetes://cert) -> http rds https.443.three.b.edge
+              tls of chain 0: secret=kubernetes://cert alpn=h2,http/1.1
+              tls of chain 1: secret=kubernetes://cert alpn=h2,http/1.1
+            https.443.one.a.edge
+              blackhole:443 [*]
+            https.443.three.b.edge
+              blackhole:443 [*]
+            warning[MEL0340] Gateway edge/a spec.servers[1].port.name: another server of the Gateway has the same port name (give each HTTPS server a port name of its own)
+            warning[MEL0340] Gateway edge/b spec.servers[0].hosts: `edge/a` already has the host `b.com`
+        "#]],
     );
 }
 
@@ -110,16 +110,16 @@ fn one_plain_server_may_follow_tls() {
     check(
         &mesh,
         expect![[r#"
-        0.0.0.0_443 0.0.0.0:443 bound tls_inspector
-          sni=a.com -> http rds https.443.one.a.edge
-          -> http rds http.443
-          tls of chain 0: secret=kubernetes://cert alpn=h2,http/1.1
-        http.443
-          blackhole:443 [*]
-        https.443.one.a.edge
-          blackhole:443 [*]
-        warning[MEL0340] Gateway edge/b spec.servers[1].port: port 443 is already used by `edge/a` (only plain HTTP servers, or only TLS servers, can share a port)
-    "#]],
+            0.0.0.0_443 0.0.0.0:443 bound tls_inspector
+              sni=a.com tls(kubernetes://cert) -> http rds https.443.one.a.edge
+              -> http rds http.443
+              tls of chain 0: secret=kubernetes://cert alpn=h2,http/1.1
+            http.443
+              blackhole:443 [*]
+            https.443.one.a.edge
+              blackhole:443 [*]
+            warning[MEL0340] Gateway edge/b spec.servers[1].port: port 443 is already used by `edge/a` (only plain HTTP servers, or only TLS servers, can share a port)
+        "#]],
     );
 }
 
@@ -178,30 +178,30 @@ fn hosts_for_several_namespaces_are_one_server_name() {
     check(
         &mesh,
         expect![[r#"
-        0.0.0.0_443 0.0.0.0:443 bound tls_inspector
-          sni=a.com sni=b.com -> http rds https.443.one.a.edge
-          sni=c.com -> http rds https.443.two.b.edge
-          tls of chain 0: secret=kubernetes://cert alpn=h2,http/1.1
-          tls of chain 1: secret=kubernetes://cert alpn=h2,http/1.1
-        https.443.one.a.edge
-          blackhole:443 [*]
-        https.443.two.b.edge
-          blackhole:443 [*]
-        warning[MEL0345] Gateway edge/b: connections to the server name `a.com` already go elsewhere
-    "#]],
+            0.0.0.0_443 0.0.0.0:443 bound tls_inspector
+              sni=a.com sni=b.com tls(kubernetes://cert) -> http rds https.443.one.a.edge
+              sni=c.com tls(kubernetes://cert) -> http rds https.443.two.b.edge
+              tls of chain 0: secret=kubernetes://cert alpn=h2,http/1.1
+              tls of chain 1: secret=kubernetes://cert alpn=h2,http/1.1
+            https.443.one.a.edge
+              blackhole:443 [*]
+            https.443.two.b.edge
+              blackhole:443 [*]
+            warning[MEL0345] Gateway edge/b: connections to the server name `a.com` already go elsewhere
+        "#]],
     );
     let everything = https("all", "./*");
     let mesh = gateway("edge/gw", &[&everything]) + &gateway("istio-system/gw", &[&everything]);
     check(
         &mesh,
         expect![[r#"
-        0.0.0.0_443 0.0.0.0:443 bound tls_inspector
-          -> http rds https.443.all.gw.edge
-          tls of chain 0: secret=kubernetes://cert alpn=h2,http/1.1
-        https.443.all.gw.edge
-          blackhole:443 [*]
-        warning[MEL0345] Gateway istio-system/gw: connections to the server name `*` already go elsewhere
-    "#]],
+            0.0.0.0_443 0.0.0.0:443 bound tls_inspector
+              tls(kubernetes://cert) -> http rds https.443.all.gw.edge
+              tls of chain 0: secret=kubernetes://cert alpn=h2,http/1.1
+            https.443.all.gw.edge
+              blackhole:443 [*]
+            warning[MEL0345] Gateway istio-system/gw: connections to the server name `*` already go elsewhere
+        "#]],
     );
 }
 

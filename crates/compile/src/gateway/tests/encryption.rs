@@ -29,19 +29,19 @@ fn each_https_server_has_a_chain_and_routes_of_its_own() {
     check(
         &(gateway("edge/gw", &[one, two]) + &web()),
         expect![[r#"
-        0.0.0.0_443 0.0.0.0:443 bound tls_inspector
-          sni=*.b.com sni=a.com -> http rds https.443.one.gw.edge
-          -> http rds https.443.two.gw.edge
-          tls of chain 0: secret=kubernetes://one alpn=h2,http/1.1
-          tls of chain 1: secret=kubernetes://two authorities=kubernetes://two-cacert alpn=h2,http/1.1 client=required
-        https.443.one.gw.edge
-          a.com:443 [a.com *.b.com]
-            /* -> outbound|443||web.shop.svc.cluster.local
-        https.443.two.gw.edge
-          *:443 [*] requires tls
-            /* -> outbound|443||web.shop.svc.cluster.local
-        needs web.shop.svc.cluster.local 443//Outbound
-    "#]],
+            0.0.0.0_443 0.0.0.0:443 bound tls_inspector
+              sni=*.b.com sni=a.com tls(kubernetes://one) -> http rds https.443.one.gw.edge
+              mutual(kubernetes://two) -> http rds https.443.two.gw.edge
+              tls of chain 0: secret=kubernetes://one alpn=h2,http/1.1
+              tls of chain 1: secret=kubernetes://two authorities=kubernetes://two-cacert alpn=h2,http/1.1 client=required
+            https.443.one.gw.edge
+              a.com:443 [a.com *.b.com]
+                /* -> outbound|443||web.shop.svc.cluster.local
+            https.443.two.gw.edge
+              *:443 [*] requires tls
+                /* -> outbound|443||web.shop.svc.cluster.local
+            needs web.shop.svc.cluster.local 443//Outbound
+        "#]],
     );
 }
 
@@ -54,25 +54,25 @@ fn what_is_asked_of_callers() {
     check(
         &mesh,
         expect![[r#"
-        0.0.0.0_443 0.0.0.0:443 bound tls_inspector
-          sni=a.com -> http rds https.443.port.gw.edge
-          tls of chain 0: secret=kubernetes://cert authorities=kubernetes://clients-cacert san=Some(Exact("spiffe://a/b")) san=Some(Exact("me.com")) versions=3..4 ciphers=AES128-SHA alpn=h2,http/1.1 client=required
-        https.443.port.gw.edge
-          blackhole:443 [*]
-        warning[MEL0343] Gateway edge/gw spec.servers[0].tls: the cipher suite `WRONG` is not known
-    "#]],
+            0.0.0.0_443 0.0.0.0:443 bound tls_inspector
+              sni=a.com mutual(kubernetes://cert) -> http rds https.443.port.gw.edge
+              tls of chain 0: secret=kubernetes://cert authorities=kubernetes://clients-cacert san=Some(Exact("spiffe://a/b")) san=Some(Exact("me.com")) versions=3..4 ciphers=AES128-SHA alpn=h2,http/1.1 client=required
+            https.443.port.gw.edge
+              blackhole:443 [*]
+            warning[MEL0343] Gateway edge/gw spec.servers[0].tls: the cipher suite `WRONG` is not known
+        "#]],
     );
     let optional = "mode: OPTIONAL_MUTUAL, credentialNames: [rsa, ecdsa]";
     let mesh = gateway("edge/gw", &[&server("HTTPS", "a.com", optional)]);
     check(
         &mesh,
         expect![[r#"
-        0.0.0.0_443 0.0.0.0:443 bound tls_inspector
-          sni=a.com -> http rds https.443.port.gw.edge
-          tls of chain 0: secret=kubernetes://rsa secret=kubernetes://ecdsa authorities=kubernetes://rsa-cacert alpn=h2,http/1.1
-        https.443.port.gw.edge
-          blackhole:443 [*]
-    "#]],
+            0.0.0.0_443 0.0.0.0:443 bound tls_inspector
+              sni=a.com tls(kubernetes://rsa,kubernetes://ecdsa) -> http rds https.443.port.gw.edge
+              tls of chain 0: secret=kubernetes://rsa secret=kubernetes://ecdsa authorities=kubernetes://rsa-cacert alpn=h2,http/1.1
+            https.443.port.gw.edge
+              blackhole:443 [*]
+        "#]],
     );
 }
 
@@ -83,7 +83,7 @@ fn certificates_out_of_files() {
     let mesh = gateway("edge/gw", &[&server("HTTPS", "a.com", files)]);
     Case { has_files: true, ..Case::new(&mesh) }.check(expect![[r#"
         0.0.0.0_443 0.0.0.0:443 bound tls_inspector
-          sni=a.com -> http rds https.443.port.gw.edge
+          sni=a.com mutual(files) -> http rds https.443.port.gw.edge
           tls of chain 0: Some(Filename("/c.pem")) authorities=Some(Filename("/ca.pem")) alpn=h2,http/1.1 client=required
         https.443.port.gw.edge
           blackhole:443 [*]
@@ -118,13 +118,12 @@ fn identities_of_the_mesh_are_named_as_istio_does() {
     check(
         &mesh,
         expect![[r#"
-        0.0.0.0_443 0.0.0.0:443 bound tls_inspector
-          sni=a.com -> http rds https.443.port.gw.edge
-          tls of chain 0: secret=default authorities=ROOTCA alpn=h2,http/1.1 client=required
-        https.443.port.gw.edge
-          blackhole:443 [*]
-        warning[MEL0343] Gateway edge/gw spec.servers[0].tls: identities are not served yet: nobody can connect to the server
-    "#]],
+            0.0.0.0_443 0.0.0.0:443 bound tls_inspector
+              sni=a.com mutual(default) -> http rds https.443.port.gw.edge
+              tls of chain 0: secret=default authorities=ROOTCA san=Some(Prefix("spiffe://cluster.local/")) alpn=h2,http/1.1 client=required
+            https.443.port.gw.edge
+              blackhole:443 [*]
+        "#]],
     );
 }
 
@@ -134,11 +133,11 @@ fn tls_ends_and_bytes_go_on() {
     check(
         &(gateway("edge/gw", &[&simple]) + &web()),
         expect![[r#"
-        0.0.0.0_443 0.0.0.0:443 bound tls_inspector
-          sni=a.com -> tcp outbound|90||db.shop.svc.cluster.local
-          tls of chain 0: secret=kubernetes://cert alpn=h2,http/1.1
-        needs db.shop.svc.cluster.local 90//Outbound
-    "#]],
+            0.0.0.0_443 0.0.0.0:443 bound tls_inspector
+              sni=a.com tls(kubernetes://cert) -> tcp outbound|90||db.shop.svc.cluster.local
+              tls of chain 0: secret=kubernetes://cert alpn=h2,http/1.1
+            needs db.shop.svc.cluster.local 90//Outbound
+        "#]],
     );
 }
 

@@ -87,22 +87,22 @@ fn a_server_with_an_address_has_a_listener_of_its_own() {
     check(
         &mesh,
         expect![[r#"
-        0.0.0.0_80 0.0.0.0:80 bound
-          -> http rds http.80
-        10.0.0.9_80 10.0.0.9:80 bound
-          -> tcp outbound|90||db.shop.svc.cluster.local
-        10.0.0.9_443 10.0.0.9:443 bound tls_inspector
-          sni=a.com -> http rds https.443.https.gw.edge.10.0.0.9
-          tls of chain 0: secret=kubernetes://cert alpn=h2,http/1.1
-        http.80
-          a.com:80 [a.com]
-            /* -> outbound|80||web.shop.svc.cluster.local
-        https.443.https.gw.edge.10.0.0.9
-          a.com:443 [a.com]
-            /* -> outbound|80||web.shop.svc.cluster.local
-        needs db.shop.svc.cluster.local 90//Outbound
-        needs web.shop.svc.cluster.local 80//Outbound
-    "#]],
+            0.0.0.0_80 0.0.0.0:80 bound
+              -> http rds http.80
+            10.0.0.9_80 10.0.0.9:80 bound
+              -> tcp outbound|90||db.shop.svc.cluster.local
+            10.0.0.9_443 10.0.0.9:443 bound tls_inspector
+              sni=a.com tls(kubernetes://cert) -> http rds https.443.https.gw.edge.10.0.0.9
+              tls of chain 0: secret=kubernetes://cert alpn=h2,http/1.1
+            http.80
+              a.com:80 [a.com]
+                /* -> outbound|80||web.shop.svc.cluster.local
+            https.443.https.gw.edge.10.0.0.9
+              a.com:443 [a.com]
+                /* -> outbound|80||web.shop.svc.cluster.local
+            needs db.shop.svc.cluster.local 90//Outbound
+            needs web.shop.svc.cluster.local 80//Outbound
+        "#]],
     );
 }
 

@@ -39,13 +39,21 @@ fn they_replace_the_services() {
   - {port: {number: 9083, protocol: HTTP, name: d}, defaultEndpoint: 'unix:///var/run/app.sock'}
 ",
         expect![[r#"
-            virtualInbound 0.0.0.0:15006 bound original_dst http_inspector(off for 9080,9081,9082,9083,15006)
+            virtualInbound 0.0.0.0:15006 bound original_dst tls_inspector(off for 15006) http_inspector(off for 9080,9081,9082,9083,15006)
               [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
+              [virtualInbound-catchall-http] tls istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline InboundPassthroughCluster inbound|http|0
               [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
+              [virtualInbound] tls istio-peer-exchange,istio mutual(default) -> tcp InboundPassthroughCluster
               [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
+              [virtualInbound] tls -> tcp InboundPassthroughCluster
+              [10.9.9.9_9080] :9080 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline inbound|9080|| inbound|http|9080
               [10.9.9.9_9080] :9080 raw_buffer -> http inline inbound|9080|| inbound|http|9080
+              [0.0.0.0_9081] :9081 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> tcp inbound|9081||
+              [0.0.0.0_9081] :9081 tls -> tcp inbound|9081||
               [0.0.0.0_9081] :9081 raw_buffer -> tcp inbound|9081||
+              [10.9.9.9_9082] :9082 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline inbound|9082|| inbound|http|9082
               [10.9.9.9_9082] :9082 raw_buffer -> http inline inbound|9082|| inbound|http|9082
+              [10.9.9.9_9083] :9083 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline inbound|9083|| inbound|http|9083
               [10.9.9.9_9083] :9083 raw_buffer -> http inline inbound|9083|| inbound|http|9083
             InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
             inbound|9080|| original_dst from 127.0.0.6
@@ -63,15 +71,26 @@ fn they_may_be_merged_with_the_services() {
     let mut case = Case::new(&mesh);
     case.features = features(&[("PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE", "true")]);
     case.check(expect![[r#"
-        virtualInbound 0.0.0.0:15006 bound original_dst http_inspector(off for 10080,10081,10090,15006)
+        virtualInbound 0.0.0.0:15006 bound original_dst tls_inspector(off for 15006) http_inspector(off for 10080,10081,10090,15006)
           [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
+          [virtualInbound-catchall-http] tls istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline InboundPassthroughCluster inbound|http|0
           [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
+          [virtualInbound] tls istio-peer-exchange,istio mutual(default) -> tcp InboundPassthroughCluster
           [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
+          [virtualInbound] tls -> tcp InboundPassthroughCluster
+          [0.0.0.0_10080] :10080 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> tcp inbound|10080||
+          [0.0.0.0_10080] :10080 tls -> tcp inbound|10080||
           [0.0.0.0_10080] :10080 raw_buffer -> tcp inbound|10080||
+          [0.0.0.0_10081] :10081 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline inbound|10081|| inbound|http|81
           [0.0.0.0_10081] :10081 raw_buffer -> http inline inbound|10081|| inbound|http|81
+          [0.0.0.0_10090] :10090 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> tcp inbound|10090||
+          [0.0.0.0_10090] :10090 tls -> tcp inbound|10090||
           [0.0.0.0_10090] :10090 raw_buffer -> tcp inbound|10090||
+          [0.0.0.0_10091] :10091 tls istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline inbound|10091|| inbound|http|91
           [0.0.0.0_10091] :10091 raw_buffer http/1.1,h2c -> http inline inbound|10091|| inbound|http|91
+          [0.0.0.0_10091] :10091 tls istio-peer-exchange,istio mutual(default) -> tcp inbound|10091||
           [0.0.0.0_10091] :10091 raw_buffer -> tcp inbound|10091||
+          [0.0.0.0_10091] :10091 tls -> tcp inbound|10091||
           warning[MEL0335] Service shop/web: port 10080 of the workload is already served as Tcp for default.shop (give both services the same protocol)
         InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
         inbound|10080|| original_dst from 127.0.0.6
@@ -89,11 +108,15 @@ fn capture_mode_none_binds_really() {
   - {port: {number: 9080, protocol: HTTP, name: a}, captureMode: NONE, defaultEndpoint: '127.0.0.1:8080'}
 ",
         expect![[r#"
-            virtualInbound 0.0.0.0:15006 bound original_dst http_inspector(off for 15006)
+            virtualInbound 0.0.0.0:15006 bound original_dst tls_inspector(off for 15006) http_inspector(off for 15006)
               [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
+              [virtualInbound-catchall-http] tls istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline InboundPassthroughCluster inbound|http|0
               [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> http inline InboundPassthroughCluster inbound|http|0
+              [virtualInbound] tls istio-peer-exchange,istio mutual(default) -> tcp InboundPassthroughCluster
               [virtualInbound] raw_buffer -> tcp InboundPassthroughCluster
-            10.9.9.9_9080 10.9.9.9:9080 bound
+              [virtualInbound] tls -> tcp InboundPassthroughCluster
+            10.9.9.9_9080 10.9.9.9:9080 bound tls_inspector(off for all but 9080)
+              [10.9.9.9_9080] :9080 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline inbound|9080|| inbound|http|9080
               [10.9.9.9_9080] :9080 raw_buffer -> http inline inbound|9080|| inbound|http|9080
             InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
             inbound|9080|| static 127.0.0.1:8080
@@ -109,7 +132,8 @@ fn without_interception_they_are_all_there_is() {
     let mut case = Case::new(&mesh);
     case.proxy.interception = Interception::None;
     case.check(expect![[r#"
-        10.9.9.9_80 10.9.9.9:80 bound
+        10.9.9.9_80 10.9.9.9:80 bound tls_inspector(off for all but 80)
+          [10.9.9.9_80] :80 tls istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> http inline inbound|80|| inbound|http|80
           [10.9.9.9_80] :80 raw_buffer -> http inline inbound|80|| inbound|http|80
         InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
         inbound|80|| static 127.0.0.1:8080
