@@ -115,7 +115,7 @@ impl Call {
         }
     }
 
-    /// The application protocol offered in the handshake; empty: none.
+    /// The application protocols offered in the handshake, best first, with commas; empty: none.
     pub fn alpn(&self) -> &str {
         match (&self.alpn, self.tls, self.protocol) {
             (_, Tls::Plaintext, _) => "",

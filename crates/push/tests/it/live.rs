@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use api::istio::mesh_config::MeshConfig;
+use envoy::type_url;
 use push::{Engine, EngineHandle, Preview, PushService, StreamRegistry};
 use serde_json::{Map, json};
 use snapshot::{Features, Index};
@@ -69,7 +70,7 @@ impl Live {
     pub(crate) async fn connect(&self, namespace: &str, protocol: Protocol) -> SyncedProxy {
         let settings = self.settings(namespace, protocol);
         let mut proxy = patiently(SyncedProxy::connect(settings)).await.unwrap();
-        sync(&mut proxy, |proxy| !proxy.names(envoy::type_url::ROUTE).is_empty()).await;
+        sync(&mut proxy, |proxy| !proxy.names(type_url::ROUTE).is_empty()).await;
         proxy
     }
 }
@@ -90,7 +91,9 @@ pub(crate) async fn sync(proxy: &mut SyncedProxy, is_done: impl Fn(&SyncedProxy)
     patiently(async {
         loop {
             proxy.sync_until_quiet(QUIET).await.unwrap();
-            if proxy.missing().is_empty() && proxy.warming().is_empty() && is_done(proxy) {
+            // A proxy without an identity is given no secrets.
+            let has_all = proxy.missing().iter().all(|(url, _)| *url == type_url::SECRET);
+            if has_all && proxy.warming().is_empty() && is_done(proxy) {
                 return;
             }
         }

@@ -1,7 +1,10 @@
 //! What a filter chain does with the connection: ends TLS, or not, and which protocol it serves.
 
 use envoy::{
-    config::{core::v3::transport_socket::ConfigType, listener::v3::FilterChain},
+    config::{
+        core::v3::{DataSource, data_source::Specifier, transport_socket::ConfigType},
+        listener::v3::FilterChain,
+    },
     extensions::{
         filters::network::http_connection_manager::v3::HttpConnectionManager,
         transport_sockets::{raw_buffer::v3::RawBuffer, tls::v3::DownstreamTlsContext},
@@ -71,7 +74,8 @@ impl Walker<'_> {
             return false;
         }
         let demands = demands_certificate(connection.tls());
-        let demands_mesh = demands && first_secret(connection.tls()) == self.call.mtls_secret();
+        let shown = certificate_name(connection.tls());
+        let demands_mesh = demands && shown == self.call.mtls_secret();
         let has_certificate = self.call.tls == Tls::Mtls;
         let fits = match self.fidelity {
             Fidelity::Simulation => demands_mesh == has_certificate,
@@ -80,8 +84,7 @@ impl Walker<'_> {
         };
         match (fits, has_certificate) {
             (true, _) => {
-                let secret = first_secret(connection.tls());
-                self.choose(Stage::Tls, format!("the chain ends TLS with the secret `{secret}`"));
+                self.choose(Stage::Tls, format!("the chain ends TLS with the secret `{shown}`"));
             }
             (false, true) => {
                 let text = "the call has a mesh certificate and the chain does not ask for it";
@@ -100,9 +103,20 @@ fn demands_certificate(context: Option<&DownstreamTlsContext>) -> bool {
     context.and_then(|context| context.require_client_certificate).unwrap_or(false)
 }
 
-fn first_secret(context: Option<&DownstreamTlsContext>) -> &str {
-    context
-        .and_then(|context| context.common_tls_context.as_ref())
-        .and_then(|common| common.tls_certificate_sds_secret_configs.first())
-        .map_or("", |secret| &secret.name)
+/// The first certificate: the name of its secret, or for files the one that Istio gives them.
+fn certificate_name(context: Option<&DownstreamTlsContext>) -> String {
+    let Some(common) = context.and_then(|it| it.common_tls_context.as_ref()) else {
+        return String::new();
+    };
+    let path = |source: &Option<DataSource>| match source.as_ref().map(|it| &it.specifier) {
+        Some(Some(Specifier::Filename(path))) => path.clone(),
+        _ => String::new(),
+    };
+    let files = || {
+        let files = common.tls_certificates.first()?;
+        let (certificate, key) = (path(&files.certificate_chain), path(&files.private_key));
+        Some(format!("file-cert:{certificate}~{key}"))
+    };
+    let secret = common.tls_certificate_sds_secret_configs.first();
+    secret.map(|it| it.name.clone()).or_else(files).unwrap_or_default()
 }

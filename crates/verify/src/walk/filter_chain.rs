@@ -178,8 +178,10 @@ fn conditions<'c>(
         (
             "the application protocol",
             Box::new(|chain| {
+                // The first of the caller's protocols that some chain has.
                 best(&chain.application_protocols, |own| {
-                    (*own == inspection.application_protocol).then_some(0)
+                    let mut last_first = inspection.application_protocol.rsplit(',');
+                    last_first.position(|offered| offered == own.as_str())
                 })
             }),
         ),
