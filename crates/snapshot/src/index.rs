@@ -23,10 +23,10 @@ use std::{
     sync::Arc,
 };
 
-use api::{Object, istio::mesh_config::MeshConfig};
+use api::istio::mesh_config::MeshConfig;
 use model::{Hostname, Locality, ObjectKey, Service, ServiceKey, Shared, Workload};
 
-use crate::{Change, ChangeSet, Features, Mesh, Snapshot, index::selectors::Selectors};
+use crate::{Change, ChangeSet, Features, Mesh, Objects, Snapshot, index::selectors::Selectors};
 
 /// The objects, and everything that is kept to derive services and rules from them quickly.
 /// Cloning it gives an independent copy: what a dry run works on.
@@ -36,7 +36,6 @@ pub struct Index {
     domain: Arc<str>,
     /// Used when no object gives a `MeshConfig`.
     base_mesh: Arc<MeshConfig>,
-    objects: BTreeMap<ObjectKey, Object>,
     view: Snapshot,
     /// What each Service or ServiceEntry defines.
     definitions: HashMap<ServiceKey, BTreeMap<ObjectKey, Arc<Service>>>,
@@ -80,7 +79,6 @@ impl Index {
             features,
             domain: domain.into(),
             base_mesh: mesh,
-            objects: BTreeMap::new(),
             view: Snapshot::empty(share_mesh(settings)),
             definitions: HashMap::new(),
             defined_by: HashMap::new(),
@@ -114,8 +112,8 @@ impl Index {
         Arc::new(self.view.clone())
     }
 
-    pub fn objects(&self) -> &BTreeMap<ObjectKey, Object> {
-        &self.objects
+    pub fn objects(&self) -> &Objects {
+        &self.view.objects
     }
 }
 

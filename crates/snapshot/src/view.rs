@@ -9,8 +9,8 @@ use model::{
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use crate::{
-    DestinationRuleRecord, EndpointIdentities, GatewayRecord, KeySource, Mesh, SidecarRecord,
-    VirtualServiceRecord, policy::Policies,
+    DestinationRuleRecord, EndpointIdentities, GatewayRecord, KeySource, Mesh, Objects,
+    SidecarRecord, VirtualServiceRecord, policy::Policies,
 };
 
 /// All endpoints of a service, sorted.
@@ -44,6 +44,7 @@ pub(crate) struct AddressRecord {
 pub struct Snapshot {
     pub revision: u64,
     pub(crate) mesh: Shared<Mesh>,
+    pub(crate) objects: Objects,
     pub(crate) services: RedBlackTreeMapSync<ServiceKey, Shared<Service>>,
     pub(crate) public_services: RedBlackTreeSetSync<ServiceOrder>,
     pub(crate) services_for: HashTrieMapSync<Namespace, RedBlackTreeSetSync<ServiceOrder>>,
@@ -72,6 +73,7 @@ impl Snapshot {
         Self {
             revision: 0,
             mesh,
+            objects: Objects::new(),
             services: RedBlackTreeMapSync::new_sync(),
             public_services: RedBlackTreeSetSync::new_sync(),
             services_for: HashTrieMapSync::new_sync(),
@@ -110,5 +112,10 @@ impl Snapshot {
 
     pub fn mesh(&self) -> &Shared<Mesh> {
         &self.mesh
+    }
+
+    /// What people wrote, for those who judge or show it.
+    pub fn objects(&self) -> &Objects {
+        &self.objects
     }
 }

@@ -19,18 +19,18 @@ impl Index {
             Change::Delete(key) => (key, None),
             Change::KeySet(source, keys) => return self.set_keys(source, keys, marks),
         };
-        let old_hash = self.objects.get(&key).map(|object| object.hash);
+        let old_hash = self.view.objects.get(&key).map(|object| object.hash);
         if old_hash == new.as_ref().map(|object| object.hash) {
             // Only the place in the file can differ.
             if let Some(object) = new {
-                self.objects.insert(key, object);
+                self.view.objects.insert(key, object);
             }
             return;
         }
         marks.changes.causes.insert(key.clone());
         let old = match &new {
-            Some(object) => self.objects.insert(key.clone(), object.clone()),
-            None => self.objects.remove(&key),
+            Some(object) => self.view.objects.insert(key.clone(), object.clone()),
+            None => self.view.objects.remove(&key),
         };
         self.mark(&key, old.as_ref(), new.as_ref(), marks);
     }
@@ -218,7 +218,7 @@ impl Index {
         }
         let pods: Vec<ObjectKey> = self.pods_on.get(&name).into_iter().flatten().cloned().collect();
         for pod in pods {
-            let object = self.objects.get(&pod).cloned();
+            let object = self.view.objects.get(&pod).cloned();
             self.set_workload(&pod, object.as_ref(), marks);
         }
     }

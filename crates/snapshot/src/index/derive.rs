@@ -43,7 +43,7 @@ impl Index {
 
     /// Mesh settings decide defaults of every object, so all are filed again.
     fn derive_mesh(&mut self, marks: &mut Marks) {
-        let config = self.objects.values().find_map(|object| match &object.spec {
+        let config = self.view.objects.values().find_map(|object| match &object.spec {
             Spec::MeshConfig(config) => Some(config.clone()),
             _ => None,
         });
@@ -54,11 +54,11 @@ impl Index {
         }
         self.view.mesh = mesh;
         marks.changes.keys.insert(ReadKey::Mesh);
-        let keys: Vec<ObjectKey> = self.objects.keys().cloned().collect();
+        let keys: Vec<ObjectKey> = self.view.objects.keys().cloned().collect();
         for key in keys {
             match key.kind {
                 Kind::Service | Kind::ServiceEntry => {
-                    let object = self.objects.get(&key).cloned();
+                    let object = self.view.objects.get(&key).cloned();
                     self.define(&key, object.as_ref(), marks);
                 }
                 Kind::VirtualService => {
@@ -255,7 +255,7 @@ impl Index {
             let definitions = self.definitions.get(key).into_iter().flat_map(|it| it.values());
             for definition in definitions {
                 if let Some(Spec::ServiceEntry(entry)) =
-                    self.objects.get(&definition.origin).map(|object| &object.spec)
+                    self.view.objects.get(&definition.origin).map(|object| &object.spec)
                     && entry.workload_selector.is_none()
                 {
                     found.extend(convert_inline(definition, &definition.origin, &entry.endpoints));
@@ -273,7 +273,7 @@ impl Index {
         let listings = self.listings.get(&place).into_iter().flatten();
         let workload = |ip: IpAddr| self.workload_at(ip).map(|shared| &**shared);
         let (mut slices, mut objects) = (Vec::new(), Vec::new());
-        for object in listings.filter_map(|key| self.objects.get(key)) {
+        for object in listings.filter_map(|key| self.view.objects.get(key)) {
             match &object.spec {
                 Spec::EndpointSlice(slice) => slices.push(slice),
                 Spec::Endpoints(endpoints) => objects.push(endpoints),
@@ -288,7 +288,7 @@ impl Index {
     }
 
     fn find_selected(&self, service: &Service, key: &ObjectKey, found: &mut Vec<Endpoint>) {
-        match self.objects.get(key).map(|object| (&object.meta, &object.spec)) {
+        match self.view.objects.get(key).map(|object| (&object.meta, &object.spec)) {
             Some((meta, Spec::WorkloadEntry(entry))) => {
                 let labels: std::collections::BTreeMap<_, _> =
                     meta.labels.iter().chain(&entry.labels).collect();

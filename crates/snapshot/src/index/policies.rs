@@ -30,6 +30,7 @@ impl Index {
     fn derive_table<S: Policy>(&mut self, namespace: &Namespace) {
         let first = ObjectKey::new(S::KIND, namespace.as_str(), "");
         let mut records: Vec<Shared<PolicyRecord<S>>> = self
+            .view
             .objects
             .range(first..)
             .take_while(|(key, _)| key.kind == S::KIND && key.namespace == *namespace)
@@ -73,7 +74,7 @@ impl Index {
 
     pub(super) fn derive_secrets(&mut self, marks: &mut Marks) {
         for key in std::mem::take(&mut marks.secrets) {
-            match self.objects.get(&key) {
+            match self.view.objects.get(&key) {
                 Some(object) => {
                     let Spec::Secret(secret) = &object.spec else { continue };
                     let secret = Shared::with_hash(secret.clone(), object.hash);

@@ -71,7 +71,7 @@ impl Index {
     /// A VirtualService with hosts, its delegates merged in. Delegates themselves have no record.
     fn resolve_virtual_service(&mut self, key: &ObjectKey) -> Option<Shared<VirtualServiceRecord>> {
         self.forget_delegates(key);
-        let object = self.objects.get(key)?;
+        let object = self.view.objects.get(key)?;
         let Spec::VirtualService(spec) = &object.spec else { return None };
         if spec.hosts.is_empty() {
             return None;
@@ -115,7 +115,7 @@ impl Index {
                 namespace => namespace,
             };
             let target = ObjectKey::new(Kind::VirtualService, namespace, &delegate.name);
-            if let Some(object) = self.objects.get(&target)
+            if let Some(object) = self.view.objects.get(&target)
                 && let Spec::VirtualService(found) = &object.spec
                 && found.hosts.is_empty()
                 && self.delegate_is_visible(&target, found, key)
@@ -143,7 +143,7 @@ impl Index {
 
     pub(super) fn derive_destination_rules(&mut self, marks: &mut Marks) {
         for key in std::mem::take(&mut marks.destination_rules) {
-            let new = self.objects.get(&key).and_then(|object| match &object.spec {
+            let new = self.view.objects.get(&key).and_then(|object| match &object.spec {
                 Spec::DestinationRule(spec) => {
                     let mesh = &self.view.mesh;
                     let record =
@@ -241,6 +241,7 @@ impl Index {
         for namespace in std::mem::take(&mut marks.sidecars) {
             let first = ObjectKey::new(Kind::Sidecar, namespace.as_str(), "");
             let mut records: Vec<_> = self
+                .view
                 .objects
                 .range(first..)
                 .take_while(|(key, _)| key.kind == Kind::Sidecar && key.namespace == namespace)
@@ -269,6 +270,7 @@ impl Index {
         }
         let first = ObjectKey::new(Kind::Gateway, "", "");
         let mut records: Vec<_> = self
+            .view
             .objects
             .range(first..)
             .take_while(|(key, _)| key.kind == Kind::Gateway)
