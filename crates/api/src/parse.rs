@@ -141,6 +141,7 @@ impl Reader {
         }
         match kind::find(api_version, kind) {
             kind::Found::Known(kind) => self.known(tree, root, kind),
+            kind::Found::Beside => (),
             kind::Found::Unknown(hint) => {
                 let message = format!("`{kind}` of `{api_version}` is not read by the mesh");
                 refuse(self, &codes::UNKNOWN_KIND, &message, &hint);

@@ -7,6 +7,8 @@ use crate::Spec;
 
 pub(super) enum Found {
     Known(Kind),
+    /// Of Kubernetes itself, and beside every service: nothing that anybody must be told.
+    Beside,
     /// With what to do about it.
     Unknown(String),
 }
@@ -16,9 +18,41 @@ const SECURITY: &str = "security.istio.io";
 const TELEMETRY: &str = "telemetry.istio.io";
 const EXTENSIONS: &str = "extensions.istio.io";
 
+/// Groups of Kubernetes that say nothing about traffic.
+const BESIDE: [&str; 11] = [
+    "apps",
+    "batch",
+    "autoscaling",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "networking.k8s.io",
+    "apiextensions.k8s.io",
+    "admissionregistration.k8s.io",
+    "storage.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+];
+
+/// Kinds of the group without a name that say nothing about traffic.
+const BESIDE_CORE: [&str; 9] = [
+    "ServiceAccount",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "ReplicationController",
+    "PodTemplate",
+    "LimitRange",
+    "ResourceQuota",
+    "Event",
+    "Binding",
+];
+
 /// Finds the kind of an object. The versions of a group have the same schema.
 pub(super) fn find(api_version: &str, name: &str) -> Found {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let is_core = group.is_empty() && version == "v1";
+    if BESIDE.contains(&group) || is_core && BESIDE_CORE.contains(&name) {
+        return Found::Beside;
+    }
     let Some((kind, own_group)) = Kind::parse(name).and_then(|kind| Some((kind, group_of(kind)?)))
     else {
         return Found::Unknown(String::new());

@@ -135,7 +135,6 @@ just a text\n---\nkind: Sidecar\n---\napiVersion: v1\nkind: Service\nmetadata: {
         test.yaml:11 WorkloadEntry vm/one
         test.yaml:15 Node n
         test.yaml:19 Namespace 😀
-        test.yaml:1: info[MEL0002]: `Deployment` of `apps/v1` is not read by the mesh
         test.yaml:5: info[MEL0002]: `Sidecar` of `networking.istio.io/v9` is not read by the mesh (known versions are v1, v1beta1, v1alpha3)
         test.yaml:21: error[MEL0004]: a document must be an object (write `apiVersion`, `kind`, `metadata` and `spec`)
         test.yaml:23: info[MEL0002]: `Sidecar` of `` is not read by the mesh
