@@ -1,6 +1,6 @@
 //! Rules of a VirtualService that can never match.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ pub(super) fn check(check: &mut Check<'_>, path: &Path<'_>, service: &VirtualSer
     rules(check, &path.field("tls"), &tls);
     let tcp: Vec<Vec<String>> = service.tcp.iter().map(|r| render(&r.match_, plain_key)).collect();
     rules(check, &path.field("tcp"), &tcp);
-    prefixes(check, &path.field("http"), service);
+    covered(check, &path.field("http"), service);
 }
 
 fn render<T>(matches: &[T], key: fn(&T) -> String) -> Vec<String> {
@@ -67,25 +67,70 @@ fn rules(check: &mut Check<'_>, path: &Path<'_>, rules: &[Vec<String>]) {
     }
 }
 
-/// A prefix that an earlier, shorter prefix covers, all else being equal.
-fn prefixes(check: &mut Check<'_>, path: &Path<'_>, service: &VirtualService) {
-    let mut seen: Vec<(&str, String, usize)> = Vec::new();
+/// A match of which everything is taken by an earlier one already.
+fn covered(check: &mut Check<'_>, path: &Path<'_>, service: &VirtualService) {
+    let mut seen: Vec<(&HttpMatchRequest, usize)> = Vec::new();
     for (index, route) in service.http.iter().enumerate() {
         for (place, request) in route.match_.iter().enumerate() {
-            let Some(StringMatch::Prefix(prefix)) = &request.uri else { continue };
-            let rest = http_key(&HttpMatchRequest { uri: None, ..request.clone() });
-            let covering = seen.iter().find(|(shorter, other, _)| {
-                prefix.len() > shorter.len() && prefix.starts_with(shorter) && *other == rest
-            });
-            if let Some((shorter, _, first)) = covering {
-                let message =
-                    format!("the prefix `{prefix}` is covered by `{shorter}` of rule {first}");
+            let covering = seen.iter().find(|(earlier, _)| covers(earlier, request));
+            if let Some((earlier, first)) = covering {
+                let message = match (&earlier.uri, &request.uri) {
+                    (Some(StringMatch::Prefix(shorter)), Some(StringMatch::Prefix(prefix))) => {
+                        format!("the prefix `{prefix}` is covered by `{shorter}` of rule {first}")
+                    }
+                    _ => format!("the match is covered by one of rule {first}"),
+                };
                 let at = path.index(index);
                 let list = at.field("match");
-                let hint = "put the longer prefix first";
+                let hint = match (&earlier.uri, &request.uri) {
+                    (Some(StringMatch::Prefix(_)), Some(StringMatch::Prefix(_))) => {
+                        "put the longer prefix first"
+                    }
+                    _ => "put what is narrower first",
+                };
                 check.report(&codes::VS_UNREACHABLE, &list.index(place), message, hint);
             }
-            seen.push((prefix, rest, index));
+            seen.push((request, index));
         }
     }
+}
+
+/// Whether `wide` takes all that `narrow` takes, and is not the same, which is told elsewhere.
+fn covers(wide: &HttpMatchRequest, narrow: &HttpMatchRequest) -> bool {
+    covers_uri(wide, narrow)
+        && covers_text(&wide.scheme, &narrow.scheme)
+        && covers_text(&wide.method, &narrow.method)
+        && covers_text(&wide.authority, &narrow.authority)
+        && is_part(&wide.headers, &narrow.headers)
+        && is_part(&wide.query_params, &narrow.query_params)
+        && is_part(&wide.without_headers, &narrow.without_headers)
+        && is_part(&wide.source_labels, &narrow.source_labels)
+        && (wide.port == 0 || wide.port == narrow.port)
+        && (wide.source_namespace.is_empty() || wide.source_namespace == narrow.source_namespace)
+        && (wide.gateways.is_empty()
+            || !narrow.gateways.is_empty()
+                && narrow.gateways.iter().all(|it| wide.gateways.contains(it)))
+        && http_key(wide) != http_key(narrow)
+}
+
+fn covers_uri(wide: &HttpMatchRequest, narrow: &HttpMatchRequest) -> bool {
+    use StringMatch::{Exact, Prefix};
+    match (&wide.uri, &narrow.uri) {
+        (None, _) => true,
+        // Every path begins so.
+        (Some(Prefix(root)), _) if root == "/" => true,
+        (Some(_), _) if wide.ignore_uri_case != narrow.ignore_uri_case => false,
+        (Some(Prefix(wide)), Some(Prefix(narrow) | Exact(narrow))) => {
+            narrow.starts_with(wide.as_str())
+        }
+        (wide, narrow) => wide == narrow,
+    }
+}
+
+fn covers_text(wide: &Option<StringMatch>, narrow: &Option<StringMatch>) -> bool {
+    wide.is_none() || wide == narrow
+}
+
+fn is_part<T: PartialEq>(wide: &BTreeMap<String, T>, narrow: &BTreeMap<String, T>) -> bool {
+    wide.iter().all(|(name, value)| narrow.get(name) == Some(value))
 }

@@ -199,6 +199,17 @@ fn istios_good_and_bad_objects_are_told_apart() {
             count += 1;
             let found = findings(&rest.join("\n"));
             let fails = found.lines().any(|line| line.contains(": error["));
+            // Who is refused is told where; a document that cannot be read as its kind has a line.
+            let is_placed = |line: &str| {
+                let after = line.split_once("] ").map_or("", |(_, rest)| rest);
+                let place = after.split_once(": ").map_or("", |(place, _)| place);
+                place.split(' ').nth(2).is_some_and(|field| !field.is_empty())
+            };
+            let errors: Vec<&str> =
+                found.lines().filter(|line| line.contains(": error[")).collect();
+            if let Some(line) = errors.iter().find(|line| !is_placed(line)) {
+                failures.push(format!("{}: no field is named: {line}", file.display()));
+            }
             if fails != must_fail {
                 failures.push(format!("{}: {document}\n=> {found}", file.display()));
             }
