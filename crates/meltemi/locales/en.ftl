@@ -51,6 +51,8 @@ serve-no-config = there is nothing to serve: no folder is named
 serve-no-config-hint = name a folder with `--config`, `MELTEMI_CONFIG`, or `config` in the file of `--settings`
 serve-half-tls = a certificate and its key go together: set both `tls-certificate` and `tls-key`, or none
 
+help-mistake = The mistake:
+help-repaired = Repaired:
 help-unknown = there is no command and no code `{ $topic }`
 help-unknown-hint = commands: { $known }; `meltemi help codes` lists the codes
 

@@ -33,6 +33,8 @@ serve-no-config = 没有可服务的内容：没有指定目录
 serve-no-config-hint = 请用 `--config`、`MELTEMI_CONFIG` 或 `--settings` 文件中的 `config` 指定目录
 serve-half-tls = 证书和私钥必须成对出现：请同时设置 `tls-certificate` 与 `tls-key`，或都不设置
 
+help-mistake = 错误写法：
+help-repaired = 正确写法：
 help-unknown = 没有名为 `{ $topic }` 的命令或代码
 help-unknown-hint = 命令：{ $known }；`meltemi help codes` 列出全部代码
 

@@ -5,7 +5,6 @@
 //! - Proxies that would get the same are compiled once.
 //! - Not here: what a running control plane thinks of its proxies (`proxy status`).
 
-pub(crate) mod codes;
 mod compiler;
 mod destination;
 mod finding;
@@ -13,11 +12,10 @@ mod judge;
 mod junit;
 mod mesh;
 mod proxies;
-mod references;
 mod report;
 mod sarif;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::SystemTime};
 
 use clap::ValueEnum;
 use model::Severity;
@@ -101,7 +99,8 @@ impl Check {
             require_readable(path, "check-unreadable-hint", screen)?;
         }
         let mesh = Mesh::load(&paths, mesh_config.as_deref(), &domain, environment);
-        let checked = mesh.check();
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let checked = mesh.check(since.as_secs().try_into().unwrap_or(i64::MAX));
         let findings = checked.findings.into_iter();
         let report = Report {
             findings: findings.filter(|it| !suppress.iter().any(|code| *code == it.code)).collect(),

@@ -2,12 +2,10 @@
 
 use api::codes::Code;
 
-use crate::check;
-
 /// Every code that a finding can have, in order.
 pub(crate) fn all() -> Vec<&'static Code> {
     let tables =
-        [api::codes::ALL, source_directory::codes::ALL, compile::codes::ALL, check::codes::ALL];
+        [api::codes::ALL, source_directory::codes::ALL, compile::codes::ALL, lint::codes::ALL];
     let mut all: Vec<&'static Code> = tables.into_iter().flatten().collect();
     all.sort_by_key(|code| code.code);
     all

@@ -41,11 +41,19 @@ struct Explanation {
     severity: String,
     title: String,
     help: String,
+    /// What is wrong, as a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mistake: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repaired: Option<&'static str>,
 }
 
 impl Explanation {
     fn new(code: &api::codes::Code, catalogue: &Catalogue) -> Self {
+        let example = lint::examples::find(code.code);
         Self {
+            mistake: example.map(|it| it.wrong),
+            repaired: example.map(|it| it.repaired),
             code: code.code,
             severity: code.severity.to_string(),
             title: catalogue.find(code.code, &[]).unwrap_or_else(|| code.title.to_owned()),
@@ -83,10 +91,19 @@ fn print_code(code: &str, output: Format, screen: &mut Screen<'_>) -> anyhow::Re
         model::Severity::Warning => Role::Warning,
         model::Severity::Error => Role::Error,
     };
-    let Explanation { code, severity, title, help } = explanation;
+    let Explanation { code, severity, title, help, mistake, repaired } = explanation;
     screen.mark(role, &format!("{code} ({severity}): {title}"))?;
     screen.line("")?;
     screen.line(&help)?;
+    for (heading, text) in [("help-mistake", mistake), ("help-repaired", repaired)] {
+        let Some(text) = text else { continue };
+        screen.line("")?;
+        screen.line(&screen.text(heading, &[]))?;
+        screen.line("")?;
+        for line in text.lines() {
+            screen.line(format!("  {line}").trim_end())?;
+        }
+    }
     Ok(())
 }
 

@@ -43,12 +43,15 @@ impl Language {
     /// doc comments.
     fn sources(self) -> &'static [&'static str] {
         match self {
-            Self::En => {
-                &[include_str!("../locales/en.ftl"), include_str!("../locales/en/codes.ftl")]
-            }
+            Self::En => &[
+                include_str!("../locales/en.ftl"),
+                include_str!("../locales/en/codes.ftl"),
+                include_str!("../locales/en/mesh.ftl"),
+            ],
             Self::Zh => &[
                 include_str!("../locales/zh.ftl"),
                 include_str!("../locales/zh/codes.ftl"),
+                include_str!("../locales/zh/mesh.ftl"),
                 include_str!("../locales/zh/help.ftl"),
             ],
         }

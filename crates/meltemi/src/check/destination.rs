@@ -5,14 +5,13 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
 };
 
-use api::{
-    Object, Spec,
-    istio::virtual_service::{Destination, VirtualService},
+use api::{Object, Spec, istio::virtual_service::Destination};
+use lint::{
+    codes,
+    destinations::{named, no_port, no_service, no_subset},
 };
 use model::{Diagnostic, Hostname, ObjectKey};
 use snapshot::{Reader, Snapshot, resolve_short_name};
-
-use super::codes;
 
 /// Looks up what rules name.
 pub(super) struct Destinations<'a> {
@@ -71,17 +70,14 @@ impl<'a> Destinations<'a> {
         let Wanted { port, subset, hostname } = wanted;
         let services = self.reader.services_named(hostname);
         if services.is_empty() {
-            let message = format!("there is no service `{hostname}`");
-            return Some((message, "check the host, or add a Service or a ServiceEntry"));
+            return Some(no_service(hostname.as_str()));
         }
         if !services.iter().any(|service| service.port(*port).is_some()) {
-            let message = format!("the service `{hostname}` has no port {port}");
-            return Some((message, "set `destination.port.number` to a port of the service"));
+            return Some(no_port(hostname.as_str(), (*port).into()));
         }
         let whole = format!("outbound|{port}||{hostname}");
         if !subset.is_empty() && clusters.contains(whole.as_str()) {
-            let message = format!("the service `{hostname}` has no subset `{subset}`");
-            return Some((message, "define the subset in the DestinationRule of the service"));
+            return Some(no_subset(hostname.as_str(), subset));
         }
         None
     }
@@ -101,37 +97,8 @@ impl<'a> Destinations<'a> {
                     && resolve_short_name(&destination.host, &origin.namespace, self.domain)
                         == wanted.hostname
             };
-            let all = destinations(rule).into_iter();
-            let found = all.filter(|(_, it)| is_meant(it)).map(|(field, _)| field).next()?;
-            Some((origin, found))
+            let found = named(rule).into_iter().find(|it| is_meant(it.destination))?;
+            Some((origin, found.field))
         })
     }
-}
-
-/// Every destination of a rule, with its field.
-fn destinations<'r>(rule: &'r VirtualService) -> Vec<(String, &'r Destination)> {
-    let mut all = Vec::new();
-    let mut add = |field: String, destination: Option<&'r Destination>| {
-        all.extend(destination.map(|it| (field, it)));
-    };
-    for (index, http) in rule.http.iter().enumerate() {
-        for (at, route) in http.route.iter().enumerate() {
-            add(format!("spec.http[{index}].route[{at}].destination"), route.destination.as_ref());
-        }
-        add(format!("spec.http[{index}].mirror"), http.mirror.as_ref());
-        for (at, mirror) in http.mirrors.iter().enumerate() {
-            let field = format!("spec.http[{index}].mirrors[{at}].destination");
-            add(field, mirror.destination.as_ref());
-        }
-    }
-    let tls = rule.tls.iter().map(|it| &it.route).enumerate();
-    let tcp = rule.tcp.iter().map(|it| &it.route).enumerate();
-    let both = tls.map(|it| ("tls", it)).chain(tcp.map(|it| ("tcp", it)));
-    for (kind, (index, routes)) in both {
-        for (at, route) in routes.iter().enumerate() {
-            let field = format!("spec.{kind}[{index}].route[{at}].destination");
-            add(field, route.destination.as_ref());
-        }
-    }
-    all
 }

@@ -14,7 +14,9 @@ use envoy::type_url;
 use model::{Diagnostic, ObjectKey};
 use verify::{CheckSettings, Dangling, ResourceKind, Resources, Violation, check_references_with};
 
-use super::{codes, compiler::Class, destination::Destinations};
+use lint::codes;
+
+use super::{compiler::Class, destination::Destinations};
 
 pub(super) struct Judge<'a> {
     destinations: Destinations<'a>,

@@ -1,19 +1,18 @@
 //! The mesh that the files make, and the run of all checks over it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use api::{Object, istio::mesh_config::MeshConfig};
+use lint::{LintInput, codes, lint};
 use model::{Diagnostic, Diagnostics, Location, ObjectKey};
 use snapshot::{Change, Index, Snapshot};
 use source_directory::load_once;
 
-use super::{
-    Finding, compiler::Compiler, destination::Destinations, judge::Judge, proxies, references,
-};
+use super::{Finding, compiler::Compiler, destination::Destinations, judge::Judge, proxies};
 use crate::{environment::Environment, settings::istiod};
 
 /// The objects of the files, resolved.
@@ -47,10 +46,10 @@ impl Mesh {
     }
 
     /// Compiles and judges all that proxies would get.
-    pub(super) fn check(self) -> Checked {
+    pub(super) fn check(self, now: i64) -> Checked {
         let Self { objects, snapshot, findings } = self;
         let mut found: Vec<Diagnostic> = findings.into_vec();
-        found.extend(references::check(&objects, &snapshot));
+        let between = lint(&LintInput { snapshot: &snapshot, now: Some(now) });
         let mut compiler = Compiler::new(&snapshot);
         for proxy in proxies::representatives(&objects, &snapshot) {
             compiler.add(&proxy);
@@ -58,9 +57,17 @@ impl Mesh {
         let mut judge = Judge::new(Destinations::new(&objects, &snapshot));
         let (classes, findings) = compiler.compile();
         found.extend(findings);
+        let mut judged = Vec::new();
         for class in &classes {
-            judge.judge(class, &mut found);
+            judge.judge(class, &mut judged);
         }
+        // What was said in general is not said again for those whom it concerns.
+        let said: HashSet<_> = between.iter().map(|it| (&it.object, &it.field)).collect();
+        judged.retain(|it| {
+            it.code != codes::NO_SUCH_DESTINATION.code || !said.contains(&(&it.object, &it.field))
+        });
+        found.extend(judged);
+        found.extend(between);
         let places: BTreeMap<&ObjectKey, &Location> =
             objects.iter().map(|object| (&object.key, &object.location)).collect();
         let place =

@@ -13,7 +13,7 @@ fn keys(language: Language) -> BTreeSet<String> {
 }
 
 /// Messages of the command `help` itself.
-const MESSAGES: [&str; 2] = ["help-unknown", "help-unknown-hint"];
+const MESSAGES: [&str; 4] = ["help-mistake", "help-repaired", "help-unknown", "help-unknown-hint"];
 
 #[test]
 fn both_languages_have_the_same_keys() {

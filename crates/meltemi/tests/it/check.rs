@@ -289,6 +289,106 @@ fn chinese_summaries_keep_english_codes() {
     assert!(!run.stdout.contains('\u{1b}'), "a pipe gets no colour");
 }
 
+/// The applications of Istio's samples, with files that go together.
+const CLEAN: &[&[&str]] = &[
+    &["bookinfo/bookinfo.yaml"],
+    &["bookinfo/bookinfo.yaml", NETWORKING, "virtual-service-all-v1", "destination-rule-all"],
+    &["bookinfo/bookinfo.yaml", NETWORKING, "virtual-service-details-v2", "destination-rule-all"],
+    &["bookinfo/bookinfo.yaml", NETWORKING, "virtual-service-ratings-db", "destination-rule-all"],
+    &[
+        "bookinfo/bookinfo.yaml",
+        NETWORKING,
+        "virtual-service-ratings-mysql",
+        "destination-rule-all",
+    ],
+    &[
+        "bookinfo/bookinfo.yaml",
+        NETWORKING,
+        "virtual-service-ratings-mysql-vm",
+        "destination-rule-all",
+    ],
+    &[
+        "bookinfo/bookinfo.yaml",
+        NETWORKING,
+        "virtual-service-ratings-test-abort",
+        "destination-rule-all",
+    ],
+    &[
+        "bookinfo/bookinfo.yaml",
+        NETWORKING,
+        "virtual-service-ratings-test-delay",
+        "destination-rule-all",
+    ],
+    &[
+        "bookinfo/bookinfo.yaml",
+        NETWORKING,
+        "virtual-service-reviews-50-v3",
+        "destination-rule-all",
+    ],
+    &[
+        "bookinfo/bookinfo.yaml",
+        NETWORKING,
+        "virtual-service-reviews-80-20",
+        "destination-rule-all",
+    ],
+    &[
+        "bookinfo/bookinfo.yaml",
+        NETWORKING,
+        "virtual-service-reviews-90-10",
+        "destination-rule-all",
+    ],
+    &[
+        "bookinfo/bookinfo.yaml",
+        NETWORKING,
+        "virtual-service-reviews-jason-v2-v3",
+        "destination-rule-all",
+    ],
+    &[
+        "bookinfo/bookinfo.yaml",
+        NETWORKING,
+        "virtual-service-reviews-test-v2",
+        "destination-rule-all",
+    ],
+    &[
+        "bookinfo/bookinfo.yaml",
+        NETWORKING,
+        "virtual-service-reviews-v2-v3",
+        "destination-rule-all",
+    ],
+    &[
+        "bookinfo/bookinfo.yaml",
+        NETWORKING,
+        "virtual-service-reviews-v3",
+        "destination-rule-reviews",
+    ],
+    &["bookinfo/bookinfo.yaml", NETWORKING, "egress-rule-google-apis", "destination-rule-all"],
+    &["httpbin/httpbin.yaml", "httpbin/httpbin-gateway.yaml"],
+    &["httpbin/httpbin-nodeport.yaml", "httpbin/sample-client/fortio-deploy.yaml"],
+    &["helloworld/helloworld.yaml", "helloworld/helloworld-gateway.yaml"],
+    &["helloworld/helloworld-dual-stack.yaml", "helloworld/helloworld-gateway.yaml"],
+];
+
+/// The gateway of Bookinfo; names without a folder are files beside it.
+const NETWORKING: &str = "bookinfo/networking/bookinfo-gateway.yaml";
+
+#[test]
+fn clean_samples_have_no_finding() {
+    let Some(corpus) = testkit::corpus::require_corpus("clean_samples_have_no_finding") else {
+        return;
+    };
+    for set in CLEAN {
+        let path = |name: &&str| match name.contains('/') {
+            true => corpus.join("samples").join(name),
+            false => corpus.join(format!("samples/bookinfo/networking/{name}.yaml")),
+        };
+        let files: Vec<String> = set.iter().map(|it| path(it).display().to_string()).collect();
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        let run =
+            run(&[&["check", "-o", "github", "--fail-on", "info"], files.as_slice()].concat());
+        assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{set:?}");
+    }
+}
+
 #[test]
 fn samples_of_istio_have_no_errors() {
     let Some(corpus) = testkit::corpus::require_corpus("samples_of_istio_have_no_errors") else {
