@@ -1,9 +1,9 @@
 //! `/debug/…`: what is there, as JSON. The names are those of istiod where the meaning is.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Query, State},
     routing::get,
 };
@@ -12,7 +12,7 @@ use push::{ProxyDump, ResourceKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{ApiError, FindingList, Shared, finding, proxies};
+use crate::{ApiError, FindingList, Shared, finding, lints::Lints, proxies};
 
 /// What there is to ask, with what it tells.
 const PAGES: &[(&str, &str)] = &[
@@ -50,9 +50,12 @@ async fn list() -> Json<Value> {
     items(PAGES.iter().map(|(path, about)| json!({ "path": path, "about": about })))
 }
 
-async fn findings(State(admin): State<Shared>) -> Json<FindingList> {
+async fn findings(
+    State(admin): State<Shared>,
+    Extension(lints): Extension<Arc<Lints>>,
+) -> Json<FindingList> {
     let mut items = finding::current(&admin.statuses);
-    items.extend(finding::compiled(&admin.engine, &admin.writer).await);
+    items.extend(finding::compiled(&admin.engine, &lints, &admin.writer).await);
     Json(FindingList { items })
 }
 

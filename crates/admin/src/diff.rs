@@ -1,9 +1,12 @@
 //! `POST /api/diff`: what objects would change, in the files and in Envoy. Nothing is written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use api::Object;
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use envoy::json::{FieldNames, bytes_to_json};
 use push::{Preview, ResourceChange, ResourceKind};
 use serde::{Deserialize, Serialize};
@@ -15,6 +18,7 @@ use crate::{
     ApiError, AppliedObject, FieldChange, FileSetRequest, Finding, Shared,
     apply::{self, Checked},
     differences,
+    lints::Lints,
     proxies::kind_name,
     redact::redact,
 };
@@ -37,7 +41,7 @@ pub struct DiffReport {
     /// Proxies that something would change for, and proxies that are connected.
     pub affected: usize,
     pub connected: usize,
-    /// What is wrong with the files, and what compiling would find that it does not find now.
+    /// What is wrong with the files, and what would be wrong that is not wrong now.
     pub findings: Vec<Finding>,
 }
 
@@ -69,6 +73,7 @@ pub struct EnvoyEffect {
 
 pub(crate) async fn diff(
     State(admin): State<Shared>,
+    Extension(lints): Extension<Arc<Lints>>,
     Json(request): Json<FileSetRequest>,
 ) -> Result<Json<DiffReport>, ApiError> {
     let Checked { drafts, mut findings } = apply::check(request)?;
@@ -82,6 +87,7 @@ pub(crate) async fn diff(
     };
     let run = admin.writer.dry_run(changes).await.ok_or_else(ApiError::ending)?;
     report.base = run.base;
+    findings.extend(lints.brought_by(&run, &admin.writer).await.iter().map(Finding::from));
     let preview = admin.engine.preview(run.snapshot, run.changes).await;
     let preview = preview.ok_or_else(ApiError::ending)?;
     findings.extend(new_findings(&preview));
@@ -130,9 +136,8 @@ fn affected(preview: &Preview) -> usize {
 
 /// Proxies that get the same change of a resource are counted together, whichever class they are.
 fn effects(preview: &Preview) -> Vec<EnvoyEffect> {
-    let version = |side: &Option<std::sync::Arc<compile::Compiled>>| {
-        side.as_ref().map(|it| it.resource.version())
-    };
+    let version =
+        |side: &Option<Arc<compile::Compiled>>| side.as_ref().map(|it| it.resource.version());
     type Same<'a> = (ResourceKind, &'a str, Option<u64>, Option<u64>);
     let mut groups: BTreeMap<Same<'_>, (&ResourceChange, usize)> = BTreeMap::new();
     for facet in &preview.facets {

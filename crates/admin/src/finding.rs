@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use source::SourceStatuses;
 use store::WriterHandle;
 
+use crate::lints::Lints;
+
 /// One finding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -75,9 +77,15 @@ pub(crate) fn current(statuses: &SourceStatuses) -> Vec<Finding> {
     places.flat_map(|diagnostics| diagnostics.iter()).map(Finding::from).collect()
 }
 
-/// What was found wrong while compiling for the connected proxies, with the places of the objects.
-pub(crate) async fn compiled(engine: &EngineHandle, writer: &WriterHandle) -> Vec<Finding> {
-    let found: Vec<Diagnostic> = engine.findings().await.into_iter().collect();
+/// What is wrong between the objects, and what was found wrong while compiling for the connected
+/// proxies, with the places of the objects.
+pub(crate) async fn compiled(
+    engine: &EngineHandle,
+    lints: &Lints,
+    writer: &WriterHandle,
+) -> Vec<Finding> {
+    let mut found: Vec<Diagnostic> = engine.findings().await.into_iter().collect();
+    found.extend(lints.current(writer).await.iter().cloned());
     let located = writer.read(move |index| {
         let place = |finding: Diagnostic| {
             let object = finding.object.as_ref().and_then(|key| index.objects().get(key));

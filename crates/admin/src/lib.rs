@@ -13,6 +13,7 @@ mod error;
 mod finding;
 mod guard;
 mod lines;
+mod lints;
 mod metrics;
 mod proxies;
 mod redact;
@@ -36,6 +37,7 @@ use store::WriterHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::lints::Lints;
 pub use self::{
     apply::{AppliedObject, ApplyReport, FileSetRequest, InputFile},
     diff::{DiffReport, EnvoyEffect, ObjectDiff},
@@ -86,6 +88,7 @@ fn router(admin: Admin, shutdown: CancellationToken) -> Router {
         .route("/debug/config_dump", get(proxies::config))
         .merge(debug::routes())
         .layer(Extension(shutdown))
+        .layer(Extension(Arc::new(Lints::default())))
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(middleware::from_fn(guard::guard))
         .with_state(Arc::new(admin))

@@ -127,3 +127,22 @@ async fn findings_say_what_cannot_be_carried_out_for_the_connected_proxies() {
     let location = found[0]["location"].as_str().unwrap();
     assert!(location.ends_with("rule.yaml:18"), "{location}");
 }
+
+#[tokio::test]
+async fn findings_between_objects_need_no_proxy_and_go_when_mended() {
+    let plane = Plane::shop().await;
+    let findings = async || plane.mesh.control_plane().get("/debug/findings").await.unwrap();
+    let lost = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: lost, \
+                namespace: shop}\nspec:\n  egress:\n  - hosts: [shop/wbe.shop.svc.cluster.local]\n";
+    plane.mesh.write("lost.yaml", lost).unwrap();
+    plane.run(&["wait"]).await.expect(0);
+    let found = findings().await;
+    assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
+    assert_eq!(found["items"][0]["code"], "MEL0415");
+    assert_eq!(found["items"][0]["field"], "spec.egress[0].hosts[0]");
+    let location = found["items"][0]["location"].as_str().unwrap();
+    assert!(location.ends_with("lost.yaml:1"), "{location}");
+    plane.mesh.write("lost.yaml", &lost.replace("wbe", "web")).unwrap();
+    plane.run(&["wait"]).await.expect(0);
+    assert_eq!(findings().await["items"].as_array().unwrap().len(), 0);
+}

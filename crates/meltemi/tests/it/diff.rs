@@ -33,6 +33,7 @@ async fn the_effect_is_shown_and_nothing_is_written() {
             "change route 80 2",
         ]
     );
+    assert_eq!(report["findings"][0]["code"], "MEL0459", "the order is kept for the user");
     let fields = report["effects"][2]["fields"].to_string();
     assert!(fields.contains("clusters[outbound|80|v3|web.shop.svc.cluster.local]"), "{fields}");
     assert!(report["objects"].to_string().contains("spec.http[main].route"), "{report}");
