@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::digest;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
+use time::OffsetDateTime;
 use x509_parser::{
     certificate::X509Certificate,
     extensions::GeneralName,
@@ -120,6 +121,19 @@ fn system_time(time: ASN1Time) -> SystemTime {
         0.. => UNIX_EPOCH + distance,
         _ => UNIX_EPOCH.checked_sub(distance).unwrap_or(UNIX_EPOCH),
     }
+}
+
+/// A time as RFC 3339 has it, in UTC and whole seconds.
+pub fn render_time(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    let Ok(time) = OffsetDateTime::from_unix_timestamp(seconds) else {
+        return "after the year 9999".to_owned();
+    };
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second) = time.to_hms();
+    let month = u8::from(month);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// Two digits for each byte.

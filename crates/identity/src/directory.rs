@@ -11,7 +11,8 @@ use std::{
 };
 
 use crate::{
-    Ambient, AuthorityError, CertificateFacts, Haste, MintError, Phase, PrivateKeyPem,
+    Ambient, AuthorityError, CertificateFacts, FileError, Haste, MintError, Phase, PrivateKeyPem,
+    WorkloadCertificate,
     bundle::check_bundle,
     files::{self, Readers},
     issuer::{fresh_id, make_intermediate},
@@ -167,20 +168,39 @@ impl AuthorityDirectory {
 
 impl Intermediate {
     /// Writes the files of `cacerts` into a directory, the key with mode 0600. Returns their paths.
-    pub fn write(&self, directory: &Path) -> Result<Vec<PathBuf>, AuthorityError> {
-        files::make_directory(directory)?;
-        let files = [
-            ("root-cert.pem", &*self.roots_pem, Readers::Everybody),
-            ("cert-chain.pem", &*self.certificate_pem, Readers::Everybody),
-            ("ca-cert.pem", &*self.certificate_pem, Readers::Everybody),
-            ("ca-key.pem", self.key_pem.expose(), Readers::Owner),
+    pub fn write(&self, directory: &Path) -> Result<Vec<PathBuf>, FileError> {
+        let certificates = [
+            ("root-cert.pem", &*self.roots_pem),
+            ("cert-chain.pem", &*self.certificate_pem),
+            ("ca-cert.pem", &*self.certificate_pem),
         ];
-        let mut written = Vec::new();
-        for (name, content, readers) in files {
-            let path = directory.join(name);
-            files::write(&path, content.as_bytes(), readers)?;
-            written.push(path);
-        }
-        Ok(written)
+        write_with_key(directory, &certificates, ("ca-key.pem", &self.key_pem))
     }
+}
+
+impl WorkloadCertificate {
+    /// Writes certificate, key (mode 0600) and the trusted roots into a directory, under the names
+    /// that Istio's agents give them. Returns their paths.
+    pub fn write(&self, roots_pem: &str, directory: &Path) -> Result<Vec<PathBuf>, FileError> {
+        let certificates = [("root-cert.pem", roots_pem), ("cert-chain.pem", &*self.chain_pem)];
+        write_with_key(directory, &certificates, ("key.pem", &self.key_pem))
+    }
+}
+
+fn write_with_key(
+    directory: &Path,
+    certificates: &[(&str, &str)],
+    (key_name, key): (&str, &PrivateKeyPem),
+) -> Result<Vec<PathBuf>, FileError> {
+    files::make_directory(directory)?;
+    let mut written = Vec::new();
+    for (name, content) in certificates {
+        let path = directory.join(name);
+        files::write(&path, content.as_bytes(), Readers::Everybody)?;
+        written.push(path);
+    }
+    let path = directory.join(key_name);
+    files::write(&path, key.expose().as_bytes(), Readers::Owner)?;
+    written.push(path);
+    Ok(written)
 }

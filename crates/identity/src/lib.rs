@@ -39,7 +39,7 @@ pub use authority::{
     WorkloadCertificate,
 };
 pub use bundle::BundleError;
-pub use certificate::{CertificateFacts, NotACertificate, parse_certificate};
+pub use certificate::{CertificateFacts, NotACertificate, parse_certificate, render_time};
 pub use directory::{AuthorityDirectory, DirectoryStatus, Intermediate, RootStatus};
 pub use files::FileError;
 pub use issuer::MintError;

@@ -3,9 +3,14 @@
 //! - `Debug` says that something is there and nothing else; there is no `Display`.
 //! - The memory is overwritten when the last clone goes.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use zeroize::Zeroizing;
+
+use crate::{
+    FileError,
+    files::{self, Readers},
+};
 
 /// A private key as PEM (PKCS#8).
 #[derive(Clone)]
@@ -21,6 +26,11 @@ impl PrivateKeyPem {
     /// into a file that only its owner can read.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Writes it into a file with mode 0600, in one step.
+    pub fn write(&self, path: &Path) -> Result<(), FileError> {
+        files::write(path, self.expose().as_bytes(), Readers::Owner)
     }
 }
 

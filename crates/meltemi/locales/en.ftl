@@ -51,6 +51,17 @@ serve-no-config = there is nothing to serve: no folder is named
 serve-no-config-hint = name a folder with `--config`, `MELTEMI_CONFIG`, or `config` in the file of `--settings`
 serve-half-tls = a certificate and its key go together: set both `tls-certificate` and `tls-key`, or none
 
+identity-wrote = wrote { $path }
+identity-issued = { $identity }, valid until { $until }
+identity-unreadable = `{ $identity }` is not NAMESPACE/SERVICE-ACCOUNT, such as `shop/cart`
+identity-steady = No rotation is under way.
+identity-trusting = Both roots are trusted, the old one issues. From { $until } on: meltemi identity rotate next
+identity-trusting-ready = Both roots are trusted, the old one issues. Next: meltemi identity rotate next (the new one issues)
+identity-issuing = Both roots are trusted, the new one issues. From { $until } on: meltemi identity rotate next
+identity-issuing-ready = Both roots are trusted, the new one issues. Next: meltemi identity rotate next (the old one goes; other clusters need their new intermediates before)
+identity-reverting = The rotation is undone: the old root issues, the new one stays trusted. From { $until } on: meltemi identity rotate next
+identity-reverting-ready = The rotation is undone: the old root issues. Next: meltemi identity rotate next (the new root goes)
+
 help-mistake = The mistake:
 help-repaired = Repaired:
 help-unknown = there is no command and no code `{ $topic }`

@@ -33,6 +33,17 @@ serve-no-config = 没有可服务的内容：没有指定目录
 serve-no-config-hint = 请用 `--config`、`MELTEMI_CONFIG` 或 `--settings` 文件中的 `config` 指定目录
 serve-half-tls = 证书和私钥必须成对出现：请同时设置 `tls-certificate` 与 `tls-key`，或都不设置
 
+identity-wrote = 已写入 { $path }
+identity-issued = { $identity }，有效期至 { $until }
+identity-unreadable = `{ $identity }` 不是 NAMESPACE/SERVICE-ACCOUNT 的形式，例如 `shop/cart`
+identity-steady = 没有正在进行的轮换。
+identity-trusting = 两个根证书都受信任，由旧根签发。{ $until } 之后可执行：meltemi identity rotate next
+identity-trusting-ready = 两个根证书都受信任，由旧根签发。下一步：meltemi identity rotate next（改由新根签发）
+identity-issuing = 两个根证书都受信任，由新根签发。{ $until } 之后可执行：meltemi identity rotate next
+identity-issuing-ready = 两个根证书都受信任，由新根签发。下一步：meltemi identity rotate next（移除旧根；其他集群须先换上新的中间证书）
+identity-reverting = 轮换正在撤销：由旧根签发，新根仍受信任。{ $until } 之后可执行：meltemi identity rotate next
+identity-reverting-ready = 轮换正在撤销：由旧根签发。下一步：meltemi identity rotate next（移除新根）
+
 help-mistake = 错误写法：
 help-repaired = 正确写法：
 help-unknown = 没有名为 `{ $topic }` 的命令或代码

@@ -12,6 +12,7 @@ use crate::{
     diff::Diff,
     environment::Environment,
     help::{self, Help},
+    identity::{self, IdentityVerb},
     language::{Catalogue, Language},
     output::{self, ColorWhen, Exit, Format, Screen},
     proxy,
@@ -60,6 +61,9 @@ enum Verb {
     /// Look at connected proxies.
     #[command(subcommand, after_help = PROXY_EXAMPLES)]
     Proxy(ProxyVerb),
+    /// Manage the authority of the mesh: roots, certificates, tokens.
+    #[command(subcommand, after_help = identity::EXAMPLES)]
+    Identity(IdentityVerb),
     /// Status of the connected proxies (short for `proxy status`).
     Ps(proxy::Status),
     /// Configuration of one proxy (short for `proxy config`).
@@ -97,6 +101,7 @@ impl Verb {
             Self::Diff(args) => args.output,
             Self::Apply(args) => args.output,
             Self::Wait(args) => args.output,
+            Self::Identity(verb) => verb.format(),
             Self::Why(args) => args.output,
             Self::Proxy(ProxyVerb::Status(args)) | Self::Ps(args) => args.output,
             Self::Proxy(ProxyVerb::Config(args)) | Self::Pc(args) => args.output,
@@ -117,6 +122,7 @@ impl Verb {
                 args.run(own, matches, environment, screen).await
             }
             Self::Bootstrap(args) => args.run(environment, screen),
+            Self::Identity(verb) => verb.run(screen),
             Self::Proxy(ProxyVerb::Status(args)) | Self::Ps(args) => args.run(screen).await,
             Self::Proxy(ProxyVerb::Config(args)) | Self::Pc(args) => args.run(screen).await,
             Self::Help(args) => args.run(command.clone(), screen),

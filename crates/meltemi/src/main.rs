@@ -10,6 +10,7 @@ mod diff;
 mod environment;
 mod explain;
 mod help;
+mod identity;
 mod input;
 mod language;
 mod output;

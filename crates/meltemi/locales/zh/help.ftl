@@ -124,6 +124,70 @@ help-proxy-config = 发给代理的配置，以及代理已确认的配置
     .output = 输出形式
     .address = 控制面的管理地址
 
+help-identity = 管理网格的证书机构：根证书、证书与令牌
+    .after = 退出码：0 完成，64 用法错误；各子命令的退出码见其帮助页
+
+help-identity-init = 为本集群创建根证书与中间证书；已存在则不变
+    .after = 退出码：0 完成，64 用法错误，65 目录不可用
+    .directory = 证书机构的目录：根证书、中间证书与私钥
+    .trust_domain = 信任域，所有身份以它开头
+    .cluster = 由其中间证书签发的集群
+    .lifetime = 证书最长的有效期，例如 `24h`
+    .output = 输出形式
+
+help-identity-intermediate = 用同一个根为另一个集群创建中间证书，文件布局同 Istio 的 `cacerts` Secret
+    .after = 退出码：0 完成，64 用法错误，65 文件有误，或根证书的私钥不在此处
+    .directory = 证书机构的目录：根证书、中间证书与私钥
+    .cluster = 另一个集群
+    .out = 写入文件的目录
+    .root_key = 根证书的私钥（存放在别处时）
+
+help-identity-issue = 把证书签发到文件，供无法自行申请的代理使用
+    .after = 退出码：0 完成，1 未签发，64 用法错误，65 文件有误
+    .directory = 证书机构的目录：根证书、中间证书与私钥
+    .identity = 签发给谁：NAMESPACE/SERVICE-ACCOUNT，或完整的 `spiffe://` 身份
+    .out = 写入 `cert-chain.pem`、`key.pem` 与 `root-cert.pem` 的目录
+    .lifetime = 有效期
+
+help-identity-rotate = 分步更换根证书，不中断任何调用
+    .after = 退出码：0 完成，64 用法错误；各子命令的退出码见其帮助页
+
+help-identity-rotate-start = 创建第二个根证书，各方开始信任它；在 `next` 之前仍由旧根签发
+    .after = 退出码：0 完成，1 轮换已在进行，64 用法错误，65 文件有误
+    .directory = 证书机构的目录：根证书、中间证书与私钥
+    .output = 输出形式
+
+help-identity-rotate-next = 执行下一步：先由新根签发，再移除旧根；会受影响的证书全部过期之前拒绝执行
+    .after = 退出码：0 完成，1 没有轮换，64 用法错误，65 文件有误，75 为时过早
+    .directory = 证书机构的目录：根证书、中间证书与私钥
+    .force = 提前执行：正在使用的证书可能失效
+    .reason = 提前执行的原因，与状态一起保存
+    .output = 输出形式
+
+help-identity-rotate-status = 显示根证书、中间证书、到期时间与轮换进度
+    .after = 退出码：0 完成，64 用法错误，65 文件有误
+    .directory = 证书机构的目录：根证书、中间证书与私钥
+    .output = 输出形式
+
+help-identity-rotate-abort = 退回旧的根证书；新根已签发的证书在过期之前仍受信任，之后用 `next` 结束
+    .after = 退出码：0 完成，1 没有轮换，64 用法错误，65 文件有误
+    .directory = 证书机构的目录：根证书、中间证书与私钥
+    .output = 输出形式
+
+help-identity-status = 显示根证书、中间证书、到期时间与轮换进度
+    .after = 退出码：0 完成，64 用法错误，65 文件有误
+    .directory = 证书机构的目录：根证书、中间证书与私钥
+    .output = 输出形式
+
+help-identity-token = 为服务账号签发令牌，供测试与演示使用；私钥文件不存在时会创建
+    .after = 退出码：0 完成，1 未签发，64 用法错误，65 文件有误
+    .key = 签发者的私钥（PEM）：2048 位以上的 RSA，或 ECDSA P-256
+    .jwks = 写入公钥（JWKS）的文件
+    .issuer = 签发者（`iss`），同服务器的 `--token-issuer`
+    .audience = 令牌的受众（`aud`）；可以多次指定
+    .identity = 令牌属于谁：NAMESPACE/SERVICE-ACCOUNT
+    .lifetime = 有效期
+
 help-ps = 已连接代理的状态（`proxy status` 的简写）
     .after = 退出码：0 完成，1 没有该代理，64 用法错误，69 控制面不可达
     .proxy = 只看这个代理（`name.namespace` 或节点 ID）

@@ -8,6 +8,7 @@ mod command;
 mod diff;
 mod envoy;
 mod help;
+mod identity;
 mod plane;
 mod settings;
 mod wait;
