@@ -127,6 +127,11 @@ struct PlainWorkloads {
 
 /// Selects which endpoints of a namespace do not end mTLS, whatever they say of themselves.
 pub fn select_plain_peers(namespace: &Namespace, reader: &Reader<'_>) -> PlainPeers {
+    let root = &reader.mesh().root_namespace;
+    let (own, mesh) = (reader.disables_mtls(namespace), reader.disables_mtls(root));
+    if !own && !mesh {
+        return PlainPeers::default();
+    }
     let policies = Policies::read(namespace, reader);
     let general = policies.general();
     let is_plain = |mode: PeerMode| mode == PeerMode::Disable;

@@ -58,6 +58,8 @@ pub enum ReadKey {
     Gateways,
     /// The policies of a kind in a namespace.
     Policies(Kind, Namespace),
+    /// Whether a PeerAuthentication of a namespace turns mTLS off for anybody.
+    PlainText(Namespace),
     /// The content of a Secret, or that there is none.
     Secret(ObjectKey),
     /// The keys of a token issuer, or that none were fetched yet.

@@ -19,17 +19,21 @@ pub enum MutualEndpoints {
 /// The workloads behind a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EndpointIdentities {
-    /// Namespace and service account, sorted. One that is not known is empty.
+    /// Namespace and service account, sorted. The account of one that ends mTLS and does not say it
+    /// is empty.
     pub accounts: BTreeSet<(Namespace, Arc<str>)>,
     pub mutual: MutualEndpoints,
 }
 
 impl EndpointIdentities {
     pub(crate) fn new(endpoints: &[Endpoint]) -> Self {
+        // What is not known of an endpoint that is called in plain text does not matter: it may be a
+        // pod that is listed before it is seen.
+        let telling = |it: &&Endpoint| it.mtls || !it.service_account.is_empty();
         let account = |it: &Endpoint| (it.namespace.clone(), it.service_account.clone());
         let ending = endpoints.iter().filter(|endpoint| endpoint.mtls).count();
         Self {
-            accounts: endpoints.iter().map(account).collect(),
+            accounts: endpoints.iter().filter(telling).map(account).collect(),
             mutual: match ending {
                 0 => MutualEndpoints::None,
                 all if all == endpoints.len() => MutualEndpoints::All,

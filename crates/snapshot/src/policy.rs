@@ -7,8 +7,10 @@ use std::sync::Arc;
 use api::{
     Spec,
     istio::{
-        LabelSelector, PolicyTargetReference, authorization_policy::AuthorizationPolicy,
-        peer_authentication::PeerAuthentication, request_authentication::RequestAuthentication,
+        LabelSelector, PolicyTargetReference,
+        authorization_policy::AuthorizationPolicy,
+        peer_authentication::{MutualTlsMode, PeerAuthentication},
+        request_authentication::RequestAuthentication,
         telemetry::Telemetry,
     },
     meta::ObjectMeta,
@@ -92,6 +94,17 @@ impl Snapshot {
     /// The policies of a kind in a namespace, oldest first.
     pub(crate) fn policies<S: Policy>(&self, namespace: &Namespace) -> &[Shared<PolicyRecord<S>>] {
         S::table(&self.policies).get(namespace).map(|records| &**records).unwrap_or_default()
+    }
+}
+
+impl Snapshot {
+    /// Whether a PeerAuthentication of a namespace says `DISABLE`, for whomever.
+    pub(crate) fn disables_mtls(&self, namespace: &Namespace) -> bool {
+        self.policies::<PeerAuthentication>(namespace).iter().any(|record| {
+            let ports = record.spec.port_level_mtls.iter().flat_map(|ports| ports.values());
+            let modes = record.spec.mtls.iter().chain(ports).map(|mtls| mtls.mode);
+            modes.into_iter().any(|mode| mode == MutualTlsMode::Disable)
+        })
     }
 }
 

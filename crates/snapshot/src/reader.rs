@@ -195,6 +195,13 @@ impl<'a> Reader<'a> {
         self.snapshot.policies(namespace)
     }
 
+    /// Whether a PeerAuthentication of a namespace turns mTLS off for anybody: rare, and known without
+    /// reading the policies, whose other changes are then nobody's.
+    pub fn disables_mtls(&self, namespace: &Namespace) -> bool {
+        self.note(ReadKey::PlainText(namespace.clone()));
+        self.snapshot.disables_mtls(namespace)
+    }
+
     /// A Secret (of kind [`Kind::Secret`](model::Kind)).
     pub fn secret(&self, key: &ObjectKey) -> Option<&'a Shared<Arc<Secret>>> {
         self.note(ReadKey::Secret(key.clone()));

@@ -7,6 +7,7 @@ use crate::{Client, Compiled, fixture};
 
 mod envoy_accepts;
 mod limits;
+mod mutual;
 mod resolution;
 mod tls;
 

@@ -16,7 +16,13 @@ impl Index {
     pub(super) fn derive_policies(&mut self, marks: &mut Marks) {
         for (kind, namespace) in std::mem::take(&mut marks.policies) {
             match kind {
-                Kind::PeerAuthentication => self.derive_table::<PeerAuthentication>(&namespace),
+                Kind::PeerAuthentication => {
+                    let before = self.view.disables_mtls(&namespace);
+                    self.derive_table::<PeerAuthentication>(&namespace);
+                    if self.view.disables_mtls(&namespace) != before {
+                        marks.changes.keys.insert(ReadKey::PlainText(namespace.clone()));
+                    }
+                }
                 Kind::RequestAuthentication => {
                     self.derive_table::<RequestAuthentication>(&namespace);
                 }

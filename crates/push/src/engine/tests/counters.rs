@@ -78,6 +78,56 @@ fn a_changed_endpoint_runs_one_job_a_class_and_is_compiled_once() {
     check(work, expect!["3 jobs, 1 compiled, 0 hosts, 4 notified"]);
 }
 
+/// Pods of `s7` with a sidecar: `number account`.
+fn workloads(pods: &[(u8, &str)]) -> String {
+    let pod = |(number, account): &(u8, &str)| {
+        format!(
+            "
+apiVersion: v1
+kind: Pod
+metadata:
+  name: s7-{number}
+  namespace: shop
+  labels: {{app: s7, security.istio.io/tlsMode: istio}}
+spec: {{serviceAccountName: {account}}}
+status: {{phase: Running, podIP: 10.0.7.{number}}}
+---"
+        )
+    };
+    let addresses: Vec<String> =
+        pods.iter().map(|(number, _)| format!("10.0.7.{number}")).collect();
+    pods.iter().map(pod).collect::<String>() + &slice("s7", "shop", &addresses.join(" "))
+}
+
+#[test]
+fn clusters_are_made_anew_only_for_a_workload_of_another_account() {
+    let mut stage = mesh();
+    stage.put(&workloads(&[(1, "a")]));
+    // Three classes have the assignment, and nobody runs a job for a cluster.
+    check(
+        stage.put(&workloads(&[(1, "a"), (2, "a")])),
+        expect!["3 jobs, 1 compiled, 0 hosts, 4 notified"],
+    );
+    check(
+        stage.put(&workloads(&[(1, "a"), (2, "a"), (3, "b")])),
+        expect!["6 jobs, 2 compiled, 0 hosts, 4 notified"],
+    );
+}
+
+const STRICT: &str = "
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: shop}
+spec: {mtls: {mode: STRICT}}";
+
+#[test]
+fn from_permissive_to_strict_nothing_is_compiled_for_callers() {
+    let mut stage = mesh();
+    stage.put(&workloads(&[(1, "a")]));
+    stage.put(&STRICT.replace("STRICT", "PERMISSIVE"));
+    check(stage.put(STRICT), expect!["1 jobs, 2 compiled, 0 hosts, 2 notified"]);
+}
+
 #[test]
 fn equal_facets_of_several_proxies_are_made_once() {
     let mut stage = mesh();
