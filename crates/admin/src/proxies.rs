@@ -24,6 +24,10 @@ pub struct ProxyStatus {
     pub kind: String,
     pub protocol: String,
     pub version: String,
+    /// What the stream has proven to be, such as `spiffe://cluster.local/ns/shop/sa/cart`; empty
+    /// when it has proven nothing.
+    #[serde(default)]
+    pub identity: String,
     /// `SYNCED`, `STALE` (something waits for an answer) or `NACK`.
     pub state: String,
     /// Names that wait, by type.
@@ -77,6 +81,7 @@ pub(crate) fn kind_name(kind: ResourceKind) -> String {
         ResourceKind::Endpoint => "endpoint",
         ResourceKind::Listener => "listener",
         ResourceKind::Route => "route",
+        ResourceKind::Secret => "secret",
     }
     .to_owned()
 }
@@ -120,6 +125,7 @@ fn proxy_status(dump: &ProxyDump) -> ProxyStatus {
         },
         protocol: dump.protocol.to_string(),
         version: dump.proxy.istio_version.to_string(),
+        identity: dump.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
         state: state.to_owned(),
         pending: pending.map(|(kind, count)| (kind_name(*kind), *count)).collect(),
         held_back: dump.held_back.iter().map(held_back_text).collect(),

@@ -31,5 +31,9 @@ api::codes! {
     GATEWAY_DESTINATION "MEL0344" Warning "A server or a rule of a gateway leads nowhere";
     SERVER_NAME "MEL0345" Warning "A server name cannot be matched, or is another chain's already";
 
+    SECRET_MISSING "MEL0346" Error "A Secret that a proxy asks for does not exist";
+    SECRET_UNUSABLE "MEL0347" Error "A Secret cannot be used as a certificate";
+    SECRET_EXPIRED "MEL0348" Warning "The certificate of a Secret has expired";
+
     NOT_IN_GRPC "MEL0350" Warning "A setting has no effect on clients that speak gRPC without a proxy";
 }

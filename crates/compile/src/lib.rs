@@ -26,6 +26,7 @@ mod route_config;
 mod route_parts;
 mod scope;
 pub mod sds;
+pub mod secret;
 pub mod security;
 pub mod tls;
 pub mod traffic_policy;

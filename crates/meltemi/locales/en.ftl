@@ -49,6 +49,8 @@ serve-unreadable-hint = check `--config` and `--mesh-config`; nothing is served
 serve-settings-hint = it holds the names of flags in camel case, such as `xdsAddress: 127.0.0.1:15010`
 serve-no-config = there is nothing to serve: no folder is named
 serve-no-config-hint = name a folder with `--config`, `MELTEMI_CONFIG`, or `config` in the file of `--settings`
+serve-half-tokens = tokens need both `jwks` and `token-issuer`, or none
+serve-tokens-alone = tokens prove identities, and there is no authority: set `identity-directory` or `cacerts`
 serve-half-tls = a certificate and its key go together: set both `tls-certificate` and `tls-key`, or none
 
 identity-wrote = wrote { $path }

@@ -31,6 +31,8 @@ serve-unreadable-hint = 请检查 `--config` 和 `--mesh-config`；服务没有�
 serve-settings-hint = 文件中写驼峰形式的参数名，例如 `xdsAddress: 127.0.0.1:15010`
 serve-no-config = 没有可服务的内容：没有指定目录
 serve-no-config-hint = 请用 `--config`、`MELTEMI_CONFIG` 或 `--settings` 文件中的 `config` 指定目录
+serve-half-tokens = 使用令牌需要同时设置 `jwks` 与 `token-issuer`，或都不设置
+serve-tokens-alone = 令牌用于证明身份，但没有证书颁发机构：请设置 `identity-directory` 或 `cacerts`
 serve-half-tls = 证书和私钥必须成对出现：请同时设置 `tls-certificate` 与 `tls-key`，或都不设置
 
 identity-wrote = 已写入 { $path }

@@ -53,6 +53,8 @@ Examples:
   meltemi bootstrap --workload cart-1.shop --address 10.0.0.7 > envoy.json
   meltemi bootstrap --workload edge.shop --kind gateway --label istio=ingressgateway
   meltemi bootstrap --workload cart-1.shop --config ./mesh --admin-port 0 -o yaml
+  meltemi bootstrap --workload cart-1.shop --xds-address istiod.istio-system.svc:15012 \
+    --root root.pem --certificate cart.pem --key cart.key > envoy.json
   meltemi bootstrap --workload web-1.shop --kind grpc > grpc.json
   meltemi bootstrap --workload cart-1.shop --config ./mesh --mesh-config-json > mesh-config.json
 
@@ -98,11 +100,20 @@ pub(crate) struct Bootstrap {
     #[arg(long, default_value = "127.0.0.1:15010")]
     xds_address: XdsAddress,
     /// File with the authorities (PEM) that the control plane is trusted by; with it, TLS is used.
-    #[arg(long)]
+    #[arg(long, alias = "root")]
     xds_ca: Option<PathBuf>,
     /// Name that the certificate of the control plane must have; by default its host.
     #[arg(long, requires = "xds_ca")]
     xds_server_name: Option<String>,
+    /// File with the certificate (PEM) by which the proxy proves who it is.
+    #[arg(long, requires = "key", requires = "xds_ca")]
+    certificate: Option<PathBuf>,
+    /// File with the key (PEM) of the certificate.
+    #[arg(long, requires = "certificate")]
+    key: Option<PathBuf>,
+    /// File with the bearer token by which the proxy proves who it is. The token itself is printed.
+    #[arg(long, conflicts_with = "certificate")]
+    token_file: Option<PathBuf>,
     /// Port of Envoy's own admin page on 127.0.0.1; 0 picks one.
     #[arg(long, default_value_t = 15000)]
     admin_port: u16,
@@ -126,7 +137,9 @@ impl Bootstrap {
         environment: &Environment,
         screen: &mut Screen<'_>,
     ) -> anyhow::Result<Exit> {
-        for path in self.config.iter().chain(&self.mesh_config) {
+        let proofs = [&self.certificate, &self.key, &self.token_file];
+        let read = self.config.iter().chain(&self.mesh_config);
+        for path in read.chain(proofs.into_iter().flatten()) {
             require_readable(path, "bootstrap-unreadable-hint", screen)?;
         }
         let mesh = node::Mesh::load(&self, environment);

@@ -1,5 +1,7 @@
 //! `serve`: joins sources, store, push and the two servers.
 
+mod access;
+
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -20,17 +22,15 @@ use source_directory::{DirectorySettings, DirectorySource, directory_control};
 use store::{Publication, SnapshotSink, Writer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use xds::{
-    Server,
-    tls::{self, Pem},
-};
+use xds::Server;
 
+use self::access::{ServerCertificate, Signer};
 use crate::{
     command,
     environment::Environment,
     output::{Exit, Failure, Screen},
     path::require_readable,
-    settings::{Resolver, SettingsFile, istiod},
+    settings::{IdentityArguments, IdentitySettings, Resolver, SettingsFile, istiod},
 };
 
 /// Serve xDS from folders of YAML.
@@ -40,6 +40,7 @@ Examples:
   meltemi serve --config ./mesh
   meltemi serve --config base --config overlay --mesh-config mesh.yaml
   meltemi serve --settings /etc/meltemi.yaml --log debug
+  meltemi serve --config ./mesh --identity-directory /var/lib/meltemi/identity
 
 Flags beat the environment, that beats the file of --settings, and that the defaults.
 Exit codes: 0 ended by a signal, 1 an address cannot be listened on, 64 wrong usage,
@@ -72,6 +73,8 @@ pub(crate) struct Serve {
     /// What is logged: a level, or levels per module such as `info,push=debug`; `info` unless set.
     #[arg(long, env = "MELTEMI_LOG")]
     log: Option<String>,
+    #[command(flatten)]
+    identity: IdentityArguments,
 }
 
 /// What the server runs with.
@@ -83,6 +86,7 @@ struct Settings {
     admin_address: SocketAddr,
     /// Certificate and key.
     tls: Option<(PathBuf, PathBuf)>,
+    identity: IdentitySettings,
     domain: String,
     log: String,
     features: Features,
@@ -137,7 +141,7 @@ impl Serve {
         screen: &Screen<'_>,
     ) -> Result<Settings, Failure> {
         let Self { settings, config, mesh_config, xds_address, admin_address, .. } = self;
-        let Self { tls_certificate, tls_key, domain, log, .. } = self;
+        let Self { tls_certificate, tls_key, domain, log, identity, .. } = self;
         let path = resolver.pick_optional("settings", settings, None, None);
         let file = path.map(|path| SettingsFile::read(&path, screen)).transpose()?;
         let file = file.unwrap_or_default();
@@ -150,6 +154,7 @@ impl Serve {
         let certificate =
             resolver.pick_optional("tls_certificate", tls_certificate, file.tls_certificate, None);
         let key = resolver.pick_optional("tls_key", tls_key, file.tls_key, None);
+        let identity = IdentitySettings::resolve(identity, file.identity, resolver, environment);
         let domain = resolver.pick("domain", domain, file.domain, "cluster.local".to_owned());
         let log = resolver.pick("log", log, file.log, "info".to_owned());
         let features = istiod::features(environment);
@@ -163,8 +168,18 @@ impl Serve {
             (None, None) => None,
             (Some(_), None) | (None, Some(_)) => return Err(usage("serve-half-tls")),
         };
-        let (xds_address, admin_address) = (xds_address, admin_address);
-        Ok(Settings { config, mesh_config, xds_address, admin_address, tls, domain, log, features })
+        let identity = identity.map_err(usage)?;
+        Ok(Settings {
+            config,
+            mesh_config,
+            xds_address,
+            admin_address,
+            tls,
+            identity,
+            domain,
+            log,
+            features,
+        })
     }
 }
 
@@ -206,11 +221,12 @@ impl Settings {
         let supervision = SuperviseSettings::default();
         tokio::spawn(supervise(make, supervision, events, statuses.clone(), shutdown.clone()));
 
-        let service = Arc::new(PushService::new(engine.clone()));
+        let service = PushService::new(engine.clone());
         let mut metrics = Registry::default();
         let xds_metrics = xds::Metrics::register(metrics.sub_registry_with_prefix("meltemi_xds"));
         let streams = service.metrics().clone();
         streams.register(&mut metrics);
+        let signing = identity::Metrics::default();
         let mesh = MeshMetrics::register(&mut metrics, engine.clone());
         let writer = Writer::new(index, [name]);
         let admin = Admin {
@@ -225,7 +241,6 @@ impl Settings {
         };
         let admin = serve_admin(self.admin_address, admin, shutdown.clone()).await?;
         let xds = self.xds_listener()?;
-        let server = Server::new(self.xds_settings()?, xds_metrics);
         // Proxies wait in the listen queue until the first snapshot is compiled: an empty mesh
         // that is merely unread must not be served.
         let (synced, first) = tokio::sync::oneshot::channel();
@@ -235,15 +250,28 @@ impl Settings {
             // takes its commands in order.
             tokio::spawn(async move {
                 first_engine.settled(0).await;
-                drop(block);
-                let _ = synced.send(());
+                let _ = synced.send(block);
             });
         };
-        let sink = EngineSink { engine, streams, mesh };
+        let sink = EngineSink { engine: engine.clone(), streams, mesh };
         tokio::spawn(writer.run(receiver, sink, on_sync, shutdown.clone()));
         tracing::info!(xds = %self.xds_address, admin = %self.admin_address, "Meltemi serves");
         tokio::select! {
-            _ = first => server.run(xds, service, shutdown.clone()).await,
+            synced = first => {
+                // The trust domain stands in the configuration.
+                let signer = self.open_authority(&engine, &shutdown).await?;
+                let tls = self.certificate().serve(signer.clone(), &shutdown)?;
+                let granting =
+                    access::grant(&self.identity, signer.as_ref(), &signing, &shutdown)?;
+                let service = service.with_access(granting.access);
+                let server = Server::new(
+                    xds::Settings { tls, ..xds::Settings::default() },
+                    xds_metrics,
+                );
+                let server = granting.method.into_iter().fold(server, Server::mount);
+                drop(synced);
+                server.run(xds, Arc::new(service), shutdown.clone()).await;
+            }
             () = shutdown.cancelled() => (),
         }
         shutdown.cancel();
@@ -257,17 +285,22 @@ impl Settings {
         })
     }
 
-    fn xds_settings(&self) -> anyhow::Result<xds::Settings> {
-        let tls = match &self.tls {
-            Some((certificate, key)) => {
-                let config = Pem::read(certificate)
-                    .and_then(|chain| tls::server_config(&chain, &Pem::read(key)?, None));
-                let config = config.context("failed to read the certificate of the xDS port")?;
-                Some(tls::unchanging(config))
-            }
-            None => None,
-        };
-        Ok(xds::Settings { tls, ..xds::Settings::default() })
+    async fn open_authority(
+        &self,
+        engine: &EngineHandle,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Option<Signer>> {
+        let Some(place) = &self.identity.authority else { return Ok(None) };
+        let mesh = engine.mesh().await.context("the engine has ended")?;
+        Ok(Some(Signer::open(place, &mesh.trust_domain, shutdown)?))
+    }
+
+    fn certificate(&self) -> ServerCertificate {
+        ServerCertificate {
+            files: self.tls.clone(),
+            names: self.identity.server_names.clone(),
+            address: self.xds_address,
+        }
     }
 }
 

@@ -4,13 +4,17 @@
 //! - Not here: what is done with them (`serve`).
 
 mod file;
+mod identity;
 pub(crate) mod istiod;
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use clap::{ArgMatches, parser::ValueSource};
 
-pub(crate) use self::file::SettingsFile;
+pub(crate) use self::{
+    file::SettingsFile,
+    identity::{AuthorityPlace, IdentityArguments, IdentitySettings},
+};
 use crate::output::Table;
 
 /// Where the value of a setting comes from.

@@ -18,7 +18,7 @@ use std::{
 
 use compile::{Client, gateway::select_own_ports, inbound::select_inbound};
 use model::{Diagnostic, Generator, Proxy, ProxyKind, Shared};
-use snapshot::{ChangeSet, Reader, Reads, Snapshot};
+use snapshot::{ChangeSet, Mesh, Reader, Reads, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
 use self::dependants::{Dependant, Dependants};
@@ -28,8 +28,8 @@ pub use self::{
     preview::{FacetPreview, Preview, ResourceChange},
 };
 use crate::{
-    Counters, FacetView,
-    facet::{Changed, Facet, FacetId, FacetKey, Job, PlacedServices},
+    Counters, FacetView, ResourceKind,
+    facet::{Changed, Facet, FacetId, FacetKey, Job, PlacedServices, SecretNames},
     memo::Memos,
 };
 
@@ -52,12 +52,16 @@ struct StreamEntry {
     facets: Vec<FacetId>,
     mailbox: Arc<Mailbox>,
     reads: Reads,
+    /// The Kubernetes Secrets that it has asked for and may have.
+    secrets: SecretNames,
 }
 
 enum Command {
     Snapshot(Arc<Snapshot>, ChangeSet, oneshot::Sender<()>),
     Connect(StreamId, Arc<Proxy>, oneshot::Sender<Arc<Mailbox>>),
     Disconnect(StreamId),
+    Secrets(StreamId, SecretNames, oneshot::Sender<()>),
+    Mesh(oneshot::Sender<Shared<Mesh>>),
     Settled(u64, oneshot::Sender<()>),
     Preview(Arc<Snapshot>, ChangeSet, oneshot::Sender<Preview>),
     Findings(oneshot::Sender<BTreeSet<Diagnostic>>),
@@ -128,6 +132,13 @@ impl Engine {
                 let _ = reply.send(mailbox);
             }
             Command::Disconnect(id) => self.on_disconnect(id),
+            Command::Secrets(id, names, done) => {
+                self.on_secrets(id, names);
+                let _ = done.send(());
+            }
+            Command::Mesh(reply) => {
+                let _ = reply.send(Reader::new(&self.snapshot).mesh().clone());
+            }
             Command::Settled(revision, reply) => {
                 self.waiting.push((revision, reply));
                 self.tell_waiting();
@@ -248,12 +259,25 @@ impl Engine {
 
     fn on_connect(&mut self, id: StreamId, proxy: Arc<Proxy>) -> Arc<Mailbox> {
         let mailbox = Arc::new(Mailbox::default());
-        let (facets, reads) = (Vec::new(), Reads::default());
-        self.streams.insert(id, StreamEntry { proxy, facets, mailbox: mailbox.clone(), reads });
+        let (facets, reads, secrets) = (Vec::new(), Reads::default(), SecretNames::default());
+        let entry = StreamEntry { proxy, facets, mailbox: mailbox.clone(), reads, secrets };
+        self.streams.insert(id, entry);
         self.reduce_again(id);
         let facets = self.streams[&id].facets.clone();
         mailbox.put(Letter { views: self.views(&facets), changed: None });
         mailbox
+    }
+
+    /// The stream sees these Secrets from now on.
+    fn on_secrets(&mut self, id: StreamId, names: SecretNames) {
+        let Some(entry) = self.streams.get_mut(&id) else { return };
+        let old = std::mem::replace(&mut entry.secrets, names.clone());
+        self.reduce_again(id);
+        let Some(entry) = self.streams.get(&id) else { return };
+        let changed: Changed =
+            old.symmetric_difference(&names).map(|it| (ResourceKind::Secret, it.clone())).collect();
+        let views = self.views(&entry.facets);
+        entry.mailbox.put(Letter { views, changed: Some(vec![Arc::new(changed)]) });
     }
 
     fn on_disconnect(&mut self, id: StreamId) {
@@ -268,10 +292,13 @@ impl Engine {
     /// Reduces a stream's proxy to its facets. Whether they are others than before.
     fn reduce_again(&mut self, id: StreamId) -> bool {
         let Some(entry) = self.streams.get(&id) else { return false };
-        let proxy = entry.proxy.clone();
+        let (proxy, secrets) = (entry.proxy.clone(), entry.secrets.clone());
         let snapshot = self.snapshot.clone();
         let reader = Reader::new(&snapshot);
-        let facets = self.facets_of(&proxy, &reader);
+        let mut facets = self.facets_of(&proxy, &reader);
+        if !secrets.is_empty() {
+            facets.push(self.facet(FacetKey::Secrets(proxy.namespace.clone(), secrets)));
+        }
         let reads = reader.into_reads();
         for facet in &facets {
             if let Some(entry) = self.facets.get_mut(facet) {
@@ -321,7 +348,10 @@ impl Engine {
         self.next_facet += 1;
         let parent = match &key {
             FacetKey::Placed(parent, ..) => self.facets.get_mut(parent),
-            FacetKey::Outbound(_) | FacetKey::Gateway(..) | FacetKey::Inbound(_) => None,
+            FacetKey::Outbound(_)
+            | FacetKey::Gateway(..)
+            | FacetKey::Inbound(_)
+            | FacetKey::Secrets(..) => None,
         };
         let parent = parent.map(|parent| {
             parent.children.insert(id);

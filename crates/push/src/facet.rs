@@ -8,6 +8,7 @@ mod gateway;
 mod inbound;
 mod outbound;
 mod placed;
+mod secrets;
 mod shelf;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -16,10 +17,13 @@ use compile::{
     Client, Compiled, RouteInput, compile_route, compile_virtual_host, endpoint::Place,
     gateway::OwnPorts, inbound::InboundInput,
 };
-use model::{Diagnostic, Diagnostics, ServiceKey, Shared};
+use model::{Diagnostic, Diagnostics, Namespace, ServiceKey, Shared};
 use snapshot::{Reader, Reads, Snapshot};
 
-use self::{gateway::Gateway, inbound::Inbound, outbound::Outbound, placed::Placed, shelf::Shelf};
+use self::{
+    gateway::Gateway, inbound::Inbound, outbound::Outbound, placed::Placed, secrets::Secrets,
+    shelf::Shelf,
+};
 pub(crate) use self::{placed::PlacedServices, shelf::Changed};
 use crate::{FacetView, ResourceKind, counters::Counters, memo::Memos};
 
@@ -36,7 +40,12 @@ pub(crate) enum FacetKey {
     Placed(FacetId, Box<Client>, Place),
     /// Listeners and clusters towards the proxy's own application.
     Inbound(Shared<InboundInput>),
+    /// Kubernetes Secrets that proxies of a namespace have asked for and may have.
+    Secrets(Namespace, SecretNames),
 }
+
+/// Names of secrets.
+pub(crate) type SecretNames = Arc<BTreeSet<Arc<str>>>;
 
 /// A unit of work within a facet. In the order in which jobs depend on each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +64,8 @@ pub(crate) enum Job {
     Assignments(ServiceKey),
     /// All of an inbound facet.
     Inbound,
+    /// One Secret.
+    Secret(Arc<str>),
 }
 
 /// The resources that a job made.
@@ -89,6 +100,7 @@ enum Kind {
     Gateway(Gateway),
     Placed(Placed),
     Inbound(Inbound),
+    Secrets(Secrets),
 }
 
 /// A facet with everything needed to bring it up to date.
@@ -133,6 +145,10 @@ impl Facet {
             FacetKey::Inbound(input) => {
                 (Kind::Inbound(Inbound::new(input.clone())), [Job::Inbound].into())
             }
+            FacetKey::Secrets(namespace, names) => {
+                let jobs = names.iter().cloned().map(Job::Secret).collect();
+                (Kind::Secrets(Secrets::new(namespace.clone())), jobs)
+            }
         };
         (Self { shelf: Shelf::default(), kind }, first)
     }
@@ -157,6 +173,7 @@ impl Facet {
             Kind::Gateway(gateway) => gateway.clusters.placed(),
             Kind::Placed(placed) => placed.services(),
             Kind::Inbound(inbound) => inbound.placed(),
+            Kind::Secrets(secrets) => secrets.placed(),
         }
     }
 
@@ -166,6 +183,7 @@ impl Facet {
             Kind::Outbound(outbound) => outbound.findings.iter().collect(),
             Kind::Gateway(gateway) => gateway.findings.iter().collect(),
             Kind::Inbound(inbound) => inbound.findings().iter().collect(),
+            Kind::Secrets(secrets) => secrets.findings().collect(),
             Kind::Placed(_) => Vec::new(),
         };
         let tables = ResourceKind::ALL.into_iter().map(|kind| self.view().table(kind));
@@ -177,7 +195,9 @@ impl Facet {
     pub(crate) fn follow(&mut self, services: Arc<PlacedServices>) -> BTreeSet<Job> {
         match &mut self.kind {
             Kind::Placed(placed) => placed.follow(services),
-            Kind::Outbound(_) | Kind::Gateway(_) | Kind::Inbound(_) => BTreeSet::new(),
+            Kind::Outbound(_) | Kind::Gateway(_) | Kind::Inbound(_) | Kind::Secrets(_) => {
+                BTreeSet::new()
+            }
         }
     }
 
@@ -213,6 +233,7 @@ impl Facet {
             Kind::Gateway(gateway) => gateway,
             Kind::Placed(placed) => placed,
             Kind::Inbound(inbound) => inbound,
+            Kind::Secrets(secrets) => secrets,
         };
         let view = &self.shelf.view;
         let run = std::panic::AssertUnwindSafe(|| jobs.run(job, view, work));

@@ -10,10 +10,15 @@ pub enum ResourceKind {
     Endpoint,
     Listener,
     Route,
+    Secret,
 }
 
 impl ResourceKind {
-    pub const ALL: [Self; 4] = [Self::Cluster, Self::Endpoint, Self::Listener, Self::Route];
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Cluster, Self::Endpoint, Self::Listener, Self::Route, Self::Secret];
 
     pub fn type_url(self) -> &'static str {
         match self {
@@ -21,6 +26,7 @@ impl ResourceKind {
             Self::Endpoint => type_url::ENDPOINT,
             Self::Listener => type_url::LISTENER,
             Self::Route => type_url::ROUTE,
+            Self::Secret => type_url::SECRET,
         }
     }
 

@@ -7,18 +7,22 @@
 //! - Not here: where changes come from (`source`, `store`), the wire (`xds`), what resources say
 //!   (`compile`).
 
+mod caller;
 mod counters;
 mod engine;
 mod facet;
 mod kind;
 mod memo;
+mod own;
 mod service;
 pub mod state;
 mod table;
 
+pub use caller::{Access, Authentication, Authenticator, Proof, Unproven};
 pub use counters::{Count, Counters};
 pub use engine::{Engine, EngineHandle, FacetPreview, Preview, ResourceChange};
 pub use kind::ResourceKind;
+pub use own::{Issuer, OwnCertificate};
 pub use service::{
     HeldBack, ProxyDump, PushService, Refusal, ResourceDump, Standing, StreamMetrics,
     StreamRegistry, Waiting, Watch,

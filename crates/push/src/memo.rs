@@ -12,8 +12,9 @@ use compile::{
     endpoint::EndpointInput,
     gateway::{GatewayHostInput, GatewayListenerInput, GatewayRouteInput},
     outbound::ListenerInput,
+    secret::{CompiledSecret, SecretInput},
 };
-use model::Shared;
+use model::{Diagnostic, Shared};
 
 /// Below this size it is not worth the time to look for what is gone.
 const MIN_SWEEP: usize = 256;
@@ -73,4 +74,5 @@ pub(crate) struct Memos {
     pub gateway_listeners: Memo<GatewayListenerInput, Compiled>,
     pub gateway_routes: Memo<GatewayRouteInput, Compiled>,
     pub gateway_hosts: Memo<Shared<GatewayHostInput>, CompiledVirtualHost>,
+    pub secrets: Memo<SecretInput, Result<CompiledSecret, Box<Diagnostic>>>,
 }

@@ -3,12 +3,13 @@
 
 mod metrics;
 mod registry;
+mod secrets;
 mod standing;
 
 use std::{
     collections::BTreeSet,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -20,16 +21,17 @@ use serde_json::Map;
 use tokio::sync::mpsc;
 use xds::{AdsService, AdsStream, Code, Protocol, Request, Response, Status};
 
-use self::{metrics::Stopwatch, registry::Query, standing::Watchers};
+use self::{metrics::Stopwatch, registry::Query, secrets::StreamSecrets, standing::Watchers};
 pub use self::{
     metrics::StreamMetrics,
     registry::{ProxyDump, ResourceDump, StreamRegistry},
     standing::{HeldBack, Refusal, Standing, Waiting, Watch},
 };
 use crate::{
-    EngineHandle,
-    engine::Letter,
+    Access, EngineHandle, FacetView, ResourceKind,
+    engine::{Letter, Mailbox},
     facet::unknown_route,
+    own::{OwnSecrets, is_own},
     state::{Outgoing, StreamState},
 };
 
@@ -37,16 +39,27 @@ use crate::{
 const RESUMPTION: Duration = Duration::from_secs(2);
 
 /// Answers ADS streams from the engine's facets.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PushService {
     engine: EngineHandle,
+    access: Access,
+    own: Option<OwnSecrets>,
     registry: StreamRegistry,
     metrics: StreamMetrics,
 }
 
 impl PushService {
+    /// Serves clients on this machine alone, none of which has an identity.
     pub fn new(engine: EngineHandle) -> Self {
-        Self { engine, registry: StreamRegistry::default(), metrics: StreamMetrics::default() }
+        let (registry, metrics) = (StreamRegistry::default(), StreamMetrics::default());
+        Self { engine, access: Access::default(), own: None, registry, metrics }
+    }
+
+    /// Serves whom `access` admits, as what they have proven.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        let own = access.issuer.clone().map(OwnSecrets::new);
+        Self { access, own, ..self }
     }
 
     /// What the streams count.
@@ -60,6 +73,14 @@ impl PushService {
     }
 
     async fn run(&self, stream: &mut AdsStream) -> Status {
+        let caller = match self.access.admit(&stream.peer).await {
+            Ok(caller) => caller,
+            Err(status) => {
+                let address = stream.peer.address;
+                tracing::warn!(%address, reason = %status.message, "Stream refused");
+                return status;
+            }
+        };
         let first = match stream.requests.next().await {
             None => return Status::OK,
             Some(Err(error)) => return error.status(),
@@ -69,24 +90,37 @@ impl PushService {
             Ok(proxy) => Arc::new(proxy),
             Err(message) => return Status::new(Code::InvalidArgument, message),
         };
+        let ending = || Status::new(Code::Unavailable, "the control plane is shutting down");
+        let Some(mesh) = self.engine.mesh().await else { return ending() };
+        if let Err(status) = caller.may_be(&proxy, &mesh) {
+            tracing::warn!(proxy = %proxy.id, reason = %status.message, "Stream refused");
+            return status;
+        }
         let Some(mailbox) = self.engine.connect(stream.id, proxy.clone()).await else {
-            return Status::new(Code::Unavailable, "the control plane is shutting down");
+            return ending();
         };
-        let letter = mailbox.take().await;
-        let state =
-            StreamState::new(stream.protocol, proxy.addresses.clone(), letter.views, unknown_route);
+        let views = mailbox.take().await.views;
+        let own = proxy.addresses.clone();
+        let state = StreamState::new(stream.protocol, own, views.clone(), unknown_route);
         let queries = self.registry.add(stream.id, proxy.clone(), stream.protocol);
-        tracing::info!(proxy = %proxy.id, protocol = %stream.protocol, "Proxy connected");
+        let identity = caller.proof.as_ref().map(|proof| proof.identity.to_string());
+        let identity = identity.as_deref().unwrap_or("-");
+        tracing::info!(proxy = %proxy.id, protocol = %stream.protocol, identity, "Proxy connected");
+        let secrets = StreamSecrets::new(stream.id, caller, self.own.clone());
         let status = Conversation {
             stream,
             state,
+            views,
+            secrets,
+            engine: &self.engine,
+            mailbox: &mailbox,
             queries,
             watchers: Watchers::default(),
             metrics: &self.metrics,
             stopwatch: Stopwatch::default(),
             proxy: proxy.clone(),
         }
-        .run(first, &mailbox)
+        .run(first)
         .await;
         tracing::info!(proxy = %proxy.id, "Proxy disconnected");
         status
@@ -106,6 +140,11 @@ impl AdsService for PushService {
 struct Conversation<'a> {
     stream: &'a mut AdsStream,
     state: StreamState,
+    /// The engine's.
+    views: Vec<Arc<FacetView>>,
+    secrets: StreamSecrets,
+    engine: &'a EngineHandle,
+    mailbox: &'a Mailbox,
     queries: mpsc::Receiver<Query>,
     watchers: Watchers,
     metrics: &'a StreamMetrics,
@@ -114,8 +153,11 @@ struct Conversation<'a> {
 }
 
 impl Conversation<'_> {
-    async fn run(mut self, first: Request, mailbox: &crate::engine::Mailbox) -> Status {
-        self.on_request(&first);
+    async fn run(mut self, first: Request) -> Status {
+        self.on_request(&first).await;
+        let proof = self.secrets.caller().proof.as_ref();
+        let expiry = expiry(proof.map(|proof| proof.expires));
+        tokio::pin!(expiry);
         let resumption = tokio::time::sleep(RESUMPTION);
         tokio::pin!(resumption);
         loop {
@@ -129,13 +171,17 @@ impl Conversation<'_> {
                 request = self.stream.requests.next() => match request {
                     None => return Status::OK,
                     Some(Err(error)) => return error.status(),
-                    Some(Ok(request)) => self.on_request(&request),
+                    Some(Ok(request)) => self.on_request(&request).await,
                 },
-                letter = mailbox.take() => self.on_letter(letter),
+                letter = self.mailbox.take() => self.on_letter(letter).await,
+                () = self.secrets.renewed() => self.on_renewal(),
                 Some(query) = self.queries.recv() => {
                     // What the engine has said counts as known.
-                    mailbox.try_take().into_iter().for_each(|letter| self.on_letter(letter));
-                    query.answer(&self.proxy, &self.state, &mut self.watchers);
+                    if let Some(letter) = self.mailbox.try_take() {
+                        self.on_letter(letter).await;
+                    }
+                    let caller = self.secrets.caller();
+                    query.answer(&self.proxy, caller, &self.state, &mut self.watchers);
                 }
                 permit = self.stream.responses.reserve(), if full => {
                     if permit.is_err() {
@@ -143,6 +189,10 @@ impl Conversation<'_> {
                     }
                 }
                 () = &mut resumption, if self.state.is_resuming() => self.state.end_resumption(),
+                () = &mut expiry => {
+                    let why = "what proved the identity of the stream has expired: come back";
+                    return Status::new(Code::Unauthenticated, why);
+                }
                 () = self.stream.shutdown.cancelled() => {
                     return Status::new(Code::Unavailable, "the control plane is shutting down");
                 }
@@ -150,7 +200,16 @@ impl Conversation<'_> {
         }
     }
 
-    fn on_request(&mut self, request: &Request) {
+    async fn on_request(&mut self, request: &Request) {
+        let asked = self.secrets.on_request(request);
+        // What is asked for is there before it is answered: otherwise it would not exist at first.
+        if asked.own {
+            self.secrets.lease().await;
+            self.on_renewal();
+        }
+        if asked.kubernetes {
+            self.grant_secrets().await;
+        }
         self.state.on_request(request);
         if let Some((type_url, message)) = refusal(request) {
             self.metrics.refused(type_url);
@@ -158,13 +217,41 @@ impl Conversation<'_> {
         }
     }
 
-    fn on_letter(&mut self, letter: Letter) {
+    async fn on_letter(&mut self, letter: Letter) {
+        self.take_letter(letter);
+        // What was asked for too early may be named by now.
+        if self.secrets.is_denied() {
+            self.grant_secrets().await;
+        }
+    }
+
+    async fn grant_secrets(&mut self) {
+        if self.secrets.grant(&self.views, self.engine).await
+            && let Some(letter) = self.mailbox.try_take()
+        {
+            self.take_letter(letter);
+        }
+    }
+
+    /// The secrets of the stream's own identity are others.
+    fn on_renewal(&mut self) {
+        let own = self.secrets.view();
+        let names = own.table(ResourceKind::Secret).keys().filter(|name| is_own(name));
+        let changed = names.map(|name| (ResourceKind::Secret, name.clone())).collect();
+        let views = self.views.iter().cloned().chain([own]).collect();
+        self.state.update(views, Some(&changed));
+    }
+
+    fn take_letter(&mut self, letter: Letter) {
         let revision = letter.views.iter().map(|view| view.revision).max();
         self.stopwatch.told(self.metrics, revision.unwrap_or_default());
         let changed: Option<BTreeSet<_>> = letter
             .changed
             .map(|lists| lists.iter().flat_map(|names| names.iter().cloned()).collect());
-        self.state.update(letter.views, changed.as_ref());
+        self.views = letter.views;
+        let own = self.secrets.view();
+        let views = self.views.iter().cloned().chain([own]).collect();
+        self.state.update(views, changed.as_ref());
     }
 
     fn send_what_fits(&mut self) -> Result<(), xds::Closed> {
@@ -178,6 +265,17 @@ impl Conversation<'_> {
             self.stopwatch.sent();
         }
         Ok(())
+    }
+}
+
+/// Ends when a proof does.
+async fn expiry(at: Option<SystemTime>) {
+    match at {
+        Some(at) => {
+            let left = at.duration_since(SystemTime::now()).unwrap_or_default();
+            tokio::time::sleep(left).await;
+        }
+        None => std::future::pending().await,
     }
 }
 

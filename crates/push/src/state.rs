@@ -49,7 +49,7 @@ pub struct Outgoing {
 pub struct StreamState {
     protocol: Protocol,
     views: Views,
-    types: [TypeState; 4],
+    types: [TypeState; ResourceKind::COUNT],
     next_nonce: u64,
     /// The proxy came back with clusters, and has not said yet what uses them.
     resuming: bool,

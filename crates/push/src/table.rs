@@ -18,7 +18,7 @@ pub type Table = RedBlackTreeMapSync<Arc<str>, Arc<Compiled>>;
 pub struct FacetView {
     /// Snapshot revision that it was compiled from.
     pub revision: u64,
-    tables: [Table; 4],
+    tables: [Table; ResourceKind::COUNT],
     /// What `references` has found.
     references: OnceLock<Arc<HashSet<Arc<str>>>>,
 }

@@ -28,7 +28,7 @@ pub struct CertificateAuthority {
 /// A certificate with its key.
 #[derive(Clone, Debug)]
 pub struct Leaf {
-    /// The certificate alone; its issuer is the root.
+    /// The certificate, and behind it its issuers, where they are not roots.
     pub certificate_pem: String,
     /// PKCS#8.
     pub key_pem: String,
@@ -51,10 +51,23 @@ impl CertificateAuthority {
     /// Issues a certificate for `names`: DNS names, IP addresses and URIs such as `spiffe://…`.
     /// The files are named after the first.
     pub fn leaf(&self, names: &[&str]) -> Result<Leaf> {
+        self.leaf_with(names, CertificateParams::default())
+    }
+
+    /// The same, valid in 2001 alone.
+    pub fn expired_leaf(&self, names: &[&str]) -> Result<Leaf> {
+        let mut params = CertificateParams::default();
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2001, 12, 31);
+        self.leaf_with(names, params)
+    }
+
+    fn leaf_with(&self, names: &[&str], period: CertificateParams) -> Result<Leaf> {
         let (uris, hosts): (Vec<&str>, Vec<&str>) =
             names.iter().copied().partition(|name| name.contains("://"));
         let hosts: Vec<String> = hosts.into_iter().map(str::to_owned).collect();
         let mut params = CertificateParams::new(hosts)?;
+        (params.not_before, params.not_after) = (period.not_before, period.not_after);
         for uri in uris {
             params.subject_alt_names.push(SanType::URI(uri.try_into()?));
         }
@@ -101,7 +114,8 @@ impl Leaf {
     }
 
     pub(crate) fn chain(&self) -> Result<Vec<CertificateDer<'static>>> {
-        Ok(vec![self.certificate_der()?])
+        let all = CertificateDer::pem_slice_iter(self.certificate_pem.as_bytes());
+        Ok(all.collect::<Result<_, _>>()?)
     }
 
     pub(crate) fn key(&self) -> Result<PrivateKeyDer<'static>> {

@@ -15,6 +15,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use identity::{Authority, AuthoritySettings};
+use model::Identity;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -22,14 +24,40 @@ pub use self::{
     control_plane::{ControlPlane, ControlPlaneSettings},
     proxy::{ProxyKind, ProxyProtocol, ProxySettings},
 };
-use crate::EnvoyProcess;
+use crate::{EnvoyProcess, certs::Leaf};
 
 /// A control plane with its folder.
 #[derive(Debug)]
 pub struct Mesh {
     settings: ControlPlaneSettings,
     control_plane: Option<ControlPlane>,
+    authority: Option<Authority>,
     folder: TempDir,
+}
+
+/// The cluster whose intermediate signs: the default of the binary.
+const CLUSTER: &str = "Kubernetes";
+
+/// By what a workload proves who it is, and whom it believes.
+#[derive(Clone, Debug)]
+pub struct IdentityFiles {
+    /// Leaf and intermediates.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub roots: PathBuf,
+}
+
+impl IdentityFiles {
+    /// The same for clients of a test.
+    pub fn leaf(&self) -> Result<Leaf> {
+        let Self { certificate, key, .. } = self;
+        Ok(Leaf {
+            certificate_pem: fs::read_to_string(certificate)?,
+            key_pem: fs::read_to_string(key)?,
+            certificate_path: certificate.clone(),
+            key_path: key.clone(),
+        })
+    }
 }
 
 /// What a mesh begins with.
@@ -42,19 +70,27 @@ pub struct MeshSettings<'a> {
     /// YAML; empty for none.
     pub mesh_config: &'a str,
     pub environment: &'a [(&'a str, &'a str)],
+    /// Of the authority, if there is to be one: what the MeshConfig says, or `cluster.local`.
+    pub trust_domain: Option<&'a str>,
 }
 
 impl<'a> MeshSettings<'a> {
     #[must_use]
     pub fn new(binary: &'a str, files: &'a [(&'a str, &'a str)]) -> Self {
-        Self { binary, files, mesh_config: "", environment: &[] }
+        Self { binary, files, mesh_config: "", environment: &[], trust_domain: None }
+    }
+
+    /// With an authority: proxies may prove who they are ([`ProxySettings::identity`]).
+    #[must_use]
+    pub fn with_identities(self) -> Self {
+        Self { trust_domain: Some("cluster.local"), ..self }
     }
 }
 
 impl Mesh {
     /// Serves the files.
     pub async fn start(settings: &MeshSettings<'_>) -> Result<Self> {
-        let MeshSettings { binary, files, mesh_config, environment } = *settings;
+        let MeshSettings { binary, files, mesh_config, environment, trust_domain } = *settings;
         let folder = tempfile::Builder::new().prefix("meltemi-mesh-").tempdir()?;
         let objects = folder.path().join("objects");
         fs::create_dir(&objects)?;
@@ -66,7 +102,15 @@ impl Mesh {
         }
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         settings.environment = environment.iter().map(own).collect();
-        let mut mesh = Self { settings, control_plane: None, folder };
+        let authority = match trust_domain {
+            Some(trust_domain) => {
+                let directory = folder.path().join("identity");
+                settings.identity = Some(directory.clone());
+                Some(Authority::open(AuthoritySettings::new(directory, trust_domain, CLUSTER))?)
+            }
+            None => None,
+        };
+        let mut mesh = Self { settings, control_plane: None, authority, folder };
         for (name, content) in files {
             mesh.write(name, content)?;
         }
@@ -142,7 +186,45 @@ impl Mesh {
     /// Starts an Envoy with the bootstrap that the binary prints for it, and waits until it has
     /// its configuration.
     pub async fn proxy(&self, settings: &ProxySettings) -> Result<EnvoyProcess> {
-        settings.start(&self.settings.binary, self.settings.xds_address).await
+        let files = match &settings.identity {
+            Some(account) => {
+                let namespace = settings.workload.rsplit('.').next().unwrap_or_default();
+                Some(self.identity_files(namespace, account)?)
+            }
+            None => None,
+        };
+        settings.start(&self.settings.binary, self.settings.xds_address, files.as_ref()).await
+    }
+
+    /// The authority of [`MeshSettings::with_identities`], which the control plane shares.
+    ///
+    /// # Panics
+    ///
+    /// Without one.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        self.authority.as_ref().expect("the mesh has an authority")
+    }
+
+    /// A new certificate of a workload, by which it can prove who it is, as files.
+    pub fn identity_files(&self, namespace: &str, service_account: &str) -> Result<IdentityFiles> {
+        let authority = self.authority();
+        let identity = Identity {
+            trust_domain: authority.trust_domain().clone(),
+            namespace: namespace.into(),
+            service_account: service_account.into(),
+        };
+        let issued = authority.issue(&identity)?;
+        let folder = tempfile::tempdir_in(self.folder.path())?.keep();
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            fs::write(&path, text).map(|()| path)
+        };
+        Ok(IdentityFiles {
+            certificate: write("certificate.pem", &issued.chain_pem)?,
+            key: write("key.pem", issued.key_pem.expose())?,
+            roots: write("roots.pem", &authority.roots())?,
+        })
     }
 
     /// An error with Envoy's words if a proxy has refused something, or with the list if there are

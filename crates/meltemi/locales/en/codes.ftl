@@ -369,6 +369,15 @@ MEL0344 = A server or a rule of a gateway leads nowhere
 MEL0345 = A server name cannot be matched, or is another chain's already
     .help = Server names are exact, or `*.` and a suffix, and each leads to one place only; the first rule keeps it.
 
+MEL0346 = A Secret that a proxy asks for does not exist
+    .help = Callers of that server are refused. A proxy gets Secrets of its own namespace alone; put it there, or correct `credentialName`.
+
+MEL0347 = A Secret cannot be used as a certificate
+    .help = It needs `tls.crt` and `tls.key` (or `cert` and `key`), or `ca.crt` (or `cacert`), as PEM, and the key must be that of the certificate. Until it is mended, proxies go on with what was last usable.
+
+MEL0348 = The certificate of a Secret has expired
+    .help = Proxies go on showing it, and callers refuse it. Put a new one into the Secret: it is used at once.
+
 MEL0350 = A setting has no effect on clients that speak gRPC without a proxy
     .help = Applications whose gRPC library reads the configuration carry out a part of it only. Envoys are not affected.
 

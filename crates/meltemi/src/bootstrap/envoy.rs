@@ -1,7 +1,8 @@
 //! The bootstrap of a stock Envoy.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, fs, net::IpAddr, str::FromStr};
 
+use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::{Bootstrap, Protocol, absolute};
@@ -67,7 +68,7 @@ impl Bootstrap {
                     "api_type": api,
                     "transport_api_version": "V3",
                     "set_node_on_first_message_only": true,
-                    "grpc_services": [{"envoy_grpc": {"cluster_name": XDS_CLUSTER}}],
+                    "grpc_services": [self.xds_service()?],
                 },
                 "cds_config": source.clone(),
                 "lds_config": source,
@@ -75,6 +76,17 @@ impl Bootstrap {
             "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
             "static_resources": {"clusters": clusters, "listeners": listeners},
         }))
+    }
+
+    fn xds_service(&self) -> anyhow::Result<Value> {
+        let mut service = json!({"envoy_grpc": {"cluster_name": XDS_CLUSTER}});
+        if let Some(path) = &self.token_file {
+            let token = fs::read_to_string(path)
+                .with_context(|| format!("failed to read `{}`", path.display()))?;
+            let value = format!("Bearer {}", token.trim());
+            service["initial_metadata"] = json!([{"key": "authorization", "value": value}]);
+        }
+        Ok(service)
     }
 
     fn xds_cluster(&self) -> anyhow::Result<Value> {
@@ -112,6 +124,13 @@ impl Bootstrap {
                     },
                 },
             });
+        }
+        if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
+            let tls = &mut cluster["transport_socket"]["typed_config"]["common_tls_context"];
+            tls["tls_certificates"] = json!([{
+                "certificate_chain": {"filename": absolute(certificate)?},
+                "private_key": {"filename": absolute(key)?},
+            }]);
         }
         Ok(cluster)
     }

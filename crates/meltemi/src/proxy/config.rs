@@ -19,6 +19,7 @@ Examples:
   meltemi proxy config cart-1.shop
   meltemi pc cart-1.shop clusters --fqdn pay.shop --subset v2
   meltemi pc cart-1.shop routes --name 80 -o yaml
+  meltemi pc cart-1.shop secrets
   meltemi pc cart-1.shop all -o json > dump.json
 
 Exit codes: 0 done, 1 no such proxy, 64 wrong usage, 69 no control plane")]
@@ -72,6 +73,8 @@ pub(super) enum What {
     Routes,
     #[value(aliases = ["endpoint", "ep"])]
     Endpoints,
+    #[value(aliases = ["secret", "s"])]
+    Secrets,
     All,
 }
 
@@ -82,7 +85,10 @@ impl What {
             Self::Listeners => &[View::Listeners],
             Self::Routes => &[View::Routes],
             Self::Endpoints => &[View::Endpoints],
-            Self::All => &[View::Clusters, View::Listeners, View::Routes, View::Endpoints],
+            Self::Secrets => &[View::Secrets],
+            Self::All => {
+                &[View::Clusters, View::Listeners, View::Routes, View::Endpoints, View::Secrets]
+            }
         }
     }
 }

@@ -157,7 +157,7 @@ fn table(items: &[&ProxyStatus], output: Format) -> Table {
     columns.extend(TYPES.map(|(_, short)| short));
     columns.extend(["KIND", "PROTOCOL", "VERSION"]);
     if output == Format::Wide {
-        columns.push("ID");
+        columns.extend(["IDENTITY", "ID"]);
     }
     let mut table = Table::new(columns);
     for item in items {
@@ -168,7 +168,8 @@ fn table(items: &[&ProxyStatus], output: Format) -> Table {
         row.extend(TYPES.map(|(kind, _)| type_cell(item, kind)));
         row.extend([&item.kind, &item.protocol, &item.version].map(|it| it.as_str().into()));
         if output == Format::Wide {
-            row.push(item.id.as_str().into());
+            let identity = if item.identity.is_empty() { "-" } else { item.identity.as_str() };
+            row.extend([identity, item.id.as_str()].map(Into::into));
         }
         table.row(row);
     }

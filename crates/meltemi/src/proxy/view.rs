@@ -6,6 +6,7 @@ mod cluster;
 mod endpoint;
 mod listener;
 mod route;
+mod secret;
 
 use admin::ResourceStatus;
 use serde_json::Value;
@@ -20,6 +21,7 @@ pub(super) enum View {
     Listeners,
     Routes,
     Endpoints,
+    Secrets,
 }
 
 impl View {
@@ -30,6 +32,7 @@ impl View {
             Self::Listeners => "listener",
             Self::Routes => "route",
             Self::Endpoints => "endpoint",
+            Self::Secrets => "secret",
         }
     }
 }
@@ -40,6 +43,7 @@ pub(super) fn table(view: View, resources: &[&ResourceStatus]) -> Table {
         View::Listeners => listener::table(resources),
         View::Routes => route::table(resources),
         View::Endpoints => endpoint::table(resources),
+        View::Secrets => secret::table(resources),
     }
 }
 

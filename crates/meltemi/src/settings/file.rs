@@ -7,6 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
+use super::IdentityArguments;
 use crate::output::{Exit, Failure, Screen};
 
 /// Settings in YAML, named as the flags are, in camel case. Paths are relative to the file.
@@ -21,6 +22,8 @@ pub(crate) struct SettingsFile {
     pub(crate) tls_key: Option<PathBuf>,
     pub(crate) domain: Option<String>,
     pub(crate) log: Option<String>,
+    #[serde(flatten)]
+    pub(crate) identity: IdentityArguments,
 }
 
 impl SettingsFile {
@@ -37,8 +40,15 @@ impl SettingsFile {
         let mut settings = parsed.unwrap_or_default();
         let folder = path.parent().unwrap_or(Path::new("."));
         let paths = settings.config.iter_mut().flatten();
-        let single =
-            [&mut settings.mesh_config, &mut settings.tls_certificate, &mut settings.tls_key];
+        let identity = &mut settings.identity;
+        let single = [
+            &mut settings.mesh_config,
+            &mut settings.tls_certificate,
+            &mut settings.tls_key,
+            &mut identity.identity_directory,
+            &mut identity.cacerts,
+            &mut identity.jwks,
+        ];
         for own in paths.chain(single.into_iter().flatten()) {
             *own = folder.join(&*own);
         }

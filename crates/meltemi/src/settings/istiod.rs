@@ -35,7 +35,6 @@ const FOREIGN: &[&str] = &[
     "ISTIO_GPRC_MAXSTREAMS",
     "MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP",
     "UNSAFE_PILOT_ENABLE_RUNTIME_ASSERTIONS",
-    "XDS_AUTH",
 ];
 
 /// The switches that are set and mean something.

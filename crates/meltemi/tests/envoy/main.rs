@@ -5,6 +5,7 @@ mod changes;
 mod corpus;
 mod cycles;
 mod gateways;
+mod identity;
 mod inbound;
 mod lifetime;
 mod order;

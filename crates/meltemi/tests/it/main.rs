@@ -11,5 +11,6 @@ mod help;
 mod identity;
 mod plane;
 mod settings;
+mod streams;
 mod wait;
 mod why;

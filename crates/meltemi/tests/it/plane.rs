@@ -181,7 +181,7 @@ impl Drop for Live {
     }
 }
 
-fn node(id: &str, metadata: &[(&str, &str)]) -> Node {
+pub(crate) fn node(id: &str, metadata: &[(&str, &str)]) -> Node {
     let text = |text: &str| Value { kind: Some(Kind::StringValue(text.to_owned())) };
     let fields = metadata.iter().chain(&[("NAMESPACE", "shop")]);
     let fields = fields.map(|(key, value)| ((*key).to_owned(), text(value)));

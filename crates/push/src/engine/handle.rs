@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use model::{Diagnostic, Proxy};
-use snapshot::{ChangeSet, Snapshot};
+use model::{Diagnostic, Proxy, Shared};
+use snapshot::{ChangeSet, Mesh, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Command, Mailbox, Preview, StreamId};
-use crate::Counters;
+use crate::{Counters, facet::SecretNames};
 
 /// Talks to the engine's thread. Cheap to clone. The engine ends only with the process, so that
 /// nothing here can fail for long.
@@ -61,6 +61,21 @@ impl EngineHandle {
     pub(crate) async fn connect(&self, id: StreamId, proxy: Arc<Proxy>) -> Option<Arc<Mailbox>> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Connect(id, proxy, reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// The stream sees these Kubernetes Secrets from now on. Returns when it was told.
+    pub(crate) async fn secrets(&self, id: StreamId, names: SecretNames) {
+        let (done, told) = oneshot::channel();
+        if self.commands.send(Command::Secrets(id, names, done)).await.is_ok() {
+            let _ = told.await;
+        }
+    }
+
+    /// The settings of the mesh in force. `None` when the process is ending.
+    pub async fn mesh(&self) -> Option<Shared<Mesh>> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Mesh(reply)).await.ok()?;
         answer.await.ok()
     }
 

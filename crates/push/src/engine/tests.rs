@@ -3,4 +3,5 @@
 mod counters;
 mod incremental;
 mod places;
+mod secrets;
 mod stage;

@@ -125,7 +125,7 @@ impl Jobs for Gateway {
             Job::Wanted => self.run_wanted(view, work),
             Job::Clusters(key) => self.clusters.run_clusters(key, &self.client, work),
             Job::Assignments(key) => self.clusters.run_assignments(key, &self.client, work),
-            Job::Inbound => None,
+            Job::Inbound | Job::Secret(_) => None,
         }
     }
 }

@@ -144,7 +144,7 @@ impl Jobs for Outbound {
             Job::Route(name) => self.run_route(name, work),
             Job::Clusters(key) => self.clusters.run_clusters(key, &self.client, work),
             Job::Assignments(key) => self.clusters.run_assignments(key, &self.client, work),
-            Job::Wanted | Job::Inbound => None,
+            Job::Wanted | Job::Inbound | Job::Secret(_) => None,
         }
     }
 }

@@ -164,6 +164,7 @@ fn label(kind: ResourceKind) -> TypeLabel {
         ResourceKind::Endpoint => "eds",
         ResourceKind::Listener => "lds",
         ResourceKind::Route => "rds",
+        ResourceKind::Secret => "sds",
     };
     [("type", name)]
 }

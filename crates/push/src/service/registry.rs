@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use model::Proxy;
+use compile::Compiled;
+use envoy::extensions::transport_sockets::tls::v3::{Secret, secret::Type};
+use model::{Identity, Proxy};
+use prost::Message;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout, timeout_at},
@@ -15,7 +18,7 @@ use tokio::{
 use xds::Protocol;
 
 use super::standing::{HeldBack, Standing, Watch, Watchers, held_back};
-use crate::{ResourceKind, state::StreamState};
+use crate::{ResourceKind, caller::Caller, state::StreamState};
 
 /// How long a stream's task may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -41,6 +44,8 @@ pub struct ResourceDump {
 pub struct ProxyDump {
     pub proxy: Arc<Proxy>,
     pub protocol: Protocol,
+    /// What the stream has proven to be, if anything.
+    pub identity: Option<Identity>,
     pub synced: bool,
     /// Names that wait to be sent or acknowledged, by type.
     pub pending: BTreeMap<ResourceKind, usize>,
@@ -64,10 +69,18 @@ pub(super) enum Query {
 
 impl Query {
     /// Answers at once, or when `watchers` are next told.
-    pub(super) fn answer(self, proxy: &Arc<Proxy>, state: &StreamState, watchers: &mut Watchers) {
+    pub(super) fn answer(
+        self,
+        proxy: &Arc<Proxy>,
+        caller: &Caller,
+        state: &StreamState,
+        watchers: &mut Watchers,
+    ) {
         match self {
             Self::Dump { protocol, bodies, reply } => {
-                let _ = reply.send(proxy_dump(proxy, state, protocol, bodies));
+                let identity = caller.proof.as_ref().map(|proof| proof.identity.clone());
+                let dump = proxy_dump(proxy, state, protocol, bodies);
+                let _ = reply.send(ProxyDump { identity, ..dump });
             }
             Self::Standing(reply) => {
                 let _ = reply.send(Standing::of(state));
@@ -87,6 +100,7 @@ fn proxy_dump(
     ProxyDump {
         proxy: proxy.clone(),
         protocol,
+        identity: None,
         synced: state.is_synced(),
         pending: kinds.into_iter().map(|kind| (kind, state.pending(kind))).collect(),
         held_back: held_back(state),
@@ -110,7 +124,7 @@ fn dump(kind: ResourceKind, state: &StreamState, bodies: bool) -> Vec<ResourceDu
                 .map(|sent| sent.as_ref().map(|it| it.resource.version_text()).unwrap_or_default()),
             refused: refused.get(name).map(|it| it.message.clone()),
             body: match bodies {
-                true => current.map(|it| it.resource.decode_bytes()).unwrap_or_default(),
+                true => current.map(|it| shown_body(kind, it)).unwrap_or_default(),
                 false => Bytes::new(),
             },
             origins: current.map(|it| it.origins.clone()).unwrap_or_default(),
@@ -127,6 +141,31 @@ fn dump(kind: ResourceKind, state: &StreamState, bodies: bool) -> Vec<ResourceDu
         origins: Vec::new(),
     });
     held.chain(never_held).collect()
+}
+
+/// What may be shown of a resource: of a secret, never its key.
+fn shown_body(kind: ResourceKind, compiled: &Compiled) -> Bytes {
+    let body = compiled.resource.decode_bytes();
+    match kind {
+        ResourceKind::Secret => without_key(body),
+        ResourceKind::Cluster
+        | ResourceKind::Endpoint
+        | ResourceKind::Listener
+        | ResourceKind::Route => body,
+    }
+}
+
+fn without_key(body: Bytes) -> Bytes {
+    let Ok(mut secret) = Secret::decode(body) else { return Bytes::new() };
+    match &mut secret.r#type {
+        Some(Type::TlsCertificate(certificate)) => {
+            certificate.private_key = None;
+            certificate.password = None;
+        }
+        Some(Type::ValidationContext(_)) => (),
+        Some(Type::SessionTicketKeys(_) | Type::GenericSecret(_)) | None => secret.r#type = None,
+    }
+    secret.encode_to_vec().into()
 }
 
 #[derive(Clone, Debug)]

@@ -7,5 +7,6 @@ mod model;
 mod order;
 mod proxy;
 mod refusal;
+mod secret;
 mod sotw;
 mod talk;

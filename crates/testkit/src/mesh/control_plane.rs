@@ -28,6 +28,8 @@ pub struct ControlPlaneSettings {
     /// The folder that is served.
     pub objects: PathBuf,
     pub mesh_config: Option<PathBuf>,
+    /// Where the authority is; without one, nobody has an identity.
+    pub identity: Option<PathBuf>,
     pub environment: Vec<(String, String)>,
     pub xds_address: SocketAddr,
     pub admin_address: SocketAddr,
@@ -43,6 +45,7 @@ impl ControlPlaneSettings {
             binary: binary.as_ref().to_owned(),
             objects: objects.to_owned(),
             mesh_config: None,
+            identity: None,
             environment: Vec::new(),
             xds_address: address(),
             admin_address: address(),
@@ -57,6 +60,9 @@ impl ControlPlaneSettings {
         command.arg("serve").arg("--config").arg(&self.objects);
         if let Some(path) = &self.mesh_config {
             command.arg("--mesh-config").arg(path);
+        }
+        if let Some(path) = &self.identity {
+            command.arg("--identity-directory").arg(path);
         }
         let child = command
             .args(["--xds-address", &self.xds_address.to_string()])

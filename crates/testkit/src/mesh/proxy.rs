@@ -1,6 +1,7 @@
 //! A proxy of the mesh: whom its bootstrap says that it is.
 
 use std::{
+    ffi::OsStr,
     net::{IpAddr, SocketAddr},
     path::Path,
     process::Command,
@@ -10,6 +11,7 @@ use std::{
 use anyhow::{Result, ensure};
 use serde_json::{Map, Value};
 
+use super::IdentityFiles;
 use crate::{EnvoyProcess, envoy_process::EnvoySettings, ports};
 
 /// A loaded machine has a proxy configured in well under this.
@@ -41,6 +43,8 @@ pub struct ProxySettings {
     pub labels: Vec<String>,
     /// `region/zone/subzone`.
     pub locality: Option<String>,
+    /// The service account that it proves to be, in a mesh with an authority.
+    pub identity: Option<String>,
     /// How long a listener that went away drains.
     pub drain: Duration,
     /// Fields of the node that stand in place of the printed ones.
@@ -60,6 +64,7 @@ impl ProxySettings {
             address: ports::loopback_address(),
             labels: vec![format!("app={app}")],
             locality: None,
+            identity: None,
             drain: Duration::from_secs(2),
             node: Map::new(),
         }
@@ -83,16 +88,28 @@ impl ProxySettings {
         self
     }
 
+    /// Proves by a certificate that it is this service account of its namespace.
+    #[must_use]
+    pub fn identity(mut self, service_account: &str) -> Self {
+        self.identity = Some(service_account.to_owned());
+        self
+    }
+
     #[must_use]
     pub fn protocol(mut self, protocol: ProxyProtocol) -> Self {
         self.protocol = protocol;
         self
     }
 
-    pub(super) async fn start(&self, binary: &Path, xds: SocketAddr) -> Result<EnvoyProcess> {
+    pub(super) async fn start(
+        &self,
+        binary: &Path,
+        xds: SocketAddr,
+        identity: Option<&IdentityFiles>,
+    ) -> Result<EnvoyProcess> {
         let settings = EnvoySettings {
             drain: self.drain,
-            ..EnvoySettings::new(&self.bootstrap(binary, xds)?)
+            ..EnvoySettings::new(&self.bootstrap(binary, xds, identity)?)
         };
         let mut envoy = settings.start().await?;
         envoy.wait_ready(START).await?;
@@ -100,7 +117,12 @@ impl ProxySettings {
     }
 
     /// The bootstrap that the binary prints.
-    fn bootstrap(&self, binary: &Path, xds: SocketAddr) -> Result<String> {
+    fn bootstrap(
+        &self,
+        binary: &Path,
+        xds: SocketAddr,
+        identity: Option<&IdentityFiles>,
+    ) -> Result<String> {
         let (kind, interception) = match self.kind {
             ProxyKind::Sidecar => ("sidecar", "none"),
             ProxyKind::RedirectedSidecar => ("sidecar", "redirect"),
@@ -112,6 +134,11 @@ impl ProxySettings {
         };
         let labels = self.labels.iter().flat_map(|label| ["--label", label]);
         let locality = self.locality.iter().flat_map(|locality| ["--locality", locality]);
+        let account = self.identity.iter().flat_map(|it| ["--service-account", it]);
+        let proof = identity.into_iter().flat_map(|IdentityFiles { certificate, key, roots }| {
+            let files = [("--certificate", certificate), ("--key", key), ("--xds-ca", roots)];
+            files.into_iter().flat_map(|(flag, path)| [OsStr::new(flag), path.as_os_str()])
+        });
         let output = Command::new(binary)
             .args(["bootstrap", "--workload", &self.workload, "--kind", kind])
             .args(["--interception", interception, "--protocol", protocol])
@@ -119,6 +146,8 @@ impl ProxySettings {
             .args(["--xds-address", &xds.to_string(), "--admin-port", "0"])
             .args(labels)
             .args(locality)
+            .args(account)
+            .args(proof)
             .output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "meltemi bootstrap failed: {said}");

@@ -93,6 +93,20 @@ impl Stage {
         self.streams.remove(&stream);
     }
 
+    /// The stream sees these Secrets from now on.
+    pub(super) fn ask_secrets(&mut self, id: StreamId, names: BTreeSet<Arc<str>>) {
+        self.engine.on_secrets(id, Arc::new(names));
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        stream.views = stream.mailbox.try_take().expect("a letter").views;
+    }
+
+    /// What compiling has found, as text.
+    pub(super) fn findings(&self) -> Vec<String> {
+        let facets = self.engine.facets.values();
+        let findings = facets.flat_map(|entry| entry.facet.findings());
+        findings.map(|it| format!("{} {it}", it.code)).collect()
+    }
+
     /// Applies a batch. Every stream reads its letter, which must name all that differs.
     pub(super) fn apply(&mut self, changes: Vec<Change>) -> Work {
         let changes = self.index.apply(changes);

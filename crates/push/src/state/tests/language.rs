@@ -18,11 +18,12 @@ use crate::{FacetView, ResourceKind};
 /// Resources by type and name.
 pub(super) type Content = BTreeMap<(ResourceKind, Arc<str>), Arc<Compiled>>;
 
-const WORDS: [(&str, ResourceKind); 4] = [
+const WORDS: [(&str, ResourceKind); ResourceKind::COUNT] = [
     ("cds", ResourceKind::Cluster),
     ("eds", ResourceKind::Endpoint),
     ("lds", ResourceKind::Listener),
     ("rds", ResourceKind::Route),
+    ("sds", ResourceKind::Secret),
 ];
 
 pub(super) fn parse_kind(word: &str) -> Option<ResourceKind> {

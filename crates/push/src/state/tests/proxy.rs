@@ -32,7 +32,7 @@ struct Subscription {
 #[derive(Debug)]
 pub(super) struct ModelProxy {
     protocol: Protocol,
-    types: [Subscription; 4],
+    types: [Subscription; ResourceKind::COUNT],
     /// Clusters that came or changed, and whose assignment has not come since: whether what they
     /// were before still serves.
     warming: BTreeMap<Arc<str>, bool>,
@@ -120,7 +120,7 @@ impl ModelProxy {
         let mut requests = match kind {
             ResourceKind::Cluster => self.follow_clusters(&before, &usable),
             ResourceKind::Listener => self.follow_listeners(),
-            ResourceKind::Endpoint | ResourceKind::Route => Vec::new(),
+            ResourceKind::Endpoint | ResourceKind::Route | ResourceKind::Secret => Vec::new(),
         };
         requests.push(self.answer(response, error));
         requests
