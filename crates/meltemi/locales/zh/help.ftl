@@ -18,6 +18,15 @@ help-serve = 从 YAML 目录提供 xDS
     .tls_key = 证书的私钥（PEM）
     .domain = Kubernetes 服务名的后缀；默认 `cluster.local`
     .log = 日志级别，可按模块设置，例如 `info,push=debug`；默认 `info`
+    .identity_directory = 内置证书颁发机构保存根证书与私钥的目录；设置它（或 `--cacerts`）后代理可获得身份
+    .cacerts = 现有根证书与中间证书的目录，布局同 Istio 的 Secret `cacerts`
+    .cluster_id = 本集群的名称，由它的中间证书签发；默认 `Kubernetes`
+    .certificate_lifetime = 工作负载证书的有效期；默认 24h
+    .xds_server_names = 控制面证书中的其他名称；可以多次指定
+    .xds_authentication = 哪些代理必须证明身份：`loopback` 表示本机的代理除外
+    .jwks = 代理令牌签发者的公钥文件（JWKS）
+    .token_issuer = 令牌的签发者（`iss`）
+    .token_audiences = 令牌的受众（`aud`），满足其一即可；默认 `istio-ca`
 
 help-check = 不经服务器检查文件：读取、校验、编译，并列出全部问题
     .after = 退出码：0 没有达到 --fail-on 的问题，64 用法错误，65 路径无法读取，79 有问题
@@ -93,6 +102,9 @@ help-bootstrap = 输出工作负载的启动配置：供旁边的 Envoy 或其 g
     .xds_address = 控制面的地址，`host:port`
     .xds_ca = 信任控制面所用的 CA 文件（PEM）；设置后使用 TLS
     .xds_server_name = 控制面证书中应有的名称；默认为其主机
+    .certificate = 代理用来证明身份的证书文件（PEM）
+    .key = 该证书的私钥文件（PEM）
+    .token_file = 代理用来证明身份的令牌文件；令牌本身会被输出
     .admin_port = Envoy 管理页在 127.0.0.1 上的端口；0 表示自动选择
     .stats_port = Prometheus 读取 Envoy 指标的端口（所有地址）；Istio 使用 15090
     .domain = Kubernetes 服务名的后缀
