@@ -5,9 +5,14 @@
 //!   what does not fit together is reported, and the last good state goes on.
 //! - Not here: who a caller is (`authenticate`), how it asks (`service`).
 
+mod error;
+
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -17,20 +22,26 @@ use rustls::server::danger::ClientCertVerifier;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::error::error_chain;
+pub use self::error::{AuthorityError, IssueError};
+
 use crate::{
-    Ambient, BundleError, CertificateFacts, FileError, MintError, PrivateKeyPem, RequestError,
-    StateError, StepError, SystemAmbient,
+    Ambient, CertificateFacts, MintError, PrivateKeyPem, SystemAmbient,
     bundle::{Bundle, BundleInput, check_bundle},
     cacerts,
+    certificate::render_time,
     issuer::{LeafName, Validity, make_leaf},
     key::generate,
     request::parse_request,
-    state::{State, bound},
+    state::{State, bound, seconds},
     store::Store,
 };
 
 /// The shortest life of a certificate, and how it is spread around its half when it is renewed.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// How long before its end a chain that nothing renews is reported, once a day.
+const SOON: Duration = DAY.saturating_mul(30);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -54,7 +65,6 @@ pub struct AuthoritySettings {
 impl AuthoritySettings {
     /// Settings with certificates that live for a day, and for a week if somebody asks for it.
     pub fn new(directory: PathBuf, trust_domain: &str, cluster: &str) -> Self {
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         Self {
             directory,
             trust_domain: trust_domain.into(),
@@ -64,79 +74,6 @@ impl AuthoritySettings {
             cacerts: None,
         }
     }
-}
-
-/// Why an authority cannot be opened or changed.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthorityError {
-    /// A file cannot be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// Files do not fit together, or one is not what it should be.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
-    /// The state on disk cannot be used.
-    #[error("failed to read `{}`", path.display())]
-    State {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: StateError,
-    },
-    /// There are keys, but nothing says which of them count.
-    #[error(
-        "`{}` is missing, but there are keys beside it: restore it from a backup; only if no \
-         certificate is in use, move the directory away and start again", path.display()
-    )]
-    StateMissing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The directory is not an authority's.
-    #[error("`{}` is not the directory of an authority: `meltemi identity init` makes one", directory.display())]
-    NoAuthority {
-        /// The directory.
-        directory: PathBuf,
-    },
-    /// The key of the root is kept elsewhere.
-    #[error("the key of the root, `{}`, is not here: put it there for this step, or name it", path.display())]
-    NoRootKey {
-        /// Where it would be.
-        path: PathBuf,
-    },
-    /// A step of a rotation cannot be taken.
-    #[error(transparent)]
-    Step(#[from] StepError),
-    /// Nothing could be signed.
-    #[error(transparent)]
-    Mint(#[from] MintError),
-}
-
-/// Why a certificate was not issued.
-#[derive(Debug, thiserror::Error)]
-pub enum IssueError {
-    /// The caller belongs to another trust domain.
-    #[error(
-        "`{identity}` is not of the trust domain `{trust_domain}`, for which this authority signs"
-    )]
-    ForeignTrustDomain {
-        /// Who asks.
-        identity: Identity,
-        /// For whom it signs.
-        trust_domain: Arc<str>,
-    },
-    /// The signing request cannot be signed.
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    /// What signs has expired.
-    #[error("the certificate that signs has expired: see `meltemi identity status`")]
-    Expired,
-    /// Signing failed.
-    #[error(transparent)]
-    Mint(#[from] MintError),
-    /// That somebody was given a longer life than anybody before could not be noted.
-    #[error("failed to note the life of a certificate")]
-    Note(#[source] Box<AuthorityError>),
 }
 
 /// A certificate with its key.
@@ -176,6 +113,8 @@ pub struct AuthorityStatus {
     pub roots: Vec<CertificateFacts>,
     /// Until when what is signed now can be valid.
     pub chain_not_after: SystemTime,
+    /// Whether that is near, so that somebody must act: nothing renews it.
+    pub ends_soon: bool,
     /// Why the files as they are now are not used; the last good ones are.
     pub problem: Option<String>,
 }
@@ -192,6 +131,8 @@ struct Inner {
     loaded: Mutex<Loaded>,
     problem: ArcSwap<Option<String>>,
     changed: watch::Sender<u64>,
+    /// The day on which the end of the chain was last reported.
+    reported: AtomicU64,
 }
 
 /// The content of the files, to see a change.
@@ -249,6 +190,7 @@ impl Authority {
             loaded: Mutex::new(Loaded { stamp, longest_leaf }),
             problem: ArcSwap::from_pointee(None),
             changed: watch::Sender::new(1),
+            reported: AtomicU64::new(0),
         })))
     }
 
@@ -319,6 +261,7 @@ impl Authority {
             issuer: bundle.issuer.clone(),
             roots: bundle.roots.clone(),
             chain_not_after: bundle.signer.not_after,
+            ends_soon: bundle.signer.not_after < self.0.ambient.now() + SOON,
             problem: (**self.0.problem.load()).clone(),
         }
     }
@@ -338,7 +281,21 @@ impl Authority {
             }
             self.0.problem.store(Arc::new(problem));
         }
+        self.report_end();
         refreshed
+    }
+
+    fn report_end(&self) {
+        let AuthorityStatus { issuer, chain_not_after, ends_soon, .. } = self.status();
+        let today = seconds(self.0.ambient.now()) / DAY.as_secs();
+        if ends_soon && self.0.reported.swap(today, Ordering::Relaxed) != today {
+            tracing::error!(
+                issuer = issuer.subject,
+                at = render_time(chain_not_after),
+                "The chain that signs ends soon, and all certificates with it: replace the root \
+                 (`meltemi identity rotate start`), put its key back, or bring a new intermediate"
+            );
+        }
     }
 
     fn reload(&self) -> Result<bool, AuthorityError> {
@@ -429,13 +386,14 @@ impl Authority {
     /// A rotation waits for the longest life of a leaf: a longer one is on disk before it is given.
     fn note_lifetime(&self, lifetime: Duration) -> Result<(), IssueError> {
         let Inner { settings, loaded, .. } = &*self.0;
-        let seconds = bound(lifetime);
+        let longest_leaf = bound(lifetime);
         let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if settings.cacerts.is_some() || loaded.longest_leaf >= seconds {
+        if settings.cacerts.is_some() || loaded.longest_leaf >= longest_leaf {
             return Ok(());
         }
         let longest = |state: &State| {
-            let next = State { longest_leaf: seconds.max(state.longest_leaf), ..state.clone() };
+            let next =
+                State { longest_leaf: longest_leaf.max(state.longest_leaf), ..state.clone() };
             Ok(Some(next))
         };
         let noted = Store::new(&settings.directory).change(longest);
@@ -466,15 +424,4 @@ fn read(
         .state()?
         .ok_or_else(|| AuthorityError::NoAuthority { directory: store.directory().to_owned() })?;
     Ok((store.input(&state)?, stamp, state.longest_leaf))
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }

@@ -15,7 +15,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
 
-use crate::{Ambient, RandomnessError, certificate::hexadecimal};
+use crate::{Ambient, RandomnessError, certificate::hexadecimal, state::seconds};
 
 /// How far in the past certificates begin, for callers whose clock is behind ours.
 pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
@@ -116,7 +116,7 @@ pub(crate) fn make_leaf(
     let now = ambient.now();
     let not_after =
         now.checked_add(lifetime).map_or(signer.not_after, |it| it.min(signer.not_after));
-    let validity = Validity { not_before: now - CLOCK_SKEW, not_after };
+    let validity = Validity { not_before: whole(now - CLOCK_SKEW), not_after: whole(not_after) };
     let mut params = match name {
         LeafName::Workload(identity) => {
             let mut params = CertificateParams::default();
@@ -162,9 +162,12 @@ fn set_validity(
 }
 
 /// Certificates count whole seconds: a part of one is cut off.
+fn whole(time: SystemTime) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds(time))
+}
+
 fn date(time: SystemTime) -> Result<OffsetDateTime, time::error::ComponentRange> {
-    let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    OffsetDateTime::from_unix_timestamp(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX))
+    OffsetDateTime::from_unix_timestamp(i64::try_from(seconds(time)).unwrap_or(i64::MAX))
 }
 
 /// 127 random bits: positive, and never two the same.

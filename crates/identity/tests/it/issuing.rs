@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use identity::{Ambient, Authority, AuthoritySettings, IssueError, RequestError};
+use identity::{
+    Ambient, Authority, AuthoritySettings, IssueError, RequestError, parse_certificate,
+};
 use model::Identity;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 use x509_parser::{
@@ -173,8 +175,10 @@ fn nothing_outlives_the_root() {
     let authority = fixture.open();
     let end = authority.status().roots[0].not_after;
     let left = end.duration_since(fixture.ambient.now()).unwrap();
+    assert!(!authority.status().ends_soon);
     fixture.ambient.pass(left - DAY / 2);
     // An intermediate for the last half of a day is made on the way.
+    assert!(authority.status().ends_soon);
     authority.refresh().unwrap();
     assert_eq!(authority.issue(&cart()).unwrap().not_after, end);
     fixture.ambient.pass(DAY);
@@ -213,4 +217,7 @@ fn the_machines_own_clock_will_do() {
     let authority = Authority::open(settings).unwrap();
     let (one, two) = (side(&authority), side(&authority));
     handshake(&one, &two, std::time::SystemTime::now()).unwrap();
+    let leaf = parse_certificate(&certificates(&one.certificate.chain_pem)[0]).unwrap();
+    assert_eq!(leaf.not_after, one.certificate.not_after);
+    assert_eq!(leaf.not_before, one.certificate.not_before);
 }
