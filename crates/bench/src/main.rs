@@ -1,15 +1,23 @@
 //! `cargo xtask bench`: what a mesh costs the control plane, seen from a client process.
 //!
-//! Figures are printed and never judged: a machine that is busy would make any limit wrong.
+//! - `rows` says what is measured and what is to be reached, `scenario` how, `client` is the load.
+//! - A figure is a fact about a machine as well: what else used it is printed beside.
 
+mod attach;
 mod cli;
+mod client;
+mod compare;
+mod machine;
+mod markdown;
 mod mesh;
-mod output;
+mod proc;
 mod progress;
+mod replay;
+mod report;
+mod rows;
 mod scenario;
 mod server;
-mod stream;
-mod streams;
+mod statistics;
 
 use std::process::ExitCode;
 

@@ -9,8 +9,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(title: impl fmt::Display) -> Self {
-        eprintln!("bench: {title}");
+    pub(crate) fn new() -> Self {
         Self { start: Instant::now() }
     }
 

@@ -1,8 +1,7 @@
-//! The control plane that is measured: a process, its CPU time, its memory and its counters.
+//! A server that is measured: a process, its CPU time, its memory and its counters.
 
 use std::{
     ffi::OsString,
-    fs,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
     time::{Duration, Instant},
@@ -14,20 +13,24 @@ use testkit::{
     http::{Client, Request},
     ports,
 };
-use tokio::time;
+use tokio::{net::TcpStream, time};
 
-const POLL: Duration = Duration::from_millis(5);
-const PATIENCE: Duration = Duration::from_secs(60);
-/// `USER_HZ`, the unit of CPU times in `/proc`: 100 on every Linux that we run on.
-const TICKS: f64 = 100.0;
+use crate::proc::{self, Resident};
 
-/// A running control plane. It ends when this is dropped.
+const POLL: Duration = Duration::from_millis(2);
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running server. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct MeasuredServer {
     child: ChildProcess,
+    process: String,
     client: Client,
     pub(crate) xds: SocketAddr,
-    admin: SocketAddr,
+    /// Where counters are; only a control plane has them.
+    admin: Option<SocketAddr>,
+    /// When it was started.
+    pub(crate) started: Instant,
 }
 
 /// What the server's own counters say, since its start.
@@ -35,60 +38,101 @@ pub(crate) struct MeasuredServer {
 pub(crate) struct ServerCounters {
     pub(crate) requests: u64,
     pub(crate) sent_bytes: u64,
+    pub(crate) compiled: u64,
+    pub(crate) jobs: u64,
+    pub(crate) notified: u64,
 }
 
-impl MeasuredServer {
-    /// Starts `binary` on the files in `config` and waits until it is ready.
-    pub(crate) async fn start(binary: &Path, config: &Path, log: &Path) -> Result<Self> {
-        let [xds, admin] =
-            [(); 2].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free_port())));
-        let arguments: [OsString; 9] = [
-            "serve".into(),
-            "--config".into(),
-            config.into(),
-            "--xds-address".into(),
-            xds.to_string().into(),
-            "--admin-address".into(),
-            admin.to_string().into(),
-            "--log".into(),
-            "warn".into(),
-        ];
-        let child = ChildProcess::start(&ChildSettings {
-            program: binary.to_owned(),
-            arguments: arguments.into(),
-            log: log.to_owned(),
-        })?;
-        let mut server = Self { child, client: Client::keep_alive(), xds, admin };
-        let deadline = Instant::now() + PATIENCE;
-        while server.get("/ready").await.is_err() {
-            if let Some(status) = server.child.ended()? {
-                bail!("the control plane ended with {status}:\n{}", server.child.log_tail());
-            }
-            let tail = || server.child.log_tail();
-            ensure!(Instant::now() < deadline, "the control plane is not ready:\n{}", tail());
-            time::sleep(POLL).await;
-        }
-        Ok(server)
-    }
-
-    async fn get(&self, path: &str) -> Result<String> {
-        let answer =
-            self.client.send(&Request::get(self.admin, &self.admin.to_string(), path)).await?;
-        ensure!(answer.status.is_success(), "{path} answered {}", answer.status);
-        Ok(answer.text())
-    }
-
-    pub(crate) async fn counters(&self) -> Result<ServerCounters> {
-        let metrics = self.get("/metrics").await?;
+impl ServerCounters {
+    fn parse(metrics: &str) -> Result<Self> {
         let value = |name: &str| {
             let mut values = metrics.lines().filter_map(|line| line.strip_prefix(name));
             let value = values.find_map(|rest| rest.trim().parse().ok());
             value.with_context(|| format!("/metrics has no {name}"))
         };
-        Ok(ServerCounters {
+        Ok(Self {
             requests: value("meltemi_xds_requests_total ")?,
             sent_bytes: value("meltemi_xds_sent_bytes_total ")?,
+            compiled: value("meltemi_engine_compiled_total ")?,
+            jobs: value("meltemi_engine_jobs_total ")?,
+            notified: value("meltemi_engine_notified_total ")?,
         })
+    }
+}
+
+impl MeasuredServer {
+    /// Starts the control plane `binary` on the files in `config`; it may not be ready yet.
+    pub(crate) fn start(binary: &Path, config: &Path, log: &Path) -> Result<Self> {
+        let admin = free_address();
+        let arguments: [OsString; 7] = [
+            "serve".into(),
+            "--config".into(),
+            config.into(),
+            "--admin-address".into(),
+            admin.to_string().into(),
+            "--log".into(),
+            "warn".into(),
+        ];
+        Self::start_child(binary, arguments.into(), log, Some(admin))
+    }
+
+    /// Starts this program as a server that only replays what is in `recording`.
+    pub(crate) fn start_replay(recording: &Path, log: &Path) -> Result<Self> {
+        let binary = std::env::current_exe()?;
+        let arguments = vec!["replay".into(), recording.into()];
+        Self::start_child(&binary, arguments, log, None)
+    }
+
+    fn start_child(
+        binary: &Path,
+        mut arguments: Vec<OsString>,
+        log: &Path,
+        admin: Option<SocketAddr>,
+    ) -> Result<Self> {
+        let xds = free_address();
+        arguments.extend(["--xds-address".into(), xds.to_string().into()]);
+        let started = Instant::now();
+        let child = ChildProcess::start(&ChildSettings {
+            program: binary.to_owned(),
+            arguments,
+            log: log.to_owned(),
+        })?;
+        let process = child.id().to_string();
+        Ok(Self { child, process, client: Client::keep_alive(), xds, admin, started })
+    }
+
+    /// Waits until it answers: the control plane when it is ready.
+    pub(crate) async fn wait_ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let is_ready = match self.admin {
+                Some(admin) => self.get(admin, "/ready").await.is_ok(),
+                None => TcpStream::connect(self.xds).await.is_ok(),
+            };
+            if is_ready {
+                return Ok(());
+            }
+            if let Some(status) = self.child.ended()? {
+                bail!("the server ended with {status}:\n{}", self.child.log_tail());
+            }
+            let tail = || self.child.log_tail();
+            ensure!(Instant::now() < deadline, "the server is not ready:\n{}", tail());
+            time::sleep(POLL).await;
+        }
+    }
+
+    async fn get(&self, admin: SocketAddr, path: &str) -> Result<String> {
+        let answer = self.client.send(&Request::get(admin, &admin.to_string(), path)).await?;
+        ensure!(answer.status.is_success(), "{path} answered {}", answer.status);
+        Ok(answer.text())
+    }
+
+    /// Zeros where there are none.
+    pub(crate) async fn counters(&self) -> Result<ServerCounters> {
+        match self.admin {
+            Some(admin) => ServerCounters::parse(&self.get(admin, "/metrics").await?),
+            None => Ok(ServerCounters::default()),
+        }
     }
 
     /// The last lines of its log.
@@ -98,33 +142,37 @@ impl MeasuredServer {
 
     /// CPU seconds of the server since its start.
     pub(crate) fn cpu(&self) -> Result<f64> {
-        cpu(&self.child.id().to_string())
+        proc::cpu(&self.process)
     }
 
-    /// Resident memory of the server, in kB.
-    pub(crate) fn memory(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        number.with_context(|| format!("{path} has no VmRSS"))
+    /// Memory of the server.
+    pub(crate) fn resident(&self) -> Result<Resident> {
+        proc::resident(&self.process)
+    }
+
+    /// Makes the peak of its memory begin anew.
+    pub(crate) fn forget_peak(&self) {
+        proc::forget_peak(&self.process);
     }
 }
 
-/// CPU seconds of this process since its start.
-pub(crate) fn own_cpu() -> Result<f64> {
-    cpu("self")
+fn free_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free_port()))
 }
 
-/// User and system time of all threads, in seconds.
-fn cpu(process: &str) -> Result<f64> {
-    let path = format!("/proc/{process}/stat");
-    let text = fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))?;
-    // The second field is the name, in parentheses, and may hold anything.
-    let (_, rest) = text.rsplit_once(')').with_context(|| format!("{path} has no name"))?;
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u32>().ok());
-    let (user, system) = (ticks(11), ticks(12));
-    let ticks = user.zip(system).with_context(|| format!("{path} has no CPU times"))?;
-    Ok(f64::from(ticks.0 + ticks.1) / TICKS)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_found_among_metrics() {
+        let metrics = "# HELP meltemi_xds_requests Requests decoded.\n\
+                       meltemi_xds_requests_total 7\nmeltemi_xds_sent_bytes_total 900\n\
+                       meltemi_engine_compiled_total 5\nmeltemi_engine_jobs_total 6\n\
+                       meltemi_engine_notified_total 4\n# EOF\n";
+        let counters = ServerCounters::parse(metrics).unwrap();
+        assert_eq!([counters.requests, counters.sent_bytes, counters.compiled], [7, 900, 5]);
+        let error = ServerCounters::parse("").unwrap_err();
+        assert_eq!(error.to_string(), "/metrics has no meltemi_xds_requests_total ");
+    }
 }
