@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -28,6 +28,8 @@ pub struct Metrics {
     pub authentication_failures: Tally,
     /// Requests that could not be read.
     pub unreadable_requests: Tally,
+    /// Whose certificates expire; set when it is open.
+    authority: Arc<OnceLock<Authority>>,
 }
 
 /// A number that only grows and has no suffix: istiod's counters are called without `_total`.
@@ -61,8 +63,8 @@ impl EncodeMetric for Tally {
 }
 
 impl Metrics {
-    /// Registers all of them, and when the certificates of `authority` expire.
-    pub fn register(registry: &mut Registry, authority: Authority) -> Self {
+    /// Registers all of them, and when the certificates of the authority expire.
+    pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let mut tally = |name: &str, help: &str, value: &Tally| {
             registry.register(name, help, value.clone());
@@ -79,18 +81,25 @@ impl Metrics {
             "Requests that could not be read",
             &metrics.unreadable_requests,
         );
-        registry.register_collector(Box::new(Expiry(authority)));
+        registry.register_collector(Box::new(Expiry(metrics.authority.clone())));
         metrics
+    }
+
+    /// Names the authority, which is opened after the registry is given away.
+    pub(crate) fn watch(&self, authority: &Authority) {
+        // A second one would be of another server in this process: the first one is shown.
+        let _ = self.authority.set(authority.clone());
     }
 }
 
 /// Read on scrape: nobody has to remember to set it.
 #[derive(Debug)]
-struct Expiry(Authority);
+struct Expiry(Arc<OnceLock<Authority>>);
 
 impl Collector for Expiry {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let status = self.0.status();
+        let Some(authority) = self.0.get() else { return Ok(()) };
+        let status = authority.status();
         let root = status.roots.iter().map(|root| root.not_after).min();
         let times = [
             (

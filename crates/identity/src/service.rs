@@ -44,6 +44,7 @@ impl CertificateService {
         metrics: Metrics,
     ) -> Self {
         let bucket = Bucket::new(limits);
+        metrics.watch(&authority);
         Self(Arc::new(Inner { authority, authenticators, bucket, metrics }))
     }
 

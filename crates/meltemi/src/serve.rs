@@ -226,7 +226,7 @@ impl Settings {
         let xds_metrics = xds::Metrics::register(metrics.sub_registry_with_prefix("meltemi_xds"));
         let streams = service.metrics().clone();
         streams.register(&mut metrics);
-        let signing = identity::Metrics::default();
+        let signing = identity::Metrics::register(&mut metrics);
         let mesh = MeshMetrics::register(&mut metrics, engine.clone());
         let writer = Writer::new(index, [name]);
         let admin = Admin {
