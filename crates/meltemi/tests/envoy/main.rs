@@ -8,6 +8,7 @@ mod gateways;
 mod identity;
 mod inbound;
 mod lifetime;
+mod mtls;
 mod order;
 mod places;
 mod protocol;
