@@ -203,6 +203,31 @@ impl RateLimitUnit {
         }
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Scope {
+    #[prost(message, optional, tag = "1")]
+    pub max_counters: ::core::option::Option<u32>,
+    #[prost(message, optional, tag = "2")]
+    pub max_gauges: ::core::option::Option<u32>,
+    #[prost(message, optional, tag = "3")]
+    pub max_histograms: ::core::option::Option<u32>,
+    #[prost(bool, tag = "4")]
+    pub enable_eviction: bool,
+    #[prost(string, tag = "5")]
+    pub prefix: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub sharing_name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Scope {
+    const NAME: &'static str = "Scope";
+    const PACKAGE: &'static str = "envoy.type.v3";
+    fn full_name() -> ::prost::alloc::string::String {
+        "envoy.type.v3.Scope".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "type.googleapis.com/envoy.type.v3.Scope".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TokenBucket {
     #[prost(uint32, tag = "1")]

@@ -120,6 +120,11 @@ pub mod envoy {
                     include!("envoy.extensions.access_loggers.open_telemetry.v3.rs");
                 }
             }
+            pub mod stats {
+                pub mod v3 {
+                    include!("envoy.extensions.access_loggers.stats.v3.rs");
+                }
+            }
             pub mod stream {
                 pub mod v3 {
                     include!("envoy.extensions.access_loggers.stream.v3.rs");
@@ -417,6 +422,22 @@ pub mod envoy {
                 }
             }
         }
+        pub mod matching {
+            pub mod actions {
+                pub mod transform_stat {
+                    pub mod v3 {
+                        include!("envoy.extensions.matching.actions.transform_stat.v3.rs");
+                    }
+                }
+            }
+            pub mod common_inputs {
+                pub mod stats {
+                    pub mod v3 {
+                        include!("envoy.extensions.matching.common_inputs.stats.v3.rs");
+                    }
+                }
+            }
+        }
         pub mod path {
             pub mod r#match {
                 pub mod uri_template {
@@ -463,6 +484,15 @@ pub mod envoy {
             pub mod open_telemetry {
                 pub mod v3 {
                     include!("envoy.extensions.stat_sinks.open_telemetry.v3.rs");
+                }
+            }
+        }
+        pub mod tracers {
+            pub mod opentelemetry {
+                pub mod resource_detectors {
+                    pub mod v3 {
+                        include!("envoy.extensions.tracers.opentelemetry.resource_detectors.v3.rs");
+                    }
                 }
             }
         }
@@ -568,9 +598,36 @@ pub mod google {
 }
 pub mod opentelemetry {
     pub mod proto {
+        pub mod collector {
+            pub mod logs {
+                pub mod v1 {
+                    include!("opentelemetry.proto.collector.logs.v1.rs");
+                }
+            }
+            pub mod trace {
+                pub mod v1 {
+                    include!("opentelemetry.proto.collector.trace.v1.rs");
+                }
+            }
+        }
         pub mod common {
             pub mod v1 {
                 include!("opentelemetry.proto.common.v1.rs");
+            }
+        }
+        pub mod logs {
+            pub mod v1 {
+                include!("opentelemetry.proto.logs.v1.rs");
+            }
+        }
+        pub mod resource {
+            pub mod v1 {
+                include!("opentelemetry.proto.resource.v1.rs");
+            }
+        }
+        pub mod trace {
+            pub mod v1 {
+                include!("opentelemetry.proto.trace.v1.rs");
             }
         }
     }
