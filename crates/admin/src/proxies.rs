@@ -82,6 +82,7 @@ pub(crate) fn kind_name(kind: ResourceKind) -> String {
         ResourceKind::Listener => "listener",
         ResourceKind::Route => "route",
         ResourceKind::Secret => "secret",
+        ResourceKind::Runtime => "runtime",
     }
     .to_owned()
 }

@@ -8,7 +8,7 @@ use std::{net::IpAddr, sync::Arc};
 use model::{Generator, Interception, Labels, Namespace, ObjectKey, Proxy, ProxyKind};
 use snapshot::Reader;
 
-use crate::sds::SdsSource;
+use crate::{sds::SdsSource, telemetry::TelemetryClient};
 
 /// The outbound side of a proxy (and all of a gateway).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +35,7 @@ pub struct Client {
     pub network: Arc<str>,
     /// Where the proxy's own certificate comes from.
     pub sds: SdsSource,
+    pub telemetry: TelemetryClient,
 }
 
 impl Client {
@@ -64,6 +65,7 @@ impl Client {
             cluster_id: proxy.cluster_id.clone(),
             network: proxy.network.clone(),
             sds: SdsSource::of(proxy),
+            telemetry: TelemetryClient::reduce(proxy, reader),
         }
     }
 

@@ -31,6 +31,7 @@ use crate::{
     RuleRef,
     filters::{HttpSettings, TcpRoute},
     security::SecurityInput,
+    telemetry::Telemetry,
 };
 
 pub use clusters::gateway_clusters;
@@ -129,6 +130,7 @@ pub struct GatewayListenerInput {
     pub chains: Vec<GatewayChain>,
     pub http: HttpSettings,
     pub security: Shared<SecurityInput>,
+    pub telemetry: Shared<Telemetry>,
     /// How many proxies in front are believed about the caller's address.
     pub trusted_hops: u32,
     /// Whether a proxy in front tells the caller's address before the first byte.

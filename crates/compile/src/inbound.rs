@@ -18,11 +18,11 @@ mod tests;
 use std::sync::Arc;
 
 use api::{Duration, istio::traffic_policy::ConnectionPoolSettings};
-use model::{Diagnostic, Interception, ObjectKey, Protocol};
+use model::{Diagnostic, Interception, ObjectKey, Protocol, Shared};
 
 use crate::{
     filters::HttpSettings, gateway::Termination, peer::PeerModes, security::SecurityInput,
-    tls::MeshTls,
+    telemetry::Telemetry, tls::MeshTls,
 };
 
 pub use clusters::compile_inbound_clusters;
@@ -47,6 +47,7 @@ pub struct InboundInput {
     pub security: SecurityInput,
     pub peers: PeerModes,
     pub tls: MeshTls,
+    pub telemetry: Shared<Telemetry>,
     pub findings: Vec<Diagnostic>,
 }
 

@@ -28,6 +28,7 @@ mod scope;
 pub mod sds;
 pub mod secret;
 pub mod security;
+pub mod telemetry;
 pub mod tls;
 pub mod traffic_policy;
 mod virtual_host;

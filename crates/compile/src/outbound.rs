@@ -21,9 +21,12 @@ mod virtual_listener;
 use std::{net::IpAddr, sync::Arc};
 
 use api::Duration;
-use model::{Diagnostics, ObjectKey, Protocol};
+use model::{Diagnostics, ObjectKey, Protocol, Shared};
 
-use crate::filters::{HttpSettings, TcpRoute};
+use crate::{
+    filters::{HttpSettings, TcpRoute},
+    telemetry::Telemetry,
+};
 
 pub use address::Cidr;
 pub(crate) use bind::STATIC_PORTS;
@@ -70,6 +73,7 @@ pub struct ListenerInput {
     /// How long the first bytes of a connection are waited for; `None` is for ever.
     pub inspection_timeout: Option<Duration>,
     pub http: HttpSettings,
+    pub telemetry: Shared<Telemetry>,
     /// The pod of a headless service that the listener stands for.
     pub pod: Option<IpAddr>,
 }

@@ -14,8 +14,11 @@ mod shelf;
 use std::{collections::BTreeSet, sync::Arc};
 
 use compile::{
-    Client, Compiled, RouteInput, compile_route, compile_virtual_host, endpoint::Place,
-    gateway::OwnPorts, inbound::InboundInput,
+    Client, Compiled, RouteInput, compile_route, compile_virtual_host,
+    endpoint::Place,
+    gateway::OwnPorts,
+    inbound::InboundInput,
+    telemetry::{RuntimeInput, compile_runtime, select_runtime},
 };
 use model::{Diagnostic, Diagnostics, Namespace, ServiceKey, Shared};
 use snapshot::{Reader, Reads, Snapshot};
@@ -52,6 +55,8 @@ pub(crate) type SecretNames = Arc<BTreeSet<Arc<str>>>;
 pub(crate) enum Job {
     /// Which services and rules the class sees; the other jobs follow from it.
     Scope,
+    /// What the proxies look up while they run, and the clusters that their reports go to.
+    Telemetry,
     /// All listeners, and the names of the routes that they ask for.
     Listeners,
     /// One route configuration.
@@ -70,6 +75,16 @@ pub(crate) enum Job {
 
 /// The resources that a job made.
 type Made = Vec<(ResourceKind, Arc<Compiled>)>;
+
+/// The values that proxies of a class look up while they run, if they look anything up.
+fn runtime(client: &Client, work: &Work<'_>) -> Made {
+    let input = select_runtime(client, work.reader);
+    let compile = |input: RuntimeInput| {
+        work.counters.compiled.inc();
+        (ResourceKind::Runtime, Arc::new(compile_runtime(&input)))
+    };
+    input.map(compile).into_iter().collect()
+}
 
 /// What a job has at hand.
 struct Work<'a> {
@@ -130,11 +145,12 @@ impl Facet {
     pub(crate) fn new(key: &FacetKey, parent: Option<&Self>) -> (Self, BTreeSet<Job>) {
         let (kind, first) = match key {
             FacetKey::Outbound(client) => {
-                (Kind::Outbound(Outbound::new((**client).clone())), [Job::Scope].into())
+                let outbound = Outbound::new((**client).clone());
+                (Kind::Outbound(outbound), [Job::Scope, Job::Telemetry].into())
             }
             FacetKey::Gateway(client, ports) => {
                 let gateway = Gateway::new((**client).clone(), ports.clone());
-                (Kind::Gateway(gateway), [Job::Scope].into())
+                (Kind::Gateway(gateway), [Job::Scope, Job::Telemetry].into())
             }
             FacetKey::Placed(_, client, place) => {
                 let mut placed = Placed::new((**client).clone(), place.clone());

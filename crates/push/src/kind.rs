@@ -11,14 +11,16 @@ pub enum ResourceKind {
     Listener,
     Route,
     Secret,
+    /// Values that a proxy looks up while it runs, such as which logs are on.
+    Runtime,
 }
 
 impl ResourceKind {
     /// How many there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 6;
 
     pub const ALL: [Self; Self::COUNT] =
-        [Self::Cluster, Self::Endpoint, Self::Listener, Self::Route, Self::Secret];
+        [Self::Cluster, Self::Endpoint, Self::Listener, Self::Route, Self::Secret, Self::Runtime];
 
     pub fn type_url(self) -> &'static str {
         match self {
@@ -27,6 +29,7 @@ impl ResourceKind {
             Self::Listener => type_url::LISTENER,
             Self::Route => type_url::ROUTE,
             Self::Secret => type_url::SECRET,
+            Self::Runtime => type_url::RUNTIME,
         }
     }
 

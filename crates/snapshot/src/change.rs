@@ -60,6 +60,8 @@ pub enum ReadKey {
     Policies(Kind, Namespace),
     /// Whether a PeerAuthentication of a namespace turns mTLS off for anybody.
     PlainText(Namespace),
+    /// The content of one policy, or that there is none.
+    Policy(ObjectKey),
     /// The content of a Secret, or that there is none.
     Secret(ObjectKey),
     /// The keys of a token issuer, or that none were fetched yet.

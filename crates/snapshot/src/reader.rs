@@ -202,6 +202,12 @@ impl<'a> Reader<'a> {
         self.snapshot.disables_mtls(namespace)
     }
 
+    /// One policy. Who reads chosen ones is left alone by changes of their neighbours.
+    pub fn policy<S: Policy>(&self, key: &ObjectKey) -> Option<&'a Shared<PolicyRecord<S>>> {
+        self.note(ReadKey::Policy(key.clone()));
+        self.snapshot.policies::<S>(&key.namespace).iter().find(|record| record.key == *key)
+    }
+
     /// A Secret (of kind [`Kind::Secret`](model::Kind)).
     pub fn secret(&self, key: &ObjectKey) -> Option<&'a Shared<Arc<Secret>>> {
         self.note(ReadKey::Secret(key.clone()));

@@ -77,6 +77,8 @@ impl EnvoySettings {
             .args(["--concurrency", &self.concurrency.to_string()])
             .args(["--drain-time-s", &self.drain.as_secs().to_string()])
             .args(["--drain-strategy", "immediate"])
+            // Tests read access logs; by default they are written after ten seconds.
+            .args(["--file-flush-interval-msec", "50"])
             .args(&self.arguments)
             .stdin(Stdio::null())
             // Where access logs to standard output go.

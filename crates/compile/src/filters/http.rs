@@ -47,13 +47,14 @@ use envoy::{
         request_id::uuid::v3::UuidRequestIdConfig,
     },
 };
-use model::Protocol;
+use model::{Protocol, Shared};
 use prost::{Message, Name};
 use snapshot::{Mesh, PathNormalization};
 
 use crate::{
     Client,
     filters::{duration, network_filter, seconds},
+    telemetry::{Telemetry, Tracing, http_logs},
 };
 
 /// Where a cluster says what is offered to its endpoints when HTTP is spoken.
@@ -115,10 +116,13 @@ pub struct HcmOptions {
     /// What decides about callers, in front of everything that handles requests.
     pub security: Vec<HttpFilter>,
     pub settings: HttpSettings,
+    /// What is logged and traced.
+    pub telemetry: Shared<Telemetry>,
 }
 
 /// The network filter that speaks HTTP.
 pub fn http_connection_manager(options: &HcmOptions) -> Filter {
+    let tracing = options.telemetry.tracing.as_ref();
     let mut manager = HttpConnectionManager {
         stat_prefix: options.stat_prefix.clone(),
         http_filters: http_filters(options),
@@ -136,11 +140,15 @@ pub fn http_connection_manager(options: &HcmOptions) -> Filter {
         }],
         request_id_extension: Some(RequestIdExtension {
             typed_config: Some(Any::pack(&UuidRequestIdConfig {
-                use_request_id_for_trace_sampling: Some(true),
+                use_request_id_for_trace_sampling: Some(
+                    tracing.is_none_or(|tracing| tracing.uses_request_id),
+                ),
                 ..UuidRequestIdConfig::default()
             })),
         }),
         route_specifier: Some(route_specifier(&options.routes)),
+        tracing: tracing.map(Tracing::compile),
+        access_log: http_logs(&options.telemetry),
         ..HttpConnectionManager::default()
     };
     normalize_paths(&mut manager, options.settings.path_normalization);

@@ -19,6 +19,7 @@ use envoy::{
 
 use crate::{
     filters::{duration, network_filter},
+    telemetry::{Telemetry, tcp_logs},
     traffic_policy::Policy,
     virtual_host::host_with_port,
 };
@@ -115,7 +116,7 @@ impl TcpRoute {
 }
 
 /// The network filter that copies bytes.
-pub fn tcp_proxy(route: &TcpRoute) -> Filter {
+pub fn tcp_proxy(route: &TcpRoute, telemetry: &Telemetry) -> Filter {
     let specifier = match route.destinations.as_slice() {
         [only] => ClusterSpecifier::Cluster(only.cluster.to_string()),
         several => ClusterSpecifier::WeightedClusters(WeightedCluster {
@@ -133,6 +134,7 @@ pub fn tcp_proxy(route: &TcpRoute) -> Filter {
             false => Vec::new(),
         },
         cluster_specifier: Some(specifier),
+        access_log: tcp_logs(telemetry),
         ..TcpProxy::default()
     };
     network_filter("envoy.filters.network.tcp_proxy", &proxy)

@@ -6,10 +6,13 @@ use envoy::{
     json::{self, FieldNames},
 };
 use expect_test::{Expect, expect};
-use model::Protocol;
+use model::{Protocol, Shared};
 use snapshot::PathNormalization;
 
-use crate::filters::{HcmOptions, HttpRole, HttpSettings, RouteSource, http_connection_manager};
+use crate::{
+    filters::{HcmOptions, HttpRole, HttpSettings, RouteSource, http_connection_manager},
+    telemetry::Telemetry,
+};
 
 fn options() -> HcmOptions {
     HcmOptions {
@@ -25,6 +28,7 @@ fn options() -> HcmOptions {
             idle_timeout: None,
             dynamic_dns: false,
         },
+        telemetry: Shared::new(Telemetry::default()),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
         seconds, tcp_proxy, tls_inspector,
     },
     security::{SecurityFilters, compile_security},
+    telemetry::listener_logs,
     tls::MESH_PROTOCOLS,
 };
 
@@ -44,7 +45,9 @@ impl GatewayListenerInput {
             GatewayAction::Http { .. } => None,
             GatewayAction::Tcp(route) => Some(route),
         });
-        routes.flat_map(|route| route.clusters().cloned()).collect()
+        let mut clusters = self.telemetry.clusters();
+        clusters.extend(routes.flat_map(|route| route.clusters().cloned()));
+        clusters
     }
 }
 
@@ -61,6 +64,7 @@ pub fn compile_gateway_listener(input: &GatewayListenerInput) -> Compiled {
         address: Some(address(&input.bind, input.port)),
         additional_addresses: further.collect(),
         traffic_direction: TrafficDirection::Outbound.into(),
+        access_log: listener_logs(&input.telemetry),
         listener_filters: listener_filters(input),
         filter_chains: chains.collect(),
         max_connections_to_accept_per_socket_event: Some(1),
@@ -121,7 +125,8 @@ fn filters(
 ) -> Vec<Filter> {
     match &chain.action {
         GatewayAction::Tcp(route) => {
-            security.network.iter().cloned().chain([tcp_proxy(route)]).collect()
+            let proxy = tcp_proxy(route, &input.telemetry);
+            security.network.iter().cloned().chain([proxy]).collect()
         }
         GatewayAction::Http { route, protocol, stat_prefix } => {
             let of_listener = || format!("outbound_{};", input.name);
@@ -133,6 +138,7 @@ fn filters(
                 absolute_url: false,
                 security: security.http.clone(),
                 settings: input.http.clone(),
+                telemetry: input.telemetry.clone(),
             })]
         }
     }

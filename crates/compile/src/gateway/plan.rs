@@ -10,7 +10,13 @@ use super::{
     GatewayServer, PortKind, ServerTls, SniMatch, sni,
     tcp::{Routing, server_names},
 };
-use crate::{Client, codes, filters::HttpSettings, names, security::select_security};
+use crate::{
+    Client, codes,
+    filters::HttpSettings,
+    names,
+    security::select_security,
+    telemetry::{Side, select_telemetry},
+};
 
 /// Plans the listeners of a class of gateways.
 pub fn plan_gateway(scope: &GatewayScope, client: &Client, reader: &Reader<'_>) -> GatewayPlan {
@@ -21,7 +27,9 @@ pub fn plan_gateway(scope: &GatewayScope, client: &Client, reader: &Reader<'_>) 
     let routing = Routing { scope, client, reader, idle_timeout: http.idle_timeout };
     let config = mesh.config.default_config.as_ref();
     let topology = config.and_then(|config| config.gateway_topology.as_ref());
+    let (telemetry, found) = select_telemetry(Side::Client, client, reader);
     let mut plan = GatewayPlan { diagnostics: scope.diagnostics.clone(), ..GatewayPlan::default() };
+    found.into_iter().for_each(|finding| plan.diagnostics.push(finding));
     for ports in scope.ports.chunk_by(|a, b| (&a.bind, a.number) == (&b.bind, b.number)) {
         let port = &ports[0];
         let mut taken = BTreeSet::new();
@@ -41,6 +49,7 @@ pub fn plan_gateway(scope: &GatewayScope, client: &Client, reader: &Reader<'_>) 
             chains,
             http: http.clone(),
             security: security.clone(),
+            telemetry: telemetry.clone(),
             trusted_hops: topology.map_or(0, |topology| topology.num_trusted_proxies),
             proxy_protocol: topology.is_some_and(|topology| topology.proxy_protocol.is_some()),
         });

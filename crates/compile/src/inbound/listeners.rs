@@ -28,6 +28,7 @@ use crate::{
     names,
     outbound::ChainMatch,
     security::{SecurityFilters, compile_security},
+    telemetry::listener_logs,
     tls::{TLS_SOCKET, transport_socket},
 };
 
@@ -59,7 +60,7 @@ fn virtual_inbound(
     ports: &[&InboundPort],
     security: &SecurityFilters,
 ) -> Compiled {
-    let mut chains = vec![black_hole()];
+    let mut chains = vec![black_hole(input)];
     chains.extend(ChainSet::passthrough(None, input, security).chains());
     let own_mode = input.peers.ports.iter().filter(|(port, mode)| {
         let served = ports.iter().any(|it| it.port == **port);
@@ -93,6 +94,7 @@ fn virtual_inbound(
     let clusters = ports.iter().map(|port| names::inbound_cluster(port.port).into());
     let fixed = [names::BLACK_HOLE_CLUSTER, names::INBOUND_PASSTHROUGH_CLUSTER];
     let clusters = clusters.chain(fixed.into_iter().map(Arc::from));
+    let clusters = clusters.chain(input.telemetry.clusters());
     Compiled {
         clusters: clusters.collect::<BTreeSet<Arc<str>>>().into_iter().collect(),
         origins: origins(ports),
@@ -101,10 +103,11 @@ fn virtual_inbound(
 }
 
 /// A connection to the port itself was not redirected, and would come back for ever.
-fn black_hole() -> Chain {
+fn black_hole(input: &InboundInput) -> Chain {
     let matches =
         ChainMatch { destination_port: Some(names::INBOUND_PORT), ..ChainMatch::default() };
-    let filter = tcp_proxy(&TcpRoute::to_cluster(names::BLACK_HOLE_CLUSTER, None));
+    let filter =
+        tcp_proxy(&TcpRoute::to_cluster(names::BLACK_HOLE_CLUSTER, None), &input.telemetry);
     Chain::new(BLACK_HOLE_CHAIN, matches, vec![filter])
 }
 
@@ -120,7 +123,9 @@ fn bound_listener(
     };
     let chains = ChainSet::of_port(port, input, security).chains().collect();
     Compiled {
-        clusters: vec![names::inbound_cluster(port.port).into()],
+        clusters: std::iter::once(names::inbound_cluster(port.port).into())
+            .chain(input.telemetry.clusters())
+            .collect(),
         origins: vec![port.origin.clone()],
         ..finish(listener, Vec::new(), chains, input)
     }
@@ -147,6 +152,7 @@ fn finish(
     filters.extend(http_inspector(&needs(ChainMatch::needs_http)));
     let listener = Listener {
         traffic_direction: TrafficDirection::Inbound.into(),
+        access_log: listener_logs(&input.telemetry),
         max_connections_to_accept_per_socket_event: Some(1),
         continue_on_listener_filters_timeout: true,
         listener_filters_timeout: Some(input.inspection_timeout.map_or(seconds(0), duration)),
@@ -255,7 +261,7 @@ impl<'a> ChainSet<'a> {
                     let idle_timeout = self.input.http.idle_timeout;
                     let route = TcpRoute::to_cluster(self.cluster.as_str(), idle_timeout);
                     let mut filters = self.security.network.clone();
-                    filters.push(tcp_proxy(&route));
+                    filters.push(tcp_proxy(&route, &self.input.telemetry));
                     Chain::new(&self.tcp_name, matches, filters)
                 }
             };
@@ -291,6 +297,7 @@ impl<'a> ChainSet<'a> {
             absolute_url: false,
             security: self.security.http.clone(),
             settings: self.input.http.clone(),
+            telemetry: self.input.telemetry.clone(),
         })
     }
 }

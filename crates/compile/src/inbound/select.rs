@@ -26,6 +26,7 @@ use crate::{
     own_services::own_ports,
     peer::{PeerMode, PeerModes, select_peer_modes},
     security::select_security,
+    telemetry::{Side, select_telemetry},
     tls::MeshTls,
 };
 
@@ -71,6 +72,8 @@ pub fn select_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>) -> In
         None if client.interception == Interception::None => {}
         None => selection.add_services(),
     }
+    let (telemetry, found) = select_telemetry(Side::Server, client, reader);
+    selection.findings.extend(found);
     let dual = client.ipv4 && client.ipv6 && mesh.features.flag("ISTIO_DUAL_STACK", false);
     let wildcards = std::iter::once(client.wildcard()).chain(dual.then_some("::"));
     InboundInput {
@@ -86,6 +89,7 @@ pub fn select_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>) -> In
         security: select_security(&proxy.labels, client, reader),
         tls: MeshTls::new(mesh, client.sds),
         peers,
+        telemetry,
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
     },
     names,
     outbound::{Capture, ChainAction, ChainInput, HttpRouteSource, HttpRoutes, ListenerInput},
+    telemetry::listener_logs,
 };
 
 /// How long a TLS handshake with a caller may take.
@@ -49,8 +50,9 @@ impl ListenerInput {
 
     /// The clusters that its connections go to without the help of a route configuration.
     fn clusters(&self) -> BTreeSet<Arc<str>> {
-        let mut clusters: BTreeSet<Arc<str>> =
-            self.fallback_used().into_iter().flat_map(|route| route.clusters().cloned()).collect();
+        let mut clusters = self.telemetry.clusters();
+        clusters
+            .extend(self.fallback_used().into_iter().flat_map(|route| route.clusters().cloned()));
         for chain in &self.chains {
             match &chain.action {
                 ChainAction::Tcp(route) => clusters.extend(route.clusters().cloned()),
@@ -75,6 +77,7 @@ pub fn compile_listener(input: &ListenerInput) -> Compiled {
         name: input.name.to_string(),
         address: Some(address(&input.bind, input.port)),
         traffic_direction: TrafficDirection::Outbound.into(),
+        access_log: listener_logs(&input.telemetry),
         ..Listener::default()
     };
     listener.additional_addresses = input
@@ -149,7 +152,7 @@ fn add_chains(listener: &mut Listener, input: &ListenerInput) {
         listener.default_filter_chain = Some(FilterChain {
             name: FALLBACK_CHAIN.to_owned(),
             filter_chain_match: Some(FilterChainMatch::default()),
-            filters: vec![tcp_proxy(fallback)],
+            filters: vec![tcp_proxy(fallback, &input.telemetry)],
             transport_socket_connect_timeout: Some(seconds(TRANSPORT_CONNECT_TIMEOUT)),
             ..FilterChain::default()
         });
@@ -158,7 +161,7 @@ fn add_chains(listener: &mut Listener, input: &ListenerInput) {
 
 fn chain_filter(chain: &ChainInput, input: &ListenerInput) -> Filter {
     match &chain.action {
-        ChainAction::Tcp(route) => tcp_proxy(route),
+        ChainAction::Tcp(route) => tcp_proxy(route, &input.telemetry),
         ChainAction::Http(http) => http_connection_manager(&HcmOptions {
             stat_prefix: format!("outbound_{};", input.name),
             role: HttpRole::Outbound,
@@ -170,6 +173,7 @@ fn chain_filter(chain: &ChainInput, input: &ListenerInput) -> Filter {
             absolute_url: http.absolute_url,
             security: Vec::new(),
             settings: input.http.clone(),
+            telemetry: input.telemetry.clone(),
         }),
     }
 }

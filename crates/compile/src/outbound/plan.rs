@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use model::{EndpointAddress, Hostname, Protocol, Registry, Resolution, Service, ServicePort};
+use model::{
+    EndpointAddress, Hostname, Protocol, Registry, Resolution, Service, ServicePort, Shared,
+};
 use snapshot::{Mesh, OutboundPolicy, Reader};
 
 use crate::{
@@ -22,6 +24,7 @@ use crate::{
         policy,
         tcp::{self, TcpTarget},
     },
+    telemetry::{Side, Telemetry, select_telemetry},
 };
 
 /// Plans every outbound listener of a class.
@@ -41,6 +44,7 @@ pub(super) struct Planner<'a> {
     pub reader: &'a Reader<'a>,
     pub mesh: &'a Mesh,
     pub http: HttpSettings,
+    pub telemetry: Shared<Telemetry>,
     pub fallback: TcpRoute,
     pub wildcard: Arc<str>,
     pub aliases: BTreeMap<Hostname, Vec<Hostname>>,
@@ -77,6 +81,9 @@ impl<'a> Planner<'a> {
         let resolves = scope.services.iter().any(|it| it.resolution == Resolution::DynamicDns);
         let dynamic_dns = resolves || scope.outbound_policy == OutboundPolicy::AllowAnyDynamicDns;
         let http = HttpSettings { dynamic_dns, ..HttpSettings::new(client, mesh) };
+        let (telemetry, found) = select_telemetry(Side::Client, client, reader);
+        let mut entries = Entries::default();
+        found.into_iter().for_each(|finding| entries.diagnostics.push(finding));
         Self {
             scope,
             client,
@@ -84,9 +91,10 @@ impl<'a> Planner<'a> {
             mesh,
             fallback: policy::fallback(scope, client, reader, http.idle_timeout),
             http,
+            telemetry,
             wildcard: client.wildcard().into(),
             aliases: scope.aliases(),
-            entries: Entries::default(),
+            entries,
         }
     }
 
@@ -284,6 +292,7 @@ impl<'a> Planner<'a> {
             fallback: Some(self.fallback.clone()),
             inspection_timeout: self.mesh.config.protocol_detection_timeout,
             http: self.http.clone(),
+            telemetry: self.telemetry.clone(),
             pod: entry.pod,
         }
     }

@@ -72,6 +72,7 @@ impl Planner<'_> {
             fallback: None,
             inspection_timeout: self.mesh.config.protocol_detection_timeout,
             http: self.http.clone(),
+            telemetry: self.telemetry.clone(),
             pod: None,
         })
     }

@@ -317,6 +317,20 @@ MEL0262 = An external authorizer that speaks HTTP does not decide about TCP conn
 
 MEL0263 = The keys of an issuer are not known, so its tokens are refused
     .help = The control plane has not fetched a usable key set yet, or `jwks` holds none. Check that it reaches the address; tokens of other issuers are not affected.
+MEL0290 = A Telemetry names a provider that does not exist or does not do this
+    .help = Nothing is sent to it; other providers of the rule are used. Add the provider to `extensionProviders` of the MeshConfig, or correct the name; `envoy` and `prometheus` are always there.
+
+MEL0291 = A provider is of a kind that is gone
+    .help = Envoy has no `lightstep`, `opencensus` or `stackdriver` any more, so nothing is sent. Send to an OpenTelemetry collector instead.
+
+MEL0292 = A provider's address leads nowhere
+    .help = The log or the traces are left out, and traffic goes on: Envoy would refuse a listener that names an unknown cluster. `service` must be a host that the mesh knows, with that `port`; `$(HOST_IP)` needs a bootstrap made with `--node-agent-port`.
+
+MEL0293 = A format has a part that Envoy would refuse
+    .help = Envoy would refuse the whole listener, so the default format is used, or the tag or label is left out. Correct the operator; a plain `%` is written `%%`.
+
+MEL0294 = The filter of an access log cannot be read
+    .help = Envoy would refuse the whole listener, so everything is logged as if there were no filter. Correct the CEL expression; functions that go through a list (`exists`, `all`, `map`) are turned off in Envoy.
 
 MEL0310 = A rule of a route leads nowhere
     .help = Requests that match get an error. Set a destination with a weight, a redirect with a known code, or a fixed response.

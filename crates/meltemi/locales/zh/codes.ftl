@@ -317,6 +317,20 @@ MEL0262 = 使用 HTTP 的外部授权服务不决定 TCP 连接
 
 MEL0263 = 签发者的密钥未知，因此它的令牌会被拒绝
     .help = 控制面尚未取得可用的密钥集，或 `jwks` 中没有密钥。请检查控制面能否访问该地址；其他签发者的令牌不受影响。
+MEL0290 = Telemetry 引用的提供者不存在，或不具备此功能
+    .help = 不会向它发送任何内容；该规则的其他提供者照常使用。请把提供者加入 MeshConfig 的 `extensionProviders`，或更正名称；`envoy` 和 `prometheus` 始终存在。
+
+MEL0291 = 提供者的类型已不复存在
+    .help = Envoy 已不再支持 `lightstep`、`opencensus` 和 `stackdriver`，因此不会发送任何内容。请改为发送到 OpenTelemetry collector。
+
+MEL0292 = 提供者的地址没有去处
+    .help = 该日志或追踪会被省略，流量不受影响：引用未知集群的监听器会被 Envoy 拒绝。`service` 必须是网格已知的主机并带有该 `port`；`$(HOST_IP)` 需要用 `--node-agent-port` 生成的引导配置。
+
+MEL0293 = 格式中有 Envoy 会拒绝的部分
+    .help = Envoy 会拒绝整个监听器，因此改用默认格式，或省略该标签。请更正操作符；普通的 `%` 写作 `%%`。
+
+MEL0294 = 访问日志的过滤条件无法读取
+    .help = Envoy 会拒绝整个监听器，因此按没有过滤条件处理，全部记录。请更正 CEL 表达式；遍历列表的函数（`exists`、`all`、`map`）在 Envoy 中是关闭的。
 
 MEL0310 = 路由的规则没有去处
     .help = 匹配的请求会得到错误。请设置有权重的目标、状态码正确的重定向或固定应答。

@@ -3,6 +3,7 @@
 use std::{fmt, fs, net::IpAddr, str::FromStr};
 
 use anyhow::Context;
+use compile::telemetry::RUNTIME_LAYER;
 use serde_json::{Value, json};
 
 use super::{Bootstrap, Protocol, absolute};
@@ -73,7 +74,16 @@ impl Bootstrap {
                 "cds_config": source.clone(),
                 "lds_config": source,
             },
-            "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
+            // What an operator sets by hand on the admin page wins.
+            "layered_runtime": {"layers": [
+                {"name": RUNTIME_LAYER, "rtds_layer": {
+                    "name": RUNTIME_LAYER,
+                    // A control plane that knows no such layer must not hold the start up.
+                    "rtds_config":
+                        {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "5s"},
+                }},
+                {"name": "admin", "admin_layer": {}},
+            ]},
             "static_resources": {"clusters": clusters, "listeners": listeners},
         }))
     }

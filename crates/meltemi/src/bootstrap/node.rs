@@ -123,8 +123,9 @@ impl Bootstrap {
         set("CLUSTER_ID", &self.cluster_id);
         set("MESH_ID", &self.domain);
         set("INTERCEPTION_MODE", interception);
-        if self.kind == Kind::Grpc {
-            set("GENERATOR", "grpc");
+        match self.kind {
+            Kind::Grpc => set("GENERATOR", "grpc"),
+            Kind::Sidecar | Kind::Gateway => set("MELTEMI_RUNTIME", "true"),
         }
         let workload = known.workload.as_ref();
         let or = |flag: &Option<String>, own: fn(&Workload) -> &str| {

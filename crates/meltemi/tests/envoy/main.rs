@@ -17,4 +17,5 @@ mod rewriting;
 mod routing;
 mod shop;
 mod tcp;
+mod telemetry;
 mod tls;

@@ -105,7 +105,7 @@ fn node_is_what_istios_agent_would_send() {
         "INSTANCE_IPS": "10.0.0.7,fd00::7", "CLUSTER_ID": "Kubernetes",
         "MESH_ID": "cluster.local", "INTERCEPTION_MODE": "TPROXY", "SERVICE_ACCOUNT": "cart",
         "NETWORK": "lab", "NODE_NAME": "n1", "LABELS": {"app": "cart"},
-        "HTTP10": "1", "ANNOTATIONS": {"a": "b"},
+        "HTTP10": "1", "ANNOTATIONS": {"a": "b"}, "MELTEMI_RUNTIME": "true",
     });
     assert_eq!(node["metadata"], expected);
 }

@@ -21,6 +21,7 @@ use super::{
     Job, Jobs, Made, Work,
     clusters::{Clusters, Wanted},
     outbound::set_routes,
+    runtime,
 };
 use crate::{Counters, FacetView, ResourceKind, memo::Memo};
 
@@ -125,6 +126,7 @@ impl Jobs for Gateway {
             Job::Wanted => self.run_wanted(view, work),
             Job::Clusters(key) => self.clusters.run_clusters(key, &self.client, work),
             Job::Assignments(key) => self.clusters.run_assignments(key, &self.client, work),
+            Job::Telemetry => Some(runtime(&self.client, work)),
             Job::Inbound | Job::Secret(_) => None,
         }
     }

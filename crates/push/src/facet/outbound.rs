@@ -11,12 +11,14 @@ use compile::{
     compile_route, compile_virtual_host, grpc,
     outbound::{compile_listener, plan_outbound},
     select_route,
+    telemetry::{Collectors, select_collectors},
 };
 use model::{Diagnostics, Generator, Shared};
 
 use super::{
     Job, Jobs, Made, Work,
     clusters::{Clusters, Wanted},
+    runtime,
 };
 use crate::{Counters, FacetView, ResourceKind, memo::Memo};
 
@@ -27,6 +29,7 @@ pub(super) struct Outbound {
     /// The route configurations that listeners ask for, as far as they were selected.
     routes: HashMap<Arc<str>, Option<RouteInput>>,
     pub(super) clusters: Clusters,
+    collectors: Collectors,
     /// Of the newest plan.
     pub(super) findings: Diagnostics,
 }
@@ -34,7 +37,8 @@ pub(super) struct Outbound {
 impl Outbound {
     pub(super) fn new(client: Client) -> Self {
         let (routes, clusters) = (HashMap::new(), Clusters::default());
-        Self { client, scope: None, routes, clusters, findings: Diagnostics::default() }
+        let (collectors, findings) = (Collectors::new(), Diagnostics::default());
+        Self { client, scope: None, routes, clusters, collectors, findings }
     }
 
     fn run_scope(&mut self, work: &mut Work<'_>) -> Option<Made> {
@@ -43,13 +47,31 @@ impl Outbound {
         if self.scope.as_ref().is_none_or(|old| **old != scope) {
             work.dirty.insert(Job::Listeners);
             work.dirty.extend(self.routes.keys().cloned().map(Job::Route));
-            let services = scope.services.iter();
-            let services: BTreeMap<_, _> =
-                services.map(|it| (it.key.clone(), (it.clone(), Wanted::All))).collect();
-            self.clusters.set_services(services, work);
             self.scope = Some(Arc::new(scope));
+            self.set_services(work);
         }
         Some(special.into_iter().map(|it| (ResourceKind::Cluster, Arc::new(it))).collect())
+    }
+
+    /// What the class sees, and where its reports go.
+    fn set_services(&mut self, work: &mut Work<'_>) {
+        let seen = self.scope.iter().flat_map(|scope| &scope.services);
+        let mut services: BTreeMap<_, _> =
+            seen.map(|it| (it.key.clone(), (it.clone(), Wanted::All))).collect();
+        for (key, (service, clusters)) in &self.collectors {
+            let entry = services.entry(key.clone());
+            entry.or_insert_with(|| (service.clone(), Wanted::Only(clusters.clone())));
+        }
+        self.clusters.set_services(services, work);
+    }
+
+    fn run_telemetry(&mut self, work: &mut Work<'_>) -> Made {
+        let collectors = select_collectors(&self.client, work.reader);
+        if self.collectors != collectors {
+            self.collectors = collectors;
+            self.set_services(work);
+        }
+        runtime(&self.client, work)
     }
 
     fn run_listeners(&mut self, work: &mut Work<'_>) -> Option<Made> {
@@ -140,6 +162,7 @@ impl Jobs for Outbound {
     fn run(&mut self, job: &Job, _view: &FacetView, work: &mut Work<'_>) -> Option<Made> {
         match job {
             Job::Scope => self.run_scope(work),
+            Job::Telemetry => Some(self.run_telemetry(work)),
             Job::Listeners => self.run_listeners(work),
             Job::Route(name) => self.run_route(name, work),
             Job::Clusters(key) => self.clusters.run_clusters(key, &self.client, work),

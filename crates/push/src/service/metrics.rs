@@ -165,6 +165,7 @@ fn label(kind: ResourceKind) -> TypeLabel {
         ResourceKind::Listener => "lds",
         ResourceKind::Route => "rds",
         ResourceKind::Secret => "sds",
+        ResourceKind::Runtime => "rtds",
     };
     [("type", name)]
 }

@@ -151,7 +151,8 @@ fn shown_body(kind: ResourceKind, compiled: &Compiled) -> Bytes {
         ResourceKind::Cluster
         | ResourceKind::Endpoint
         | ResourceKind::Listener
-        | ResourceKind::Route => body,
+        | ResourceKind::Route
+        | ResourceKind::Runtime => body,
     }
 }
 

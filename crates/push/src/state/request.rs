@@ -164,7 +164,10 @@ impl StreamState {
     fn on_known_state(&mut self, kind: ResourceKind, version: &str) {
         // What a response of this stream made it ask for, it does not have.
         let fresh = match kind {
-            ResourceKind::Cluster | ResourceKind::Listener | ResourceKind::Secret => false,
+            ResourceKind::Cluster
+            | ResourceKind::Listener
+            | ResourceKind::Secret
+            | ResourceKind::Runtime => false,
             ResourceKind::Endpoint => self.of(ResourceKind::Cluster).last_nonce > 0,
             ResourceKind::Route => self.of(ResourceKind::Listener).last_nonce > 0,
         };

@@ -10,7 +10,7 @@ use super::{
     services::{convert_kubernetes_service, convert_service_entry},
     workloads::{convert_pod, convert_workload_entry, node_locality},
 };
-use crate::{Change, hosts::resolve_short_name};
+use crate::{Change, ReadKey, hosts::resolve_short_name};
 
 impl Index {
     pub(super) fn file(&mut self, change: Change, marks: &mut Marks) {
@@ -66,6 +66,7 @@ impl Index {
             | Kind::AuthorizationPolicy
             | Kind::Telemetry => {
                 marks.policies.insert((key.kind, key.namespace.clone()));
+                marks.changes.keys.insert(ReadKey::Policy(key.clone()));
             }
             Kind::Secret => {
                 marks.secrets.insert(key.clone());

@@ -270,3 +270,41 @@ fn a_stream_that_ends_takes_its_facets_along() {
     assert_eq!(stage.put(&slice("s8", "shop", "10.0.8.2")), NOTHING);
     assert!(stage.engine.facets.is_empty());
 }
+
+/// Proxies that look switches up at run time, two workloads in `shop` and one elsewhere.
+fn switched() -> Stage {
+    let mut stage = mesh();
+    for (address, namespace, app) in
+        [("10.9.1.1", "shop", "app=x"), ("10.9.1.2", "shop", "app=y"), ("10.9.1.3", "web", "app=x")]
+    {
+        let mut proxy = sidecar(address, namespace, &[app], "");
+        let mut metadata = (*proxy.metadata).clone();
+        metadata.insert("MELTEMI_RUNTIME".to_owned(), "true".into());
+        proxy.metadata = metadata.into();
+        stage.connect(proxy);
+    }
+    stage
+}
+
+fn telemetry(app: &str, provider: &str) -> String {
+    format!(
+        "
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {{name: {app}, namespace: shop}}
+spec:
+  selector: {{matchLabels: {{app: {app}}}}}
+  accessLogging: [{{providers: [{{name: {provider}}}]}}]"
+    )
+}
+
+#[test]
+fn a_telemetry_costs_only_those_that_it_selects() {
+    let mut stage = switched();
+    // The proxy of `app=y` gets a class of its own.
+    stage.put(&telemetry("y", "envoy"));
+    let work = stage.put(&telemetry("y", "envoy").replace("envoy}]", "envoy}], disabled: true"));
+    check(work, expect!["2 jobs, 1 compiled, 0 hosts, 1 notified"]);
+    assert_eq!(stage.put(&telemetry("nobody", "envoy")), NOTHING);
+    assert_eq!(stage.delete(Kind::Telemetry, "shop", "nobody"), NOTHING);
+}

@@ -24,6 +24,7 @@ const WORDS: [(&str, ResourceKind); ResourceKind::COUNT] = [
     ("lds", ResourceKind::Listener),
     ("rds", ResourceKind::Route),
     ("sds", ResourceKind::Secret),
+    ("rtds", ResourceKind::Runtime),
 ];
 
 pub(super) fn parse_kind(word: &str) -> Option<ResourceKind> {

@@ -120,7 +120,10 @@ impl ModelProxy {
         let mut requests = match kind {
             ResourceKind::Cluster => self.follow_clusters(&before, &usable),
             ResourceKind::Listener => self.follow_listeners(),
-            ResourceKind::Endpoint | ResourceKind::Route | ResourceKind::Secret => Vec::new(),
+            ResourceKind::Endpoint
+            | ResourceKind::Route
+            | ResourceKind::Secret
+            | ResourceKind::Runtime => Vec::new(),
         };
         requests.push(self.answer(response, error));
         requests

@@ -1,0 +1,120 @@
+//! What a proxy reports of its traffic: access logs, traces and metrics.
+//!
+//! - [`TelemetryClient`] is what a proxy's class keeps of it: which Telemetry objects are in force,
+//!   and what its bootstrap can do. Their content is read where it is used, so that a change of one
+//!   moves no proxy to another class.
+//! - [`select_telemetry`] gives what listeners are written with. Where the proxy looks switches up
+//!   at run time (RTDS), every log that the mesh knows is written into every listener, switched
+//!   off: whether a log is on, and how many requests are traced, is in [`select_runtime`] only, so
+//!   that turning one on or off drains no listener.
+//! - A provider that cannot be reached, or would make Envoy refuse the listener, is left out and
+//!   reported: traffic goes on without it.
+//! - Not here: the objects' form (`api`), the bootstrap (`meltemi bootstrap`).
+
+mod access_log;
+mod cel;
+mod client;
+mod collector;
+mod format;
+mod logs;
+mod provider;
+mod runtime;
+mod sink;
+#[cfg(test)]
+mod tests;
+mod tracer;
+mod tracing;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use api::istio::telemetry::{Telemetry as TelemetryObject, WorkloadMode};
+use model::{Diagnostic, Generator, ObjectKey, ServiceKey, Shared};
+use snapshot::{PolicyRecord, Reader};
+
+pub(crate) use self::access_log::{http_logs, listener_logs, tcp_logs};
+pub(crate) use self::tracing::Tracing;
+pub use self::{
+    client::TelemetryClient,
+    collector::{Collectors, select_collectors},
+    runtime::{RUNTIME_LAYER, RuntimeInput, compile_runtime, select_runtime},
+};
+use self::{collector::Collector, logs::Logger};
+use crate::Client;
+
+/// Which end of a call a listener is. A gateway is the caller of those behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    Client,
+    Server,
+}
+
+impl Side {
+    /// Part of the names of switches.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+
+    fn is_meant_by(self, mode: WorkloadMode) -> bool {
+        match mode {
+            WorkloadMode::ClientAndServer => true,
+            WorkloadMode::Client => self == Self::Client,
+            WorkloadMode::Server => self == Self::Server,
+        }
+    }
+}
+
+/// All that the listeners of one side of a proxy report.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Telemetry {
+    /// Sorted: another order would drain every listener.
+    pub(crate) logs: Vec<Logger>,
+    /// Listeners log connections that match no chain.
+    pub(crate) listener_log: bool,
+    pub(crate) tracing: Option<Tracing>,
+}
+
+impl Telemetry {
+    /// The clusters that are named, as far as xDS defines them, sorted.
+    pub fn clusters(&self) -> BTreeSet<Arc<str>> {
+        let in_xds = self.collectors().filter(|it| it.service.is_some());
+        in_xds.map(|it| it.cluster.clone()).collect()
+    }
+
+    /// The services behind [`Self::clusters`].
+    fn services(&self) -> impl Iterator<Item = &(ServiceKey, u16)> {
+        self.collectors().filter_map(|it| it.service.as_ref())
+    }
+
+    fn collectors(&self) -> impl Iterator<Item = &Collector> {
+        let logs = self.logs.iter().filter_map(|logger| logger.sink.collector());
+        logs.chain(self.tracing.iter().map(|tracing| tracing.tracer.collector()))
+    }
+}
+
+/// The Telemetry objects in force, those of the mesh first.
+fn objects<'a>(client: &Client, reader: &Reader<'a>) -> Vec<&'a PolicyRecord<TelemetryObject>> {
+    let keys: &[ObjectKey] = &client.telemetry.objects;
+    keys.iter().filter_map(|key| reader.policy(key)).map(|record| &**record).collect()
+}
+
+/// Selects what the listeners of one side of a proxy report, and says what cannot be.
+pub fn select_telemetry(
+    side: Side,
+    client: &Client,
+    reader: &Reader<'_>,
+) -> (Shared<Telemetry>, Vec<Diagnostic>) {
+    if client.generator == Generator::Grpc {
+        return (Shared::new(Telemetry::default()), Vec::new());
+    }
+    let objects = objects(client, reader);
+    let mut findings = Vec::new();
+    let telemetry = Telemetry {
+        logs: logs::select(side, &objects, client, reader, &mut findings),
+        listener_log: !reader.mesh().config.disable_envoy_listener_log,
+        tracing: tracing::select(side, &objects, client, reader, &mut findings),
+    };
+    (Shared::new(telemetry), findings)
+}
