@@ -8,6 +8,7 @@ use std::{
 use api::Object;
 use axum::{Extension, Json, extract::State};
 use envoy::json::{FieldNames, bytes_to_json};
+use model::Kind;
 use push::{Preview, ResourceChange, ResourceKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,7 +21,7 @@ use crate::{
     differences,
     lints::Lints,
     proxies::kind_name,
-    redact::redact,
+    redact::{hide_value, outline_secret, redact},
 };
 
 /// More resources than this are counted and not listed, and more fields of one of them.
@@ -120,7 +121,26 @@ fn object_diff((draft, written): (&Draft, &Written)) -> ObjectDiff {
         }
     };
     let (before, after) = (written.before.clone(), written.after.clone());
-    ObjectDiff { object: apply::applied(written), before, after, fields }
+    let diff = ObjectDiff { object: apply::applied(written), before, after, fields };
+    match written.key.kind {
+        Kind::Secret => without_values(diff),
+        _ => diff,
+    }
+}
+
+/// Whoever may ask what would change may not read Secrets for that.
+fn without_values(diff: ObjectDiff) -> ObjectDiff {
+    let outline = |text: &str| match text.is_empty() {
+        true => String::new(),
+        false => serde_saphyr::to_string(&outline_secret(&yaml(text))).unwrap_or_default(),
+    };
+    let fields = diff.fields.into_iter().map(|field| FieldChange {
+        before: hide_value(&field.before),
+        after: hide_value(&field.after),
+        ..field
+    });
+    let (before, after) = (outline(&diff.before), outline(&diff.after));
+    ObjectDiff { before, after, fields: fields.collect(), ..diff }
 }
 
 /// The text as JSON; null where it is empty. What the mesh reads is read here too.

@@ -1,6 +1,6 @@
 //! Keys that nobody needs to see, out of what is shown.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What is shown instead.
 const HIDDEN: &str = "[redacted]";
@@ -30,8 +30,34 @@ fn hide(value: &mut Value) {
 fn hide_source(source: &mut Value) {
     for name in ["inline_string", "inline_bytes"] {
         if source.get(name).is_some() {
-            *source = serde_json::json!({ "inline_string": HIDDEN });
+            *source = json!({ "inline_string": HIDDEN });
         }
+    }
+}
+
+/// What may be said of a Kubernetes Secret: its name, and the names of its values. Annotations may
+/// hold a copy of all of it.
+pub(crate) fn outline_secret(secret: &Value) -> Value {
+    let mut outline = json!({ "metadata": {} });
+    for name in ["apiVersion", "kind", "type"] {
+        outline[name] = secret[name].clone();
+    }
+    for name in ["name", "namespace"] {
+        outline["metadata"][name] = secret["metadata"][name].clone();
+    }
+    for name in ["data", "stringData"] {
+        let Some(values) = secret[name].as_object() else { continue };
+        let hidden = values.keys().map(|key| (key.clone(), HIDDEN.into()));
+        outline[name] = Value::Object(hidden.collect());
+    }
+    outline
+}
+
+/// A value that is there, without what it is.
+pub(crate) fn hide_value(value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        _ => HIDDEN.into(),
     }
 }
 
@@ -40,6 +66,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn of_a_secret_the_names_are_left() {
+        let secret = json!({
+            "kind": "Secret",
+            "metadata": {"name": "a", "annotations": {"last-applied": "hush"}},
+            "data": {"tls.key": "hush"},
+            "stringData": {"token": "hush"},
+        });
+        let outline = outline_secret(&secret).to_string();
+        assert!(!outline.contains("hush"), "{outline}");
+        assert!(outline.contains("tls.key") && outline.contains("token"), "{outline}");
+    }
 
     #[test]
     fn keys_are_hidden_and_their_files_are_not() {

@@ -127,7 +127,7 @@ const NOTHING: [&str; 2] = ["-ROOTCA", "-default"];
 
 #[tokio::test]
 async fn each_stream_gets_the_secrets_of_what_it_has_proven() {
-    let guarded = Guarded::start(&[]).await;
+    let guarded = Guarded::start(&[("shop.yaml", SHOP)]).await;
     let leaf = guarded.leaf("shop", "cart");
     let by_certificate = Claim { leaf: Some(&leaf), ..Claim::default() };
     let by_token = Claim { token: Some(guarded.token("cart", 600)), ..Claim::default() };
@@ -169,7 +169,7 @@ async fn other_names_lead_to_nothing() {
 
 #[tokio::test]
 async fn a_stream_claims_no_workload_but_its_own() {
-    let guarded = Guarded::start(&[]).await;
+    let guarded = Guarded::start(&[("shop.yaml", SHOP)]).await;
     let (cart, pay) = (guarded.leaf("shop", "cart"), guarded.leaf("pay", "cart"));
     let cart = Claim { leaf: Some(&cart), ..Claim::default() };
     let account = |account| Claim { metadata: account, ..cart.clone() };
@@ -192,7 +192,7 @@ async fn a_stream_claims_no_workload_but_its_own() {
 
 #[tokio::test]
 async fn a_proof_that_is_not_good_now_ends_the_stream() {
-    let guarded = Guarded::start(&[]).await;
+    let guarded = Guarded::start(&[("shop.yaml", SHOP)]).await;
     let foreign = CertificateAuthority::new("foreign").unwrap();
     let foreign = foreign.leaf(&["spiffe://cluster.local/ns/shop/sa/cart"]).unwrap();
     let refused = guarded.refusal(&Claim { leaf: Some(&foreign), ..Claim::default() }).await;
@@ -210,7 +210,7 @@ async fn a_proof_that_is_not_good_now_ends_the_stream() {
 
 #[tokio::test]
 async fn a_stream_ends_with_what_proved_who_it_is() {
-    let guarded = Guarded::start(&[]).await;
+    let guarded = Guarded::start(&[("shop.yaml", SHOP)]).await;
     let claim = Claim { token: Some(guarded.token("cart", 2)), ..Claim::default() };
     let mut client = guarded.open(&claim).await.unwrap();
     client.subscribe(type_url::LISTENER, [], BTreeMap::new()).await.unwrap();
@@ -269,7 +269,7 @@ async fn keys_are_shown_nowhere() {
         &["proxy", "config", "edge-1.shop", "secrets", "-o", "yaml"],
         &["proxy", "status", "-o", "wide"],
         &["proxy", "status", "-o", "json"],
-        &["check", "--config", plane.mesh.objects().to_str().unwrap(), "-o", "json"],
+        &["check", plane.mesh.objects().to_str().unwrap(), "-o", "json"],
     ] {
         let said = plane.run(arguments).await;
         shown += &(said.out + &said.err);
@@ -322,7 +322,7 @@ fn forms(pem: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_live_stream_is_shown_with_its_identity() {
-    let guarded = Guarded::start(&[]).await;
+    let guarded = Guarded::start(&[("shop.yaml", SHOP)]).await;
     let leaf = guarded.leaf("shop", "cart");
     let claim = Claim { leaf: Some(&leaf), ..Claim::default() };
     let settings = guarded.settings(&claim);
