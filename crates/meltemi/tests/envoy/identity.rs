@@ -1,7 +1,8 @@
 //! Who a proxy has proven to be, and the secrets that it gets for it.
 
-use std::{fmt::Write, net::SocketAddr};
+use std::{fmt::Write, net::SocketAddr, sync::Arc};
 
+use identity::{Authenticators, AuthorityDirectory, Credential, Haste, SystemAmbient};
 use testkit::{
     EnvoyProcess, Mesh,
     certs::{CertificateAuthority, Leaf},
@@ -233,5 +234,59 @@ async fn the_certificate_of_a_workload_is_its_own_and_renewed_while_it_serves() 
         })
         .await;
         assert_eq!(edge.listener_changes().await, changes);
+    }
+}
+
+/// Whether Envoy trusts as much as `roots` are: in a dump they are base64.
+fn trusts(dump: &str, roots: &str) -> bool {
+    let trusted = dump.split("\"trusted_ca\":{\"inline_bytes\":\"").nth(1);
+    let trusted = trusted.and_then(|rest| rest.split('"').next()).unwrap_or_default();
+    trusted.len() == roots.len().div_ceil(3) * 4
+}
+
+#[tokio::test]
+async fn a_root_is_replaced_while_every_call_goes_through() {
+    let edge = Edge::start("mode: ISTIO_MUTUAL", &[], &edge_proxy()).await;
+    let authority = edge.mesh.authority();
+    let directory = edge.mesh.objects().parent().unwrap().join("identity");
+    let directory = AuthorityDirectory::new(&directory, Arc::new(SystemAmbient::default()));
+    // Judges the gateway by the roots that a caller has.
+    let caller = Authenticators::open(authority.clone(), Vec::new()).unwrap();
+    let new_leaf = || edge.mesh.identity_files("shop", "caller").unwrap().leaf().unwrap();
+    let call = async |leaf: &Leaf| {
+        let shown = edge.get(Some(leaf)).await.unwrap().peer_certificates;
+        let shown = Credential::ClientCertificate(shown.into());
+        let server = caller.authenticate(&shown).await.unwrap().identity;
+        assert_eq!(server.to_string(), "spiffe://cluster.local/ns/shop/sa/edge");
+    };
+    let mut leaf = new_leaf();
+    eventually(async || edge.get(Some(&leaf)).await).await;
+    let first = edge.get(Some(&leaf)).await.unwrap().peer_certificates;
+    let take = |step: usize| match step {
+        0 => directory.start_rotation().unwrap(),
+        _ => directory.continue_rotation(Haste::Forced("a test".to_owned())).unwrap(),
+    };
+    for step in 0..3 {
+        let status = take(step);
+        assert_eq!(status.roots.len(), [2, 2, 1][step]);
+        authority.refresh().unwrap();
+        let roots = authority.roots();
+        let renewed = new_leaf();
+        // While the gateway comes to have the roots of this step and, from the second one on, a
+        // certificate of the new root, the certificates of this step and of the one before it do.
+        // The first step issues none of the new root yet.
+        eventually(async || {
+            call(&leaf).await;
+            if step > 0 {
+                call(&renewed).await;
+            }
+            let dump = edge.envoy.config_dump().await?.to_string();
+            require(trusts(&dump, &roots), "the roots of another step")?;
+            let shown = edge.get(Some(&leaf)).await?.peer_certificates;
+            require((shown.last() != first.last()) == (step > 0), "the issuer of another step")
+        })
+        .await;
+        leaf = renewed;
+        call(&leaf).await;
     }
 }
