@@ -101,7 +101,7 @@ pub(crate) fn run() -> ExitCode {
         let result = runtime.block_on(async {
             tokio::select! {
                 done = cli.run() => done,
-                _ = signal::ctrl_c() => Ok(ExitCode::from(INTERRUPTED)),
+                () = interrupted() => Ok(ExitCode::from(INTERRUPTED)),
             }
         });
         // Thousands of streams need not end in order.
@@ -112,6 +112,20 @@ pub(crate) fn run() -> ExitCode {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Waits until somebody wants the end. Folders and servers are then gone when we are.
+async fn interrupted() {
+    let terminated = async {
+        match signal::unix::signal(signal::unix::SignalKind::terminate()) {
+            Ok(mut signals) => signals.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = signal::ctrl_c() => (),
+        _ = terminated => (),
+    }
 }
 
 impl Cli {

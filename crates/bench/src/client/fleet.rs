@@ -190,7 +190,8 @@ impl Fleet {
                 bail!("{what}: {reached} of {count} streams within {patience:?}; not {missing}");
             }
             if Instant::now() > report {
-                progress.say(format_args!("{what}: {reached} of {count} streams"));
+                let failures = self.failures();
+                progress.say(format_args!("{what}: {reached} of {count} streams{failures}"));
                 report += REPORT;
             }
             time::sleep(POLL).await;
@@ -204,6 +205,13 @@ impl Fleet {
             None => entry.name.clone(),
         });
         first.collect::<Vec<_>>().join(", ")
+    }
+
+    /// How many connections have failed so far, and what one of them said.
+    fn failures(&self) -> String {
+        let mut seen = self.entries.iter().map(|entry| entry.seen());
+        let Some(error) = seen.find_map(|seen| seen.error.clone()) else { return String::new() };
+        format!("; {} connections failed, one: {error}", self.sum(|seen| seen.failures))
     }
 
     fn first_error(&self) -> String {

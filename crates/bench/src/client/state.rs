@@ -121,6 +121,12 @@ impl State {
         // What a broken connection has begun to say is void.
         (self.lost, self.found, self.contained) = Default::default();
         self.held[Kind::Cluster as usize].subscribed = true;
+        for kind in [Kind::Endpoint, Kind::Route] {
+            // The response that named them may have broken off.
+            let held = &mut self.held[kind as usize];
+            held.subscribed |= held.slots.iter().any(|slot| *slot != Slot::EMPTY);
+        }
+        self.held[Kind::Listener as usize].subscribed |= self.is_warm();
         let mut node = Some(node);
         let mut requests = Vec::new();
         for kind in Kind::ALL {
@@ -131,10 +137,11 @@ impl State {
             held.nonce.clear();
             let names = if kind.is_wildcard() { Vec::new() } else { held.wanted() };
             let versions = match catalog.protocol() {
-                Protocol::Delta => {
+                // A first response that broke off does not count: nobody would say that it is over.
+                Protocol::Delta if held.seen || !kind.is_wildcard() => {
                     catalog.versions_field(kind, &held.records().collect::<Vec<_>>())
                 }
-                Protocol::Sotw => Bytes::new(),
+                Protocol::Delta | Protocol::Sotw => Bytes::new(),
             };
             let mut head = self.head(kind, catalog);
             head.extend_from_slice(node.take().unwrap_or_default());
@@ -214,8 +221,7 @@ impl State {
         };
         let mut requests = vec![self.acknowledge(kind, head, catalog)];
         // Envoy asks for listeners when its clusters are warm.
-        let clusters = &self.held[Kind::Cluster as usize];
-        let is_warm = clusters.seen && self.held[Kind::Endpoint as usize].awaited == 0;
+        let is_warm = self.is_warm();
         for (other, dropped) in Kind::ALL.into_iter().zip(dropped) {
             let found = std::mem::take(&mut self.found[other as usize]);
             let held = &mut self.held[other as usize];
@@ -227,6 +233,12 @@ impl State {
             requests.push(self.subscribe(other, &found, &dropped, catalog));
         }
         (Some(kind), requests)
+    }
+
+    /// Whether all clusters have their endpoints.
+    fn is_warm(&self) -> bool {
+        let clusters = &self.held[Kind::Cluster as usize];
+        clusters.seen && self.held[Kind::Endpoint as usize].awaited == 0
     }
 
     fn remove(&mut self, kind: Kind, head: &Head, catalog: &Catalog) {

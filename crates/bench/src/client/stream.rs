@@ -109,6 +109,10 @@ impl Stream {
                         let requests = self.state.subscriptions();
                         self.see(|seen, tally| seen.reconnected(requests, tally));
                     }
+                    if self.state.is_synced() {
+                        // What a broken connection brought last was all that was missing.
+                        self.see(|seen, tally| seen.reach(Goal::Synced, tally));
+                    }
                     self.hold(&mut connection, &mut commands).await
                 }
                 Err(error) => Err(error),

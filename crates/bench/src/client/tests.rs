@@ -182,6 +182,34 @@ fn a_stream_that_comes_back_says_what_it_holds() {
     assert_eq!(talk.state.subscriptions(), 3);
 }
 
+#[test]
+fn a_response_that_broke_off_is_asked_for_again() {
+    let mut talk = Talk::new();
+    talk.connect();
+    let bytes = cluster("a").encode_to_vec();
+    talk.catalog.with(&bytes, |inner, record| talk.state.take(record, inner));
+    talk.said.clear();
+    talk.connect();
+    talk.receive(Kind::Cluster, &[cluster("a"), cluster("b")], &[]);
+    let bytes = [assignment("a"), assignment("b")].map(|one| one.encode_to_vec());
+    for bytes in bytes {
+        talk.catalog.with(&bytes, |inner, record| talk.state.take(record, inner));
+    }
+    talk.connect();
+    talk.check(&expect![[r#"
+        connects
+          Cluster nonce "" +[] -[] has []
+          Endpoint nonce "" +["a"] -[] has []
+        receives Cluster
+          Cluster nonce "1" +[] -[] has []
+          Endpoint nonce "" +["b"] -[] has []
+        connects
+          Cluster nonce "" +[] -[] has ["v-a", "v-b"]
+          Endpoint nonce "" +["a", "b"] -[] has ["v-a", "v-b"]
+          Listener nonce "" +[] -[] has []
+    "#]]);
+}
+
 /// A server in this process that sends two clusters with their endpoints and a listener.
 async fn replay() -> (std::net::SocketAddr, CancellationToken) {
     let mut resources: PerKind<BytesMut> = Default::default();
