@@ -14,6 +14,7 @@ mod mesh;
 mod proxies;
 mod report;
 mod sarif;
+mod special;
 
 use std::{path::PathBuf, time::SystemTime};
 

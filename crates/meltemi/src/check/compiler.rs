@@ -5,7 +5,7 @@
 //! - Applications that serve the same ports under other names are one class: names alone cannot
 //!   make Envoy refuse anything.
 //! - Without a Sidecar, namespaces see nearly the same: the first is compiled as a whole, of the
-//!   others only what is their own. Mistakes that all of them share are told once anyway.
+//!   others only what is their own, which costs nothing for what is not. Mistakes that all of them share are told once anyway.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -28,13 +28,28 @@ use compile::{
     select_route,
     traffic_policy::{Rules, select_rules},
 };
-use model::{Diagnostic, Hostname, Kind, ObjectKey, Proxy, ProxyKind, Service, Shared, Visibility};
+use envoy::type_url;
+use model::{Diagnostic, Hostname, Kind, ObjectKey, Proxy, ProxyKind, Service, Shared};
 use snapshot::{Reader, Snapshot};
+
+use super::special::Special;
 
 /// Resources that one kind of proxy holds together. Those that several kinds share are shared.
 #[derive(Debug, Default)]
 pub(super) struct Class {
     pub(super) resources: Vec<Arc<Compiled>>,
+    /// The clusters that it has as others do.
+    base: Option<Arc<Base>>,
+    /// The hosts whose clusters it has in its own way.
+    own: HashSet<Hostname>,
+}
+
+/// The clusters that are the same in every namespace.
+#[derive(Debug, Default)]
+struct Base {
+    clusters: HashSet<Arc<str>>,
+    /// The hosts that the namespace in which they were compiled sees in its own way.
+    left_out: HashSet<Hostname>,
 }
 
 /// Collects the classes, then compiles them.
@@ -43,6 +58,7 @@ pub(super) struct Compiler<'a> {
     sidecars: BTreeMap<Client, HashSet<InboundInput>>,
     gateways: HashSet<(Client, OwnPorts)>,
     known: Known,
+    special: Special,
     findings: Vec<Diagnostic>,
 }
 
@@ -50,7 +66,7 @@ pub(super) struct Compiler<'a> {
 #[derive(Default)]
 struct Known {
     /// Clients, but for the namespace, for which everything was compiled.
-    forms: HashSet<Client>,
+    forms: HashMap<Client, Arc<Base>>,
     /// The clusters of a service, with their endpoints.
     clusters: HashMap<ClustersKey, Vec<Arc<Compiled>>>,
     hosts: HashMap<Shared<VirtualHostInput>, Arc<CompiledVirtualHost>>,
@@ -67,6 +83,7 @@ impl<'a> Compiler<'a> {
             sidecars: BTreeMap::new(),
             gateways: HashSet::new(),
             known: Known::default(),
+            special: Special::new(snapshot),
             findings: Vec::new(),
         }
     }
@@ -98,7 +115,8 @@ impl<'a> Compiler<'a> {
             let mut fresh = inputs.iter().filter(|input| served.insert((*input).clone()));
             outbound.resources.extend(fresh.next().into_iter().flat_map(inbound));
             classes.push(outbound);
-            classes.extend(fresh.map(|input| Class { resources: inbound(input) }));
+            let inbound = |input| Class { resources: inbound(input), ..Class::default() };
+            classes.extend(fresh.map(inbound));
         }
         for (client, ports) in std::mem::take(&mut self.gateways) {
             classes.push(self.gateway(&client, &ports));
@@ -115,17 +133,33 @@ impl<'a> Compiler<'a> {
     fn outbound(&mut self, client: &Client) -> Class {
         let mut scope = Scope::select(client, &self.reader);
         let form = Client { namespace: "".into(), dns_domain: "".into(), ..client.clone() };
-        if client.sidecar.is_none() && !self.known.forms.insert(form) {
+        let base = self.known.forms.get(&form).filter(|_| client.sidecar.is_none()).cloned();
+        if base.is_some() {
             self.narrow(&mut scope, client);
         }
         let mesh = self.reader.mesh().clone();
         let mut class = Class::default();
         class.extend(special_clusters(client, &mesh, scope.outbound_policy));
         for service in &scope.services {
+            let host = service.hostname();
+            let is_shared = |base: &Arc<Base>| {
+                !base.left_out.contains(host) && !self.special.has(service, &client.namespace)
+            };
+            if base.as_ref().is_some_and(is_shared) {
+                continue;
+            }
             let rules = select_rules(service, client, &self.reader);
             let wanted = every_cluster(service, &rules);
             self.add_clusters(service, rules, wanted, client, &mut class);
+            class.own.insert(host.clone());
         }
+        if client.sidecar.is_none() && base.is_none() {
+            let left_out = scope.services.iter();
+            let left_out = left_out.filter(|it| self.special.has(it, &client.namespace));
+            let left_out = left_out.map(|it| it.hostname().clone()).collect();
+            self.known.forms.insert(form, Arc::new(Base::new(&class, left_out)));
+        }
+        class.base = base;
         let plan = plan_outbound(&scope, client, &self.reader);
         self.findings.extend(plan.diagnostics.into_vec());
         class.extend(plan.listeners.iter().map(compile_listener));
@@ -145,16 +179,8 @@ impl<'a> Compiler<'a> {
     /// that are not for everybody, and services for which it has rules.
     fn narrow(&self, scope: &mut Scope, client: &Client) {
         let own = &client.namespace;
-        let is_special = |service: &Shared<Service>| {
-            service.namespace() == own
-                || service.visibility != Visibility::Public
-                || select_rules(service, client, &self.reader)
-                    .records
-                    .iter()
-                    .any(|rule| rule.key.namespace == *own)
-        };
         for listener in &mut scope.listeners {
-            listener.services.retain(is_special);
+            listener.services.retain(|service| self.special.has(service, own));
             let hosts: HashSet<&Hostname> =
                 listener.services.iter().map(|service| service.hostname()).collect();
             listener.rules.retain(|rule| {
@@ -237,7 +263,26 @@ fn without_names(mut input: InboundInput) -> InboundInput {
     input
 }
 
+impl Base {
+    fn new(class: &Class, left_out: HashSet<Hostname>) -> Self {
+        let names = class.of_type(type_url::CLUSTER).map(|it| it.resource.name());
+        let is_shared = |name: &&Arc<str>| host_of(name).is_none_or(|it| !left_out.contains(it));
+        Self { clusters: names.filter(is_shared).cloned().collect(), left_out }
+    }
+}
+
+/// `cart.shop.svc.cluster.local` of `outbound|80|v1|cart.shop.svc.cluster.local`.
+fn host_of(cluster: &str) -> Option<&str> {
+    cluster.splitn(4, '|').nth(3)
+}
+
 impl Class {
+    /// Whether it has a cluster as others do.
+    pub(super) fn shares_cluster(&self, name: &str) -> bool {
+        let is_own = || host_of(name).is_some_and(|host| self.own.contains(host));
+        self.base.as_ref().is_some_and(|base| base.clusters.contains(name)) && !is_own()
+    }
+
     /// The resources of one type.
     pub(super) fn of_type(&self, url: &str) -> impl Iterator<Item = &Arc<Compiled>> {
         self.resources.iter().filter(move |it| it.resource.type_url() == url)

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
 };
 
 use api::{Object, Spec, istio::virtual_service::Destination};
@@ -12,6 +12,8 @@ use lint::{
 };
 use model::{Diagnostic, Hostname, ObjectKey};
 use snapshot::{Reader, Snapshot, resolve_short_name};
+
+use super::judge::Clusters;
 
 /// Looks up what rules name.
 pub(super) struct Destinations<'a> {
@@ -54,7 +56,7 @@ impl<'a> Destinations<'a> {
         &self,
         cluster: &str,
         origins: &[ObjectKey],
-        clusters: &BTreeSet<&str>,
+        clusters: &Clusters<'_>,
     ) -> Option<Diagnostic> {
         let wanted = Wanted::parse(cluster)?;
         let (message, hint) = self.reason(&wanted, clusters)?;
@@ -66,7 +68,7 @@ impl<'a> Destinations<'a> {
         Some(finding.object(rule.clone()).field(field).hint(hint))
     }
 
-    fn reason(&self, wanted: &Wanted, clusters: &BTreeSet<&str>) -> Option<(String, &'static str)> {
+    fn reason(&self, wanted: &Wanted, clusters: &Clusters<'_>) -> Option<(String, &'static str)> {
         let Wanted { port, subset, hostname } = wanted;
         let services = self.reader.services_named(hostname);
         if services.is_empty() {
@@ -76,7 +78,7 @@ impl<'a> Destinations<'a> {
             return Some(no_port(hostname.as_str(), (*port).into()));
         }
         let whole = format!("outbound|{port}||{hostname}");
-        if !subset.is_empty() && clusters.contains(whole.as_str()) {
+        if !subset.is_empty() && clusters.contains(&whole) {
             return Some(no_subset(hostname.as_str(), subset));
         }
         None

@@ -5,7 +5,7 @@
 //! - A destination that exists, but not for one class, is that class's scope and no finding.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
@@ -25,6 +25,18 @@ pub(super) struct Judge<'a> {
     hosts: HashSet<HostKey>,
 }
 
+/// The names of the clusters that a class has.
+pub(super) struct Clusters<'c> {
+    class: &'c Class,
+    own: HashSet<&'c str>,
+}
+
+impl Clusters<'_> {
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.own.contains(name) || self.class.shares_cluster(name)
+    }
+}
+
 /// What a virtual host is made of. The same host has other domains in each namespace, which is
 /// nothing that Envoy judges.
 type HostKey = (Arc<str>, Vec<Arc<str>>, Vec<ObjectKey>);
@@ -40,8 +52,8 @@ impl<'a> Judge<'a> {
 
     /// Adds what is wrong with a class.
     pub(super) fn judge(&mut self, class: &Class, found: &mut Vec<Diagnostic>) {
-        let clusters: BTreeSet<&str> =
-            class.of_type(type_url::CLUSTER).map(|it| &**it.resource.name()).collect();
+        let own = class.of_type(type_url::CLUSTER).map(|it| &**it.resource.name()).collect();
+        let clusters = Clusters { class, own };
         self.judge_names(class, &clusters, found);
         self.judge_content(class, &clusters, found);
     }
@@ -49,7 +61,7 @@ impl<'a> Judge<'a> {
     fn judge_content(
         &mut self,
         class: &Class,
-        clusters: &BTreeSet<&str>,
+        clusters: &Clusters<'_>,
         found: &mut Vec<Diagnostic>,
     ) {
         let fresh = self.fresh(class);
@@ -58,7 +70,12 @@ impl<'a> Judge<'a> {
         }
         let mut settings =
             CheckSettings { dangling: Dangling::Allowed, ..CheckSettings::default() };
-        settings.bootstrap_clusters.extend(clusters.iter().map(|name| (*name).to_owned()));
+        let routes = fresh.iter().filter_map(|it| it.parts.as_ref()).flat_map(|it| &it.hosts);
+        let named = routes.flat_map(|host| &host.clusters);
+        let named = named.chain(fresh.iter().flat_map(|it| &it.clusters)).map(|name| &**name);
+        let known =
+            named.filter(|name| clusters.contains(name)).chain(clusters.own.iter().copied());
+        settings.bootstrap_clusters.extend(known.map(str::to_owned));
         let mut resources = Resources::default();
         for compiled in &fresh {
             let resource = &compiled.resource;
@@ -102,12 +119,7 @@ impl<'a> Judge<'a> {
         fresh
     }
 
-    fn judge_names(
-        &mut self,
-        class: &Class,
-        clusters: &BTreeSet<&str>,
-        found: &mut Vec<Diagnostic>,
-    ) {
+    fn judge_names(&mut self, class: &Class, clusters: &Clusters<'_>, found: &mut Vec<Diagnostic>) {
         for compiled in &class.resources {
             match &compiled.parts {
                 Some(parts) => {
@@ -126,10 +138,10 @@ impl<'a> Judge<'a> {
         &mut self,
         named: &[Arc<str>],
         origins: &[ObjectKey],
-        clusters: &BTreeSet<&str>,
+        clusters: &Clusters<'_>,
         found: &mut Vec<Diagnostic>,
     ) {
-        let missing = named.iter().filter(|name| !clusters.contains(&***name));
+        let missing = named.iter().filter(|name| !clusters.contains(name));
         found.extend(missing.filter_map(|name| self.destinations.explain(name, origins, clusters)));
     }
 }

@@ -234,6 +234,27 @@ fn what_only_one_namespace_sees_is_checked_for_it() {
     }
 }
 
+/// What most namespaces share is compiled for the first alone: rules that only one has are its own.
+#[test]
+fn a_subset_of_one_namespace_is_no_other_namespaces() {
+    let mut text = team("one", 1, "*").replace("web, subset: gone", "web");
+    text += "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: web, \
+             namespace: two}\nspec: {host: web.one.svc.cluster.local, subsets: [{name: v1, labels: \
+             {a: b}}]}\n";
+    for namespace in ["two", "three"] {
+        text += &format!(
+            "---\n{}---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: far, \
+             namespace: {namespace}}}\nspec:\n  hosts: [far.{namespace}.example.com]\n  exportTo: ['.']\n  \
+             http: [{{route: [{{destination: {{host: web.one.svc.cluster.local, subset: v1}}}}]}}]\n",
+            team(namespace, 2, ".").replace("web, subset: gone", "web"),
+        );
+    }
+    let folder = folder(&[("mesh.yaml", &text)]);
+    let run = check(folder.path(), &["-o", "short"]);
+    assert!(!run.stdout.contains("VirtualService two/far"), "{}", run.stdout);
+    assert_eq!(run.stdout.matches("VirtualService three/far").count(), 1, "{}", run.stdout);
+}
+
 #[test]
 fn equal_workloads_are_compiled_once() {
     let pod = |number: u8| {
