@@ -88,6 +88,8 @@ impl Attach {
             fleet.command_all(Command::Reconnect).await;
             let back = fleet.wait("reconnect", progress, Goal::Reconnected).await?;
             let last = fleet.wait_quiet(QUIET).await?;
+            // A server that sends nothing leaves the last response where it was: before.
+            let last = last.filter(|last| back.last().is_none_or(|back| last > back));
             let times: Vec<Instant> = back.into_iter().chain(last).collect();
             self.add_times(start, &times, &mut again);
             self.add_process(cpu, &mut again)?;
