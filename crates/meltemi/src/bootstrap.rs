@@ -120,6 +120,12 @@ pub(crate) struct Bootstrap {
     /// Port on all addresses where Prometheus reads Envoy's metrics; Istio's is 15090.
     #[arg(long)]
     stats_port: Option<u16>,
+    /// Address of the machine, for an agent there that takes traces and logs (`$(HOST_IP)`).
+    #[arg(long, env = "HOST_IP")]
+    host_ip: Option<IpAddr>,
+    /// Port of that agent. May be given several times.
+    #[arg(long = "node-agent-port")]
+    node_agent_ports: Vec<u16>,
     #[arg(long, default_value = "cluster.local")]
     domain: String,
     #[arg(long, default_value = "Kubernetes")]

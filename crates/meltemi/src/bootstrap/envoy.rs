@@ -56,6 +56,7 @@ impl Bootstrap {
         let source =
             json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"});
         let mut clusters = vec![self.xds_cluster()?];
+        clusters.extend(self.node_agent_clusters());
         let mut listeners = Vec::new();
         if let Some(port) = self.stats_port {
             clusters.push(self.stats_cluster());
@@ -143,6 +144,34 @@ impl Bootstrap {
             }]);
         }
         Ok(cluster)
+    }
+
+    /// The agent on the machine, by each of its ports, for what speaks gRPC and for the rest. The
+    /// listeners of all machines name the same clusters.
+    fn node_agent_clusters(&self) -> Vec<Value> {
+        let Some(address) = self.host_ip else { return Vec::new() };
+        let cluster = |transport: &str, port: u16| {
+            let name = format!("node-agent-{transport}-{port}");
+            json!({
+                "name": name,
+                "type": "STATIC",
+                "connect_timeout": "1s",
+                "load_assignment": assignment(&name, &address.to_string(), port),
+            })
+        };
+        let ports = self.node_agent_ports.iter();
+        ports
+            .flat_map(|port| {
+                let mut grpc = cluster("grpc", *port);
+                grpc["typed_extension_protocol_options"] = json!({
+                    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                        TYPE: "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                        "explicit_http_config": {"http2_protocol_options": {}},
+                    },
+                });
+                [grpc, cluster("http", *port)]
+            })
+            .collect()
     }
 
     fn stats_cluster(&self) -> Value {

@@ -95,6 +95,12 @@ fn node_is_what_istios_agent_would_send() {
         "HTTP10=1",
         "--metadata",
         "ANNOTATIONS={\"a\":\"b\"}",
+        "--host-ip",
+        "10.1.0.1",
+        "--node-agent-port",
+        "4317",
+        "--node-agent-port",
+        "9411",
     ]);
     let node = &printed["node"];
     assert_eq!(node["id"], "sidecar~10.0.0.7~cart-1.shop~shop.svc.cluster.local");
@@ -106,6 +112,8 @@ fn node_is_what_istios_agent_would_send() {
         "MESH_ID": "cluster.local", "INTERCEPTION_MODE": "TPROXY", "SERVICE_ACCOUNT": "cart",
         "NETWORK": "lab", "NODE_NAME": "n1", "LABELS": {"app": "cart"},
         "HTTP10": "1", "ANNOTATIONS": {"a": "b"}, "MELTEMI_RUNTIME": "true",
+        "MELTEMI_CANONICAL_SERVICE": "cart", "MELTEMI_CANONICAL_REVISION": "latest",
+        "MELTEMI_NODE_AGENT": "4317,9411",
     });
     assert_eq!(node["metadata"], expected);
 }
