@@ -30,7 +30,9 @@ use crate::{
     environment::Environment,
     output::{Exit, Failure, Screen},
     path::require_readable,
-    settings::{IdentityArguments, IdentitySettings, Resolver, SettingsFile, istiod},
+    settings::{
+        IdentityArguments, IdentitySettings, Resolver, SettingsFile, XdsAuthentication, istiod,
+    },
 };
 
 /// Serve xDS from folders of YAML.
@@ -131,6 +133,12 @@ impl Serve {
         // The table is for people who read the log; nothing is secret in it but the place of keys.
         eprint!("{}", anstream::adapter::strip_str(&resolver.table().render(None)));
         warn_of_variables(environment);
+        if settings.serves_nobody_elsewhere() {
+            tracing::warn!(
+                "Proxies on other machines are refused: they can prove nothing without \
+                 --identity-directory or --cacerts (or set --xds-authentication optional)"
+            );
+        }
         settings.serve().await
     }
 
@@ -199,6 +207,13 @@ fn warn_of_variables(environment: &Environment) {
 }
 
 impl Settings {
+    /// Whether other machines are listened to in vain.
+    fn serves_nobody_elsewhere(&self) -> bool {
+        let elsewhere = !self.xds_address.ip().is_loopback();
+        let IdentitySettings { authority, authentication, .. } = &self.identity;
+        elsewhere && authority.is_none() && *authentication != XdsAuthentication::Optional
+    }
+
     async fn serve(self) -> anyhow::Result<Exit> {
         let shutdown = CancellationToken::new();
         tokio::spawn(runtime::wait_for_signal(shutdown.clone()));

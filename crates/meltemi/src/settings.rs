@@ -13,7 +13,7 @@ use clap::{ArgMatches, parser::ValueSource};
 
 pub(crate) use self::{
     file::SettingsFile,
-    identity::{AuthorityPlace, IdentityArguments, IdentitySettings},
+    identity::{AuthorityPlace, IdentityArguments, IdentitySettings, XdsAuthentication},
 };
 use crate::output::Table;
 

@@ -32,7 +32,7 @@ use crate::{
     engine::{Letter, Mailbox},
     facet::unknown_route,
     own::{OwnSecrets, is_own},
-    state::{Outgoing, StreamState},
+    state::{Outgoing, StreamState, quotable},
 };
 
 /// How long a proxy that came back is given to say what it holds. Envoy does so at once.
@@ -213,6 +213,7 @@ impl Conversation<'_> {
         self.state.on_request(request);
         if let Some((type_url, message)) = refusal(request) {
             self.metrics.refused(type_url);
+            let message = quotable(type_url, message);
             tracing::warn!(proxy = %self.proxy.id, type_url, message, "Proxy refused a response");
         }
     }

@@ -29,6 +29,7 @@ use std::{
 use compile::Compiled;
 use xds::Protocol;
 
+pub(crate) use self::request::quotable;
 pub use self::types::{Held, Rejection, TypeState};
 use self::views::Views;
 use crate::{FacetView, ResourceKind};

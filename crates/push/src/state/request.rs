@@ -189,7 +189,7 @@ impl StreamState {
         let state = &mut self.types[kind as usize];
         let open = state.in_flight.take_if(|open| nonce.parse() == Ok(open.nonce));
         let Some(mut open) = open else { return };
-        let Some(message) = error else {
+        let Some(message) = error.map(|message| quotable(kind.type_url(), message)) else {
             state.acknowledge(open.names);
             state.compact(&self.views);
             return;
@@ -205,6 +205,17 @@ impl StreamState {
         state.acknowledge(taken);
         state.compact(&self.views);
     }
+}
+
+/// What may be repeated of a refusal. Envoy quotes whole responses in some, and in one of secrets
+/// stand keys.
+pub(crate) fn quotable<'m>(type_url: &str, message: &'m str) -> &'m str {
+    const QUOTES: &str = "goo.gle/debugproto";
+    if type_url != ResourceKind::Secret.type_url() {
+        return message;
+    }
+    let line = message.lines().next().unwrap_or_default();
+    line.split(QUOTES).next().unwrap_or_default().trim_end()
 }
 
 /// Whether a refusal names a resource: `Error adding/updating listener(s) NAME: …`, with further

@@ -89,3 +89,16 @@ fn a_refused_secret_is_shown_and_holds_nothing_up() {
         assert!(talk.refused("sds").is_empty());
     }
 }
+
+#[test]
+fn what_envoy_quotes_of_a_refused_secret_is_not_repeated() {
+    for quoted in
+        ["goo.gle/debugproto resources { hush }", "goo.gle/debugproto\nresources\nhush", "\nhush"]
+    {
+        let mut talk = Talk::synced(Delta, "sds a");
+        talk.ask("sds", "a");
+        talk.says("sds a");
+        talk.refuse("sds", &format!("no such type in DeltaDiscoveryResponse {quoted}"));
+        assert_eq!(talk.refused("sds"), ["a: no such type in DeltaDiscoveryResponse"]);
+    }
+}
