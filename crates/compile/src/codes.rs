@@ -4,7 +4,7 @@
 
 api::codes! {
     INGRESS_TLS_IGNORED "MEL0240" Warning "Encryption settings of a Sidecar's listener have no effect";
-    INGRESS_TLS_UNUSABLE "MEL0241" Error "The encryption of a Sidecar's listener cannot be set up, and the listener is left out";
+    INGRESS_TLS_UNUSABLE "MEL0241" Error "The encryption of a Sidecar's listener cannot be set up, and the port takes nothing";
     POLICY_PART "MEL0260" Error "A part of an authorization policy cannot be carried out";
     AUTHORIZER_UNUSABLE "MEL0261" Error "An external authorizer cannot be asked, so what it would decide is denied";
     AUTHORIZER_ONLY_HTTP "MEL0262" Info "An external authorizer that speaks HTTP does not decide about TCP connections";

@@ -15,7 +15,7 @@ mod select;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use api::{Duration, istio::traffic_policy::ConnectionPoolSettings};
 use model::{Diagnostic, Interception, ObjectKey, Protocol, Shared};
@@ -34,6 +34,8 @@ pub use select::select_inbound;
 pub struct InboundInput {
     /// By port, each once.
     pub ports: Vec<InboundPort>,
+    /// Ports that take nothing, because what was asked of them cannot be done.
+    pub closed: BTreeSet<u16>,
     pub interception: Interception,
     /// "Any address", for each IP family that is listened on.
     pub wildcards: Vec<Arc<str>>,

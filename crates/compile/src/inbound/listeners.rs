@@ -60,11 +60,13 @@ fn virtual_inbound(
     ports: &[&InboundPort],
     security: &SecurityFilters,
 ) -> Compiled {
-    let mut chains = vec![black_hole(input)];
+    let mut chains = vec![black_hole(names::INBOUND_PORT, input)];
+    chains.extend(input.closed.iter().map(|port| black_hole(*port, input)));
     chains.extend(ChainSet::passthrough(None, input, security).chains());
     let own_mode = input.peers.ports.iter().filter(|(port, mode)| {
         let served = ports.iter().any(|it| it.port == **port);
-        !served && **port != names::INBOUND_PORT && **mode != input.peers.workload
+        let closed = **port == names::INBOUND_PORT || input.closed.contains(port);
+        !served && !closed && **mode != input.peers.workload
     });
     for (port, _) in own_mode {
         chains.extend(ChainSet::passthrough(Some(*port), input, security).chains());
@@ -102,10 +104,10 @@ fn virtual_inbound(
     }
 }
 
-/// A connection to the port itself was not redirected, and would come back for ever.
-fn black_hole(input: &InboundInput) -> Chain {
-    let matches =
-        ChainMatch { destination_port: Some(names::INBOUND_PORT), ..ChainMatch::default() };
+/// Takes nothing. A connection to the listener's own port was not redirected, and would come back for
+/// ever.
+fn black_hole(port: u16, input: &InboundInput) -> Chain {
+    let matches = ChainMatch { destination_port: Some(port), ..ChainMatch::default() };
     let filter =
         tcp_proxy(&TcpRoute::to_cluster(names::BLACK_HOLE_CLUSTER, None), &input.telemetry);
     Chain::new(BLACK_HOLE_CHAIN, matches, vec![filter])

@@ -1,7 +1,7 @@
 //! Picks what a proxy serves: the ports of its own services, or those that a Sidecar lists.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     net::IpAddr,
     sync::Arc,
 };
@@ -57,6 +57,7 @@ pub fn select_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>) -> In
         mesh,
         pool: sidecar.and_then(|it| it.spec.inbound_connection_pool.clone()).map(Arc::new),
         ports: BTreeMap::new(),
+        closed: BTreeSet::new(),
         findings: Vec::new(),
     };
     let listed = sidecar.filter(|record| !record.spec.ingress.is_empty());
@@ -78,6 +79,7 @@ pub fn select_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>) -> In
     let wildcards = std::iter::once(client.wildcard()).chain(dual.then_some("::"));
     InboundInput {
         ports: selection.ports.into_values().collect(),
+        closed: selection.closed,
         findings: selection.findings,
         interception: client.interception,
         wildcards: wildcards.map(Arc::from).collect(),
@@ -115,6 +117,7 @@ struct Selection<'a> {
     /// Limits of ports that say nothing themselves.
     pool: Option<Arc<ConnectionPoolSettings>>,
     ports: BTreeMap<u16, InboundPort>,
+    closed: BTreeSet<u16>,
     findings: Vec<Diagnostic>,
 }
 
@@ -145,6 +148,9 @@ impl Selection<'_> {
     }
 
     fn add(&mut self, port: InboundPort) {
+        if self.closed.contains(&port.port) {
+            return;
+        }
         match self.ports.entry(port.port) {
             Entry::Vacant(vacant) => {
                 vacant.insert(port);
@@ -212,7 +218,7 @@ impl Selection<'_> {
         }
     }
 
-    /// How a listener ends TLS itself. `None` leaves it out: without its certificate it would take
+    /// How a listener ends TLS itself. `None` closes the port: without its certificate it would take
     /// plain text.
     fn ingress_tls(
         &mut self,
@@ -248,6 +254,9 @@ impl Selection<'_> {
                 let hint = "use `SIMPLE` or `MUTUAL` with the paths of the files";
                 let finding = codes::INGRESS_TLS_UNUSABLE.diagnostic(message).hint(hint);
                 self.findings.push(finding.object(record.key.clone()).field(field));
+                if !self.ports.contains_key(&port) {
+                    self.closed.insert(port);
+                }
                 None
             }
         }

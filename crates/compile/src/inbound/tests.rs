@@ -19,6 +19,7 @@ use crate::{
     inbound::{InboundInput, compile_inbound_clusters, compile_inbound_listeners, select_inbound},
 };
 
+mod mutual;
 mod sidecars;
 
 struct Case<'a> {

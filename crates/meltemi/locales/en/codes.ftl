@@ -303,8 +303,8 @@ MEL0232 = A patch will have less effect than it seems
 MEL0240 = Encryption settings of a Sidecar's listener have no effect
     .help = A port that takes mTLS of the mesh ends it with the workload's own certificate. Set `portLevelMtls` to `DISABLE` for the port in a PeerAuthentication with a selector, or take `tls` away.
 
-MEL0241 = The encryption of a Sidecar's listener cannot be set up, and the listener is left out
-    .help = Without its certificate the port would take plain text, so it has no listener of its own. Set `serverCertificate` and `privateKey`, or `credentialName`, and for `MUTUAL` the authorities of callers.
+MEL0241 = The encryption of a Sidecar's listener cannot be set up, and the port takes nothing
+    .help = Without its certificate the port would take plain text, so it takes nothing. Set `serverCertificate` and `privateKey`, or `credentialName`, and for `MUTUAL` the authorities of callers.
 
 MEL0260 = A part of an authorization policy cannot be carried out
     .help = A rule that allows matches nothing then; one that denies or audits matches as if the part were not there, so it matches more. Mend the field that the message names.

@@ -303,8 +303,8 @@ MEL0232 = 补丁的效果会比看上去小
 MEL0240 = Sidecar 监听器的加密设置不起作用
     .help = 接受网格 mTLS 的端口使用工作负载自己的证书终止加密。请在带选择器的 PeerAuthentication 中把该端口的 `portLevelMtls` 设为 `DISABLE`，或删除 `tls`。
 
-MEL0241 = 无法建立 Sidecar 监听器的加密，因此不生成该监听器
-    .help = 没有证书时该端口会接受明文，因此它没有自己的监听器。请设置 `serverCertificate` 和 `privateKey`，或 `credentialName`；`MUTUAL` 还需要验证调用方的机构。
+MEL0241 = 无法建立 Sidecar 监听器的加密，因此该端口不接受任何连接
+    .help = 没有证书时该端口会接受明文，因此它不接受任何连接。请设置 `serverCertificate` 和 `privateKey`，或 `credentialName`；`MUTUAL` 还需要验证调用方的机构。
 
 MEL0260 = 授权策略的某一部分无法执行
     .help = 此时允许类规则什么都不匹配；拒绝或审计类规则则当作没有该部分来匹配，因此匹配得更多。请修正消息中指出的字段。
