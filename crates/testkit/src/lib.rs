@@ -9,6 +9,7 @@ pub mod child;
 pub mod corpus;
 pub mod envoy_process;
 pub mod http;
+pub mod jwt;
 pub mod mesh;
 pub mod ports;
 pub mod tools;

@@ -1,4 +1,4 @@
-//! A gRPC server for any unary method: the answer is the message that was sent.
+//! A gRPC server for any unary method: the answer is the message that was sent, or a given one.
 //!
 //! It knows no service definition, and reads no message.
 
@@ -6,13 +6,13 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
 use anyhow::Result;
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
@@ -34,6 +34,8 @@ pub struct GrpcBackend {
 struct Shared {
     name: String,
     status: AtomicU32,
+    /// Sent in place of what has come, with its frame.
+    answer: Mutex<Option<Bytes>>,
     requests: AtomicU64,
 }
 
@@ -43,6 +45,7 @@ impl GrpcBackend {
         let shared = Arc::new(Shared {
             name: name.to_owned(),
             status: AtomicU32::new(0),
+            answer: Mutex::default(),
             requests: AtomicU64::new(0),
         });
         let for_server = Arc::clone(&shared);
@@ -59,6 +62,17 @@ impl GrpcBackend {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    /// The message of the answers from now on.
+    pub fn set_answer(&self, message: impl Into<Bytes>) {
+        let mut answer = self.shared.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let message: Bytes = message.into();
+        let mut frame = BytesMut::with_capacity(message.len() + 5);
+        frame.put_u8(0);
+        frame.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+        frame.put_slice(&message);
+        *answer = Some(frame.freeze());
     }
 
     /// The `grpc-status` of the answers from now on; 0 is success.
@@ -80,6 +94,8 @@ async fn answer(
 ) -> Result<hyper::Response<impl http_body::Body<Data = Bytes, Error = Infallible>>> {
     shared.requests.fetch_add(1, Ordering::Relaxed);
     let message = request.into_body().collect().await?.to_bytes();
+    let fixed = shared.answer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let message = fixed.unwrap_or(message);
     let status = shared.status.load(Ordering::Relaxed);
     let response = hyper::Response::builder()
         .header(header::CONTENT_TYPE, "application/grpc")
