@@ -5,6 +5,8 @@
 //! - Keys are given to Envoy with the filter. An issuer whose keys are not known has none, so that
 //!   its tokens are refused, and those of other issuers are checked as ever.
 
+use std::collections::BTreeMap;
+
 use api::istio::request_authentication::JwtRule;
 use envoy::{
     config::{
@@ -22,17 +24,30 @@ use envoy::{
         network::http_connection_manager::v3::HttpFilter,
     },
 };
-use model::{Diagnostic, Diagnostics, ObjectKey};
+use model::{Diagnostics, ObjectKey};
 
 use super::{
     SecurityInput,
-    matcher::{JWT_FILTER, PAYLOAD},
+    matcher::{JWT_FILTER, PAYLOAD, is_header_name},
     rbac::push_once,
 };
 use crate::{codes, filters::http_filter};
 
-/// A key set that verifies nothing.
-const NO_KEYS: &str = r#"{"keys":[]}"#;
+/// A key that verifies nothing. Envoy refuses a whole listener for a set without a key that it can
+/// read, so every set has this one too.
+///
+/// It is a point of P-256 whose x is the SHA-256 of "nobody holds the key to this point, 0", and
+/// whose y is even: nobody can know the private key, or ever sign by it.
+const NOBODY: [(&str, &str); 6] = [
+    ("alg", "ES256"),
+    ("crv", "P-256"),
+    ("kid", "nobody"),
+    ("kty", "EC"),
+    ("x", "zPR3iR4fOcW4V6XVNHEGMg6KJPrAZCv_EPXCHRePtSk"),
+    ("y", "A3r-C8eaxp7P3vLKxEQEadEit4cmjCSPFCZPk0R8_AA"),
+];
+/// What Envoy reads of a key. Everything else, such as a private part, stays here.
+const KEY_FIELDS: [&str; 10] = ["alg", "crv", "e", "k", "kid", "kty", "n", "use", "x", "y"];
 /// Claims that hold several words, by their standards.
 const SPACE_DELIMITED: [&str; 2] = ["scope", "permission"];
 
@@ -106,7 +121,10 @@ fn provider(
     let rule = written.rule;
     let space_delimited = SPACE_DELIMITED.into_iter().map(str::to_owned);
     let space_delimited = space_delimited.chain(rule.space_delimited_claims.iter().cloned());
-    let claim_to_headers = rule.output_claim_to_headers.iter().map(|it| JwtClaimToHeader {
+    // One name that Envoy does not take would cost the whole listener.
+    let claims = rule.output_claim_to_headers.iter();
+    let claims = claims.filter(|it| is_header_name(&it.header) && !it.claim.is_empty());
+    let claim_to_headers = claims.map(|it| JwtClaimToHeader {
         header_name: it.header.clone(),
         claim_name: it.claim.clone(),
         ..JwtClaimToHeader::default()
@@ -114,6 +132,7 @@ fn provider(
     let from_headers = rule
         .from_headers
         .iter()
+        .filter(|it| is_header_name(&it.name))
         .map(|it| JwtHeader { name: it.name.clone(), value_prefix: it.prefix.clone() });
     JwtProvider {
         issuer: rule.issuer.clone(),
@@ -122,7 +141,10 @@ fn provider(
         from_headers: from_headers.collect(),
         from_params: rule.from_params.clone(),
         from_cookies: rule.from_cookies.clone(),
-        forward_payload_header: rule.output_payload_to_header.clone(),
+        forward_payload_header: Some(&rule.output_payload_to_header)
+            .filter(|name| is_header_name(name))
+            .cloned()
+            .unwrap_or_default(),
         payload_in_metadata: PAYLOAD.to_owned(),
         normalize_payload_in_metadata: Some(NormalizePayload {
             space_delimited_claims: space_delimited.collect(),
@@ -138,31 +160,35 @@ fn provider(
     }
 }
 
-/// The issuer's keys as text.
+/// The issuer's keys as text. Of a fetched set that is not there yet, whoever fetches it reports.
 fn keys(written: &Written<'_>, input: &SecurityInput, findings: &mut Diagnostics) -> String {
-    let at = |field: &str| format!("spec.jwtRules[{}].{field}", written.index);
-    let finding = |field: &str, message: String| -> Diagnostic {
-        let finding = codes::TOKEN_KEYS.diagnostic(message).object(written.key.clone());
-        finding.field(at(field)).hint("tokens of this issuer are refused until it has keys")
-    };
     let rule = written.rule;
-    if !rule.jwks.is_empty() {
-        let parsed: Option<serde_json::Value> = serde_json::from_str(&rule.jwks).ok();
-        let count = parsed.as_ref().and_then(|it| it.get("keys")?.as_array().map(Vec::len));
-        if count.is_some_and(|count| count > 0) {
-            return rule.jwks.clone();
-        }
-        push_once(findings, finding("jwks", "`jwks` holds no keys".to_owned()));
-        return NO_KEYS.to_owned();
+    let fetched = snapshot::KeySource::of(rule).map(|source| input.key_sets.get(&source));
+    let text = match &fetched {
+        None => Some(rule.jwks.as_str()),
+        Some(keys) => keys.and_then(Option::as_ref).map(|keys| keys.as_str()),
+    };
+    let keys = text.map(readable_keys).unwrap_or_default();
+    if fetched.is_none() && keys.is_empty() {
+        let finding = codes::TOKEN_KEYS.diagnostic("`jwks` holds no keys");
+        let finding = finding.object(written.key.clone());
+        let finding = finding.field(format!("spec.jwtRules[{}].jwks", written.index));
+        push_once(findings, finding.hint("its tokens are refused until it does"));
     }
-    let Some(source) = snapshot::KeySource::of(rule) else { return NO_KEYS.to_owned() };
-    match input.key_sets.get(&source) {
-        Some(Some(keys)) => keys.to_string(),
-        Some(None) | None => {
-            let field = if rule.jwks_uri.is_empty() { "issuer" } else { "jwksUri" };
-            let message = format!("no keys of {source} are known yet");
-            push_once(findings, finding(field, message));
-            NO_KEYS.to_owned()
-        }
-    }
+    let nobody = NOBODY.map(|(field, value)| (field.to_owned(), value.to_owned()));
+    let keys = keys.into_iter().chain([nobody.into_iter().collect()]);
+    serde_json::json!({ "keys": keys.collect::<Vec<Key>>() }).to_string()
+}
+
+type Key = BTreeMap<String, String>;
+
+/// The keys of a set, as far as they have the form of one.
+fn readable_keys(text: &str) -> Vec<Key> {
+    let set: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let keys = set["keys"].as_array().map(Vec::as_slice).unwrap_or_default().iter();
+    let fields = |key: &serde_json::Value| -> Key {
+        let field = |name: &str| Some((name.to_owned(), key.get(name)?.as_str()?.to_owned()));
+        KEY_FIELDS.into_iter().filter_map(field).collect()
+    };
+    keys.map(fields).filter(|key| key.contains_key("kty")).collect()
 }

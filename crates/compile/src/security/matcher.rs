@@ -142,19 +142,25 @@ pub(super) fn is_path_template(text: &str) -> bool {
     text.contains("{*}") || text.contains("{**}")
 }
 
-/// `{*}` is one segment, `{**}` any number of them.
+/// `{*}` is one segment, `{**}` any number of them. What Envoy cannot read is an error here: it
+/// does not refuse such a template, but ends by it.
 pub(super) fn path_template(text: &str) -> Result<TypedExtensionConfig, String> {
-    let segments = text.strip_prefix('/').unwrap_or_default().split('/');
-    let mut rests = 0;
-    for segment in segments.clone() {
-        rests += usize::from(segment == "{**}");
-        let is_wildcard = matches!(segment, "{*}" | "{**}");
-        if !is_wildcard && segment.contains(['{', '}', '*']) {
-            return Err(format!("`{text}` has a wildcard that is not a segment of its own"));
+    let unusable = |why: &str| Err(format!("`{text}` is not a template of paths: {why}"));
+    let Some(rest) = text.strip_prefix('/') else { return unusable("it begins with `/`") };
+    let segments: Vec<&str> = rest.split('/').collect();
+    let mut ended = false;
+    for (index, segment) in segments.iter().enumerate() {
+        let is_last = index + 1 == segments.len();
+        match *segment {
+            "{*}" | "{**}" if ended => return unusable("no wildcard follows `{**}`"),
+            "{*}" => {}
+            "{**}" => ended = true,
+            "" if !is_last => return unusable("a segment is empty"),
+            literal if !is_path_literal(literal) => {
+                return unusable("a wildcard is a segment of its own, and others are plain text");
+            }
+            _ => {}
         }
-    }
-    if !text.starts_with('/') || rests > 1 {
-        return Err(format!("`{text}` is not a template of paths"));
     }
     let template =
         UriTemplateMatchConfig { path_template: text.replace("{**}", "**").replace("{*}", "*") };
@@ -162,6 +168,26 @@ pub(super) fn path_template(text: &str) -> Result<TypedExtensionConfig, String> 
         name: "uri-template".to_owned(),
         typed_config: Some(Any::pack(&template)),
     })
+}
+
+/// The characters of a segment of a path, by RFC 3986, without `*`.
+fn is_path_literal(segment: &str) -> bool {
+    let mut bytes = segment.bytes();
+    while let Some(byte) = bytes.next() {
+        let is_plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()+,;=:@".contains(&byte);
+        let mut escapes = || bytes.next().is_some_and(|digit| digit.is_ascii_hexdigit());
+        if !is_plain && !(byte == b'%' && escapes() && escapes()) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether Envoy takes the name of a header, which may be one of its own such as `:method`.
+pub(super) fn is_header_name(name: &str) -> bool {
+    let plain = name.strip_prefix(':').unwrap_or(name);
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !plain.is_empty() && plain.bytes().all(is_token)
 }
 
 /// An address or a range of them.

@@ -193,6 +193,9 @@ impl RuleCompiler<'_> {
         let in_brackets = |prefix: &str| key.strip_prefix(prefix)?.strip_suffix(']');
         if let Some(name) = in_brackets("request.headers[") {
             let header = |text: &str| {
+                if !matcher::is_header_name(name) {
+                    return Err(format!("`{name}` is not the name of a header").into());
+                }
                 let header = matcher::header(name, text);
                 Ok(principal(envoy::config::rbac::v3::principal::Identifier::Header(header)))
             };

@@ -162,8 +162,8 @@ fn a_template_that_envoy_would_refuse_is_reported() {
               rules ALLOW
             network.rbac
               rules ALLOW
-            error[MEL0260] AuthorizationPolicy foo/it spec.rules[0].to[0].operation.paths: `/a{*}/b` has a wildcard that is not a segment of its own (the rule matches nothing)
-            error[MEL0260] AuthorizationPolicy foo/it spec.rules[1].to[0].operation.paths: `/{**}/{**}` is not a template of paths (the rule matches nothing)
+            error[MEL0260] AuthorizationPolicy foo/it spec.rules[0].to[0].operation.paths: `/a{*}/b` is not a template of paths: a wildcard is a segment of its own, and others are plain text (the rule matches nothing)
+            error[MEL0260] AuthorizationPolicy foo/it spec.rules[1].to[0].operation.paths: `/{**}/{**}` is not a template of paths: no wildcard follows `{**}` (the rule matches nothing)
         "#]],
     );
 }
