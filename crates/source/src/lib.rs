@@ -7,11 +7,14 @@
 //! - Not here: any concrete registry; what the changes mean (`store`).
 #![warn(missing_docs)]
 
+pub mod codes;
 mod event;
+mod expiry;
 mod ledger;
 mod status;
 mod supervise;
 
 pub use event::{Barrier, Findings, SourceEvent, SourceReceiver, SourceSender, channel};
+pub use expiry::{EXPIRES_AT, ExpiryStage, MADE_BY, MADE_BY_ACCESS};
 pub use status::{SourceFailure, SourceStatus, SourceStatuses};
 pub use supervise::{Source, SourceError, SuperviseSettings, supervise};
