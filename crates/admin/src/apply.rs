@@ -1,6 +1,8 @@
-//! `POST /api/apply`: objects into the served directories, all of them or none.
+//! `POST /api/apply`: objects into the served directories, all of them or none; and
+//! `POST /api/delete`: out of them.
 
 use axum::{Json, extract::State};
+use model::{Kind, ObjectKey};
 use serde::{Deserialize, Serialize};
 use source_directory::{Draft, WriteError, WriteMode, WriteVerb, Written, parse_drafts};
 
@@ -38,10 +40,26 @@ pub struct AppliedObject {
     pub kind: String,
     pub namespace: String,
     pub name: String,
-    /// `created`, `configured` or `unchanged`.
+    /// `created`, `configured`, `unchanged` or `deleted`.
     pub verb: String,
     /// The file that holds it.
     pub file: String,
+}
+
+/// Objects that are to go.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeleteRequest {
+    pub objects: Vec<ObjectName>,
+}
+
+/// One object by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ObjectName {
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
 }
 
 /// Drafts without errors, and what is to be said about them.
@@ -61,6 +79,29 @@ pub(crate) async fn apply(
         tracing::info!(object = %it.key, file = %it.file, "Object was applied");
     }
     Ok(Json(ApplyReport { objects: written.iter().map(applied).collect(), findings }))
+}
+
+pub(crate) async fn delete(
+    State(admin): State<Shared>,
+    Json(request): Json<DeleteRequest>,
+) -> Result<Json<ApplyReport>, ApiError> {
+    let mut keys = Vec::with_capacity(request.objects.len());
+    for ObjectName { kind, namespace, name } in request.objects {
+        let Some(kind) = Kind::parse(&kind) else {
+            let message = format!("`{kind}` is not a kind that the mesh reads");
+            return Err(ApiError::new(Reason::BadInput, message));
+        };
+        let key = ObjectKey::new(kind, &namespace, &name);
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    let written = admin.directory.remove(keys, WriteMode::Write).await?;
+    for it in &written {
+        tracing::info!(object = %it.key, file = %it.file, "Object was deleted");
+    }
+    let objects = written.iter().map(applied).collect();
+    Ok(Json(ApplyReport { objects, findings: Vec::new() }))
 }
 
 /// Reads and validates the files: nothing is written while anything is wrong.
@@ -100,6 +141,7 @@ pub(crate) fn applied(written: &Written) -> AppliedObject {
             WriteVerb::Created => "created",
             WriteVerb::Configured => "configured",
             WriteVerb::Unchanged => "unchanged",
+            WriteVerb::Deleted => "deleted",
         }
         .to_owned(),
         file: written.file.to_string(),
@@ -115,6 +157,8 @@ impl From<WriteError> for ApiError {
         match error {
             WriteError::BadName { .. } => Self::new(Reason::BadInput, message)
                 .hint("use a valid Kubernetes name: letters, digits, `-` and `.`"),
+            WriteError::NotThere { .. } => Self::new(Reason::NotFound, message)
+                .hint("`meltemi access list` and the served files say what there is"),
             WriteError::Refused { hint, .. } => Self::new(Reason::Conflict, message).hint(hint),
             WriteError::Conflict { .. } => {
                 Self::new(Reason::Conflict, message).hint("look at the file, and try again")

@@ -24,7 +24,10 @@ const PAGES: &[(&str, &str)] = &[
     ("/debug/config_dump?proxy=NAME.NAMESPACE", "what a proxy holds, with its resources"),
     ("/debug/syncz", "state of each proxy by type"),
     ("/debug/connections", "the connected proxies, as they introduced themselves"),
-    ("/debug/configz?kind=&namespace=&name=", "the objects in effect; with a name, their content"),
+    (
+        "/debug/configz?kind=&namespace=&name=&content=",
+        "the objects in effect; with a name or `content=true`, their content",
+    ),
     ("/debug/registryz?service=", "the services of the mesh"),
     ("/debug/endpointz?service=", "the endpoints of each service"),
 ];
@@ -141,6 +144,9 @@ struct ObjectQuery {
     namespace: String,
     #[serde(default)]
     name: String,
+    /// Show the content of all of them.
+    #[serde(default)]
+    content: bool,
 }
 
 async fn configz(
@@ -155,7 +161,7 @@ async fn configz(
                 && is(&query.namespace, key.namespace.as_str())
                 && is(&query.name, key.name.as_str())
         });
-        let is_one = !query.name.is_empty();
+        let is_one = query.content || !query.name.is_empty();
         found.cloned().map(|object| (object, is_one)).collect::<Vec<_>>()
     });
     let objects = objects.await.ok_or_else(ApiError::ending)?;
@@ -169,6 +175,10 @@ async fn configz(
         // What a Secret holds is for proxies alone.
         if *with_content && object.key.kind != model::Kind::Secret {
             entry["spec"] = serde_json::to_value(&object.spec).unwrap_or_default();
+            // Ours alone: others may hold whole objects.
+            let all = object.meta.annotations.iter();
+            let ours = all.filter(|(key, _)| key.starts_with("meltemi.io/"));
+            entry["annotations"] = json!(ours.collect::<BTreeMap<_, _>>());
         }
         entry
     })))

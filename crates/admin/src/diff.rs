@@ -115,7 +115,8 @@ fn changes(drafts: &[Draft], written: &[Written]) -> Vec<Change> {
 
 fn object_diff((draft, written): (&Draft, &Written)) -> ObjectDiff {
     let fields = match written.verb {
-        WriteVerb::Unchanged => Vec::new(),
+        // A preview is of files that are put in.
+        WriteVerb::Unchanged | WriteVerb::Deleted => Vec::new(),
         WriteVerb::Created | WriteVerb::Configured => {
             differences(&yaml(&written.before), &yaml(&draft.text))
         }

@@ -61,7 +61,7 @@ fn check(
         return Err(ApiError::new(Reason::BadRequest, message));
     }
     let is_local = peer.is_some_and(|peer| peer.to_canonical().is_loopback());
-    if path == "/api/apply" && !is_local {
+    if matches!(path, "/api/apply" | "/api/delete") && !is_local {
         let message = "files are only written for somebody on the same machine";
         let hint = "run `meltemi apply` where `meltemi serve` runs, or write into the directory";
         return Err(ApiError::new(Reason::Forbidden, message).hint(hint));

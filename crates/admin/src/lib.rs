@@ -1,7 +1,7 @@
 //! The HTTP API that the command line and people with a browser use.
 //!
 //! - `/ready` and `/metrics` for machines; `/debug/…` says what is there, as JSON.
-//! - `/api/…` does what commands ask for: wait, compare, apply. Only `apply` changes anything.
+//! - `/api/…` does what commands ask for: wait, compare, apply. Only `apply` and `delete` change anything.
 //! - A web page cannot use any of it behind the back of the person who looks at it (`guard`).
 //! - Not here: how answers are printed (`meltemi`).
 
@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::lints::Lints;
 pub use self::{
-    apply::{AppliedObject, ApplyReport, FileSetRequest, InputFile},
+    apply::{AppliedObject, ApplyReport, DeleteRequest, FileSetRequest, InputFile, ObjectName},
     diff::{DiffReport, EnvoyEffect, ObjectDiff},
     difference::{FieldChange, differences},
     error::{ApiError, ErrorBody, Reason},
@@ -83,6 +83,7 @@ fn router(admin: Admin, shutdown: CancellationToken) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/wait", get(wait::wait))
         .route("/api/apply", post(apply::apply))
+        .route("/api/delete", post(apply::delete))
         .route("/api/diff", post(diff::diff))
         .route("/debug/proxies", get(proxies::list))
         .route("/debug/config_dump", get(proxies::config))

@@ -29,6 +29,8 @@ pub enum WriteVerb {
     Configured,
     /// It was, with this content: its file is left alone.
     Unchanged,
+    /// It is taken out of its file, and the file goes with its last object.
+    Deleted,
 }
 
 /// What becomes of one draft.
@@ -69,6 +71,12 @@ pub enum WriteError {
         /// What to do about it.
         hint: String,
     },
+    /// No file holds the object.
+    #[error("{key} is in no served file")]
+    NotThere {
+        /// The object.
+        key: ObjectKey,
+    },
     /// A file is no longer what it was when the edit was planned.
     #[error("`{file}` was changed by somebody else at the same time; nothing was written")]
     Conflict {
@@ -102,6 +110,7 @@ pub(crate) enum Command {
     Rescan(Barrier),
     Write {
         drafts: Vec<Draft>,
+        removals: Vec<ObjectKey>,
         mode: WriteMode,
         reply: oneshot::Sender<Result<Vec<Written>, WriteError>>,
     },
@@ -138,8 +147,26 @@ impl DirectoryHandle {
         drafts: Vec<Draft>,
         mode: WriteMode,
     ) -> Result<Vec<Written>, WriteError> {
+        self.edit(drafts, Vec::new(), mode).await
+    }
+
+    /// Takes objects out of their files: all of them or none.
+    pub async fn remove(
+        &self,
+        removals: Vec<ObjectKey>,
+        mode: WriteMode,
+    ) -> Result<Vec<Written>, WriteError> {
+        self.edit(Vec::new(), removals, mode).await
+    }
+
+    async fn edit(
+        &self,
+        drafts: Vec<Draft>,
+        removals: Vec<ObjectKey>,
+        mode: WriteMode,
+    ) -> Result<Vec<Written>, WriteError> {
         let (reply, answer) = oneshot::channel();
-        let command = Command::Write { drafts, mode, reply };
+        let command = Command::Write { drafts, removals, mode, reply };
         self.0.send(command).await.map_err(|_| WriteError::Gone)?;
         answer.await.map_err(|_| WriteError::Gone)?
     }

@@ -131,9 +131,9 @@ impl DirectorySource {
                 events.send(SourceEvent::Barrier { source: self.name.clone(), barrier }).await?;
                 Ok(tracker)
             }
-            Command::Write { drafts, mode, reply } => {
+            Command::Write { drafts, removals, mode, reply } => {
                 let done = blocking(move || {
-                    let outcome = tracker.write(&drafts, mode);
+                    let outcome = tracker.write(&drafts, &removals, mode);
                     (tracker, outcome)
                 });
                 let (mut tracker, outcome) = done.await?;

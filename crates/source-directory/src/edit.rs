@@ -1,10 +1,10 @@
-//! The bytes of a file and an object → the bytes with the object in them.
+//! The bytes of a file and an object → the bytes with the object in them, or without it.
 //!
 //! - The object takes the place of its former self; every other byte stays.
 //! - Checked: the new bytes say what the old ones said, but for the object. Else there is no edit.
 //! - Pure. Not here: which file (`plan`), writing it (`write`).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use api::Object;
 use model::{Kind, ObjectKey};
@@ -70,6 +70,55 @@ pub(crate) fn append(bytes: &[u8], draft: &Draft) -> Result<Vec<u8>, EditError> 
     Ok(edited)
 }
 
+/// Takes the object with this key out. No bytes are left of a file that says nothing else.
+pub(crate) fn remove(bytes: &[u8], key: &ObjectKey) -> Result<Edited, EditError> {
+    let all = pieces(bytes);
+    let own = |piece: &&Piece| primary(&piece.objects).is_some_and(|it| it.key == *key);
+    let piece = all.iter().find(own).ok_or(EditError::NotFound)?;
+    let range = match piece.form {
+        Form::Document => with_marker(bytes, piece.range.clone()),
+        Form::Item { .. } => piece.range.clone(),
+        // A comma before or behind it would have to go too.
+        Form::JsonItem => return Err(EditError::Entangled),
+    };
+    let mut edited = bytes.to_vec();
+    edited.drain(range);
+    let mut expected = read(bytes);
+    expected.objects.remove(key);
+    expected.count -= 1;
+    if expected != read(&edited) {
+        return Err(EditError::Entangled);
+    }
+    if is_quiet(&edited) {
+        edited.clear();
+    }
+    Ok(Edited { bytes: edited, before: text_of(bytes, piece), after: String::new() })
+}
+
+/// A document with the line of dashes that tells it from the one before, or else from the next.
+fn with_marker(bytes: &[u8], range: Range<usize>) -> Range<usize> {
+    let line_before = match bytes[..range.start].strip_suffix(b"\n") {
+        Some(rest) => rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1),
+        None => range.start,
+    };
+    if bytes[line_before..range.start].starts_with(b"---") {
+        return line_before..range.end;
+    }
+    let behind = &bytes[range.end..];
+    let line = behind.iter().position(|byte| *byte == b'\n').map_or(behind.len(), |at| at + 1);
+    let marker = if behind.starts_with(b"---") { line } else { 0 };
+    range.start..range.end + marker
+}
+
+/// Whether nothing is left but comments and lines between documents.
+fn is_quiet(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().all(|line| {
+        let line = line.trim();
+        line.is_empty() || line.starts_with('#') || line.starts_with("---")
+    })
+}
+
 fn render(old: &[u8], form: Form, text: &str) -> String {
     let old = String::from_utf8_lossy(old);
     match form {
@@ -129,23 +178,31 @@ fn as_json(text: &str) -> Option<String> {
     Some(serde_json::to_string_pretty(&value).ok()? + "\n")
 }
 
-/// Whether only the draft's objects differ.
-fn check(old: &[u8], new: &[u8], draft: &Draft) -> Result<(), EditError> {
+/// What a file says.
+#[derive(PartialEq, Eq)]
+struct Said {
+    objects: BTreeMap<ObjectKey, u128>,
+    count: usize,
+}
+
+fn read(bytes: &[u8]) -> Said {
     // A MeshConfig comes and goes with the ConfigMap that it lies in.
     let is_own = |object: &Object| object.key.kind != Kind::MeshConfig;
-    let read = |bytes: &[u8]| -> (BTreeMap<ObjectKey, u128>, usize) {
-        let objects: Vec<Object> =
-            api::parse_documents("", bytes).0.into_iter().filter(is_own).collect();
-        let count = objects.len();
-        // Of two with one key the first is in effect.
-        (objects.into_iter().rev().map(|it| (it.key, it.hash)).collect(), count)
-    };
-    let (mut expected, old_count) = read(old);
-    let (found, new_count) = read(new);
+    let objects: Vec<Object> =
+        api::parse_documents("", bytes).0.into_iter().filter(is_own).collect();
+    let count = objects.len();
+    // Of two with one key the first is in effect.
+    let objects = objects.into_iter().rev().map(|it| (it.key, it.hash)).collect();
+    Said { objects, count }
+}
+
+/// Whether only the draft's objects differ.
+fn check(old: &[u8], new: &[u8], draft: &Draft) -> Result<(), EditError> {
+    let mut expected = read(old);
     let object = draft.object();
-    let added = usize::from(!expected.contains_key(&object.key));
-    expected.insert(object.key.clone(), object.hash);
-    match expected == found && new_count == old_count + added {
+    expected.count += usize::from(!expected.objects.contains_key(&object.key));
+    expected.objects.insert(object.key.clone(), object.hash);
+    match expected == read(new) {
         true => Ok(()),
         false => Err(EditError::Entangled),
     }

@@ -30,7 +30,8 @@ pub(crate) struct FileEdit {
     pub(crate) name: Arc<str>,
     /// What it held when the edit was planned; `None`: it was not there.
     pub(crate) before: Option<Vec<u8>>,
-    pub(crate) after: Vec<u8>,
+    /// `None`: it goes away.
+    pub(crate) after: Option<Vec<u8>>,
 }
 
 /// What is known of the files, and where new ones may go.
@@ -51,9 +52,17 @@ pub(crate) struct Plan {
     pub(crate) edits: BTreeMap<PathBuf, FileEdit>,
 }
 
-/// Plans all drafts together.
-pub(crate) fn plan(ground: &Ground<'_>, drafts: &[Draft]) -> Result<Plan, WriteError> {
+/// Plans all drafts and removals together.
+pub(crate) fn plan(
+    ground: &Ground<'_>,
+    drafts: &[Draft],
+    removals: &[ObjectKey],
+) -> Result<Plan, WriteError> {
     let mut plan = Plan::default();
+    for key in removals {
+        let written = plan.remove(ground, key)?;
+        plan.written.push(written);
+    }
     for draft in drafts {
         let written = match (ground.object)(draft.key()) {
             Some(current) if current.hash == draft.object().hash => Written {
@@ -84,21 +93,21 @@ impl Plan {
         name: Arc<str>,
         verb: WriteVerb,
     ) -> Result<Written, WriteError> {
-        let refuse = |reason: String, hint: &str| refused(draft, &name, reason, hint);
+        let refuse = |reason: String, hint: &str| refused(draft.key(), &name, reason, hint);
         let path = (ground.path)(&name).ok_or_else(|| {
             refuse("its file is gone".into(), "run `meltemi wait`, then try again")
         })?;
         let path = resolve(ground.places, &path)
             .map_err(|reason| refuse(reason, "change it where the link leads to"))?;
         let file = self.file(&path, &name).map_err(|source| read_error(&name, source))?;
-        let edited = edit::replace(&file.after, draft).map_err(|error| {
+        let edited = edit::replace(file.bytes(), draft).map_err(|error| {
             let hint = match error {
                 EditError::NotFound => "mend the file first; `meltemi check` says what is wrong",
                 EditError::Entangled => "write each object as a document of its own",
             };
             refuse(error.to_string(), hint)
         })?;
-        file.after = edited.bytes;
+        file.after = Some(edited.bytes);
         Ok(Written {
             key: draft.key().clone(),
             verb,
@@ -108,21 +117,45 @@ impl Plan {
         })
     }
 
+    fn remove(&mut self, ground: &Ground<'_>, key: &ObjectKey) -> Result<Written, WriteError> {
+        let current = (ground.object)(key).map(|object| object.location.file);
+        let name = current.or_else(|| (ground.refused)(key));
+        let name = name.ok_or_else(|| WriteError::NotThere { key: key.clone() })?;
+        let refuse = |reason: String, hint: &str| refused(key, &name, reason, hint);
+        let path = (ground.path)(&name).ok_or_else(|| {
+            refuse("its file is gone".into(), "run `meltemi wait`, then try again")
+        })?;
+        let path = resolve(ground.places, &path)
+            .map_err(|reason| refuse(reason, "change it where the link leads to"))?;
+        let file = self.file(&path, &name).map_err(|source| read_error(&name, source))?;
+        let edited = edit::remove(file.bytes(), key)
+            .map_err(|error| refuse(error.to_string(), "take it out of the file by hand"))?;
+        file.after = (!edited.bytes.is_empty()).then_some(edited.bytes);
+        Ok(Written {
+            key: key.clone(),
+            verb: WriteVerb::Deleted,
+            file: name,
+            before: edited.before,
+            after: String::new(),
+        })
+    }
+
     fn create(&mut self, ground: &Ground<'_>, draft: &Draft) -> Result<Written, WriteError> {
         let own = file_name(draft.key())
             .map_err(|name| WriteError::BadName { key: draft.key().clone(), name })?;
         let root = writable(ground.places).ok_or_else(|| {
             let hint = "serve a directory that this process may write to";
-            refused(draft, "", "no served directory can be written".to_owned(), hint)
+            refused(draft.key(), "", "no served directory can be written".to_owned(), hint)
         })?;
         let name = place::join_name(&root.name, &own);
-        let refuse = |reason: String, hint: &str| refused(draft, &name, reason, hint);
+        let refuse = |reason: String, hint: &str| refused(draft.key(), &name, reason, hint);
         let path = resolve_new(&root.path, &own)
             .map_err(|reason| refuse(reason, "look at what is at that path"))?;
         let file = self.file(&path, &name).map_err(|source| read_error(&name, source))?;
         // A file of the name that does not hold the object holds something else: that stays.
-        file.after = edit::append(&file.after, draft)
+        let appended = edit::append(file.bytes(), draft)
             .map_err(|error| refuse(error.to_string(), "mend or move the file"))?;
+        file.after = Some(appended);
         Ok(Written {
             key: draft.key().clone(),
             verb: WriteVerb::Created,
@@ -140,7 +173,7 @@ impl Plan {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => return Err(error),
             };
-            let after = before.clone().unwrap_or_default();
+            let after = before.clone();
             let edit = FileEdit { path: path.to_owned(), name: name.clone(), before, after };
             self.edits.insert(path.to_owned(), edit);
         }
@@ -148,8 +181,15 @@ impl Plan {
     }
 }
 
-fn refused(draft: &Draft, file: &str, reason: String, hint: &str) -> WriteError {
-    let (key, hint) = (draft.key().clone(), hint.to_owned());
+impl FileEdit {
+    /// What the file is to hold so far.
+    fn bytes(&self) -> &[u8] {
+        self.after.as_deref().unwrap_or_default()
+    }
+}
+
+fn refused(key: &ObjectKey, file: &str, reason: String, hint: &str) -> WriteError {
+    let (key, hint) = (key.clone(), hint.to_owned());
     WriteError::Refused { key, file: file.into(), reason, hint }
 }
 

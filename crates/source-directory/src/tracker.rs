@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::Diagnostics;
+use model::{Diagnostics, ObjectKey};
 use snapshot::Change;
 use source::{Findings, SourceError};
 
@@ -162,10 +162,11 @@ impl Tracker {
         (received, batch)
     }
 
-    /// Places drafts in the files, or says how that would be done.
+    /// Places drafts in the files and takes objects out of them, or says how that would be done.
     pub(crate) fn write(
         &self,
         drafts: &[Draft],
+        removals: &[ObjectKey],
         mode: WriteMode,
     ) -> Result<Vec<Written>, WriteError> {
         let ground = Ground {
@@ -177,7 +178,7 @@ impl Tracker {
                 files.find(|(_, tracked)| &*tracked.name == name).map(|(path, _)| path.clone())
             },
         };
-        let Plan { written, edits } = plan::plan(&ground, drafts)?;
+        let Plan { written, edits } = plan::plan(&ground, drafts, removals)?;
         if mode == WriteMode::Write {
             let edits: Vec<FileEdit> = edits.into_values().collect();
             write::write_all(&edits)?;

@@ -16,7 +16,8 @@ use crate::{WriteError, plan::FileEdit};
 /// A new content that waits beside its file.
 struct Staged<'a> {
     edit: &'a FileEdit,
-    draft: PathBuf,
+    /// `None` for a file that goes away.
+    draft: Option<PathBuf>,
 }
 
 /// Writes all edits.
@@ -40,7 +41,7 @@ pub(crate) fn write_all(edits: &[FileEdit]) -> Result<(), WriteError> {
         return Err(WriteError::Conflict { file: conflict.name.clone() });
     }
     for (index, own) in staged.iter().enumerate() {
-        if let Err(error) = replace(&own.draft, &own.edit.path) {
+        if let Err(error) = replace(own.draft.as_deref(), &own.edit.path) {
             discard(&staged[index..]);
             staged[..index].iter().for_each(|done| restore(done.edit, index));
             return Err(fail(own.edit)(error));
@@ -50,11 +51,12 @@ pub(crate) fn write_all(edits: &[FileEdit]) -> Result<(), WriteError> {
 }
 
 /// Writes the new content beside the file.
-fn stage(edit: &FileEdit, index: usize) -> io::Result<PathBuf> {
+fn stage(edit: &FileEdit, index: usize) -> io::Result<Option<PathBuf>> {
+    let Some(after) = &edit.after else { return Ok(None) };
     let directory = edit.path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     make_directory(directory)?;
     let draft = directory.join(format!(".meltemi-{}-{index}.tmp", std::process::id()));
-    let written = write_synced(&draft, &edit.after).and_then(|()| {
+    let written = write_synced(&draft, after).and_then(|()| {
         // A file that others may read stays one.
         match fs::metadata(&edit.path) {
             Ok(metadata) => fs::set_permissions(&draft, metadata.permissions()),
@@ -64,7 +66,7 @@ fn stage(edit: &FileEdit, index: usize) -> io::Result<PathBuf> {
     if written.is_err() {
         let _ = fs::remove_file(&draft);
     }
-    written.map(|()| draft)
+    written.map(|()| Some(draft))
 }
 
 /// Makes a directory and notes it in those above, so that it is there after a crash too.
@@ -91,8 +93,11 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn replace(draft: &Path, path: &Path) -> io::Result<()> {
-    fs::rename(draft, path)?;
+fn replace(draft: Option<&Path>, path: &Path) -> io::Result<()> {
+    match draft {
+        Some(draft) => fs::rename(draft, path)?,
+        None => fs::remove_file(path)?,
+    }
     path.parent().map_or(Ok(()), sync)
 }
 
@@ -109,8 +114,8 @@ fn is_as_planned(edit: &FileEdit) -> bool {
 }
 
 fn discard(staged: &[Staged<'_>]) {
-    for own in staged {
-        let _ = fs::remove_file(&own.draft);
+    for draft in staged.iter().filter_map(|own| own.draft.as_ref()) {
+        let _ = fs::remove_file(draft);
     }
 }
 
@@ -118,8 +123,8 @@ fn restore(edit: &FileEdit, index: usize) {
     let restored = match &edit.before {
         None => fs::remove_file(&edit.path),
         Some(before) => {
-            let old = FileEdit { after: before.clone(), ..edit.clone() };
-            stage(&old, index).and_then(|draft| replace(&draft, &edit.path))
+            let old = FileEdit { after: Some(before.clone()), ..edit.clone() };
+            stage(&old, index).and_then(|draft| replace(draft.as_deref(), &edit.path))
         }
     };
     if let Err(error) = restored {

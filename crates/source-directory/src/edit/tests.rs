@@ -151,3 +151,42 @@ proptest! {
         }
     }
 }
+
+#[track_caller]
+fn check_removal(file: &str, expected: &str) {
+    let key = ObjectKey::new(Kind::Namespace, "", "a");
+    let edited = remove(file.as_bytes(), &key).unwrap();
+    assert_eq!(String::from_utf8(edited.bytes).unwrap(), expected);
+}
+
+#[test]
+fn an_object_goes_with_its_dashes_and_its_neighbours_stay() {
+    let (a, b) = (namespace("a", "1"), namespace("b", "1"));
+    check_removal(&format!("{a}---\n{b}"), &b);
+    check_removal(&format!("{b}---\n{a}"), &b);
+    check_removal(
+        &format!("# top\n---\n{b}---\n{a}---\n{b}# end\n")
+            .replace("name: b, labels: {v: v1}}\n# end", "name: c, labels: {v: v1}}\n# end"),
+        &format!("# top\n---\n{b}---\n{b}# end\n")
+            .replace("name: b, labels: {v: v1}}\n# end", "name: c, labels: {v: v1}}\n# end"),
+    );
+}
+
+#[test]
+fn nothing_is_left_of_a_file_with_one_object() {
+    check_removal(&namespace("a", "1"), "");
+    check_removal(&format!("# why\n---\n{}", namespace("a", "1")), "");
+}
+
+#[test]
+fn an_object_that_cannot_be_taken_out_alone_stays() {
+    let item = |name: &str| {
+        format!(r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{name}"}}}}"#)
+    };
+    let list =
+        format!(r#"{{"apiVersion":"v1","kind":"List","items":[{},{}]}}"#, item("a"), item("b"));
+    let key = ObjectKey::new(Kind::Namespace, "", "a");
+    assert_eq!(remove(list.as_bytes(), &key).unwrap_err(), EditError::Entangled);
+    let missing = remove(namespace("b", "1").as_bytes(), &key);
+    assert_eq!(missing.unwrap_err(), EditError::NotFound);
+}

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use model::{Kind, ObjectKey};
 use source_directory::{WriteError, WriteMode, WriteVerb, parse_drafts};
 
 use crate::rig::{Rig, namespace};
@@ -61,4 +62,20 @@ async fn what_cannot_be_written_changes_nothing() {
     assert!(matches!(error, WriteError::Write { .. } | WriteError::Refused { .. }), "{error:?}");
     assert_eq!(fs::read_to_string(rig.path("a.yaml")).unwrap(), namespace("a", "1"));
     assert_eq!(fs::read_dir(rig.root.path()).unwrap().count(), 2, "no draft is left");
+}
+
+#[tokio::test]
+async fn objects_are_removed_all_or_none_and_an_empty_file_goes() {
+    let both = namespace("a", "1") + &namespace("b", "1");
+    let mut rig = Rig::new(&[("a.yaml", &both), ("c.yaml", &namespace("c", "1"))]).await;
+    let key = |name: &str| ObjectKey::new(Kind::Namespace, "", name);
+    let missing = rig.handle.remove(vec![key("a"), key("x")], WriteMode::Write).await;
+    assert!(matches!(missing, Err(WriteError::NotThere { .. })), "{missing:?}");
+    assert_eq!(fs::read_to_string(rig.path("a.yaml")).unwrap(), both);
+
+    let removed = rig.handle.remove(vec![key("a"), key("c")], WriteMode::Write).await.unwrap();
+    assert!(removed.iter().all(|it| it.verb == WriteVerb::Deleted));
+    rig.rescan().await;
+    assert_eq!(rig.state(), "b=1");
+    assert!(!rig.path("c.yaml").exists());
 }
