@@ -84,3 +84,5 @@ heading-options = Options
 heading-template = {"{about-with-newline}"}\nUsage: {"{usage}"}\n\n{"{all-args}{after-help}"}
 heading-help = Print help
 heading-version = Print version
+
+access-allow-note = Note: what no ALLOW policy allows is refused there from now on.

@@ -63,3 +63,5 @@ heading-options = 选项
 heading-template = {"{about-with-newline}"}\n用法：{"{usage}"}\n\n{"{all-args}{after-help}"}
 heading-help = 显示帮助
 heading-version = 显示版本
+
+access-allow-note = 注意：此后，凡是没有 ALLOW 策略允许的，在那里都会被拒绝。

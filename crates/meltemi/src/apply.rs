@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use admin::{AppliedObject, ApplyReport};
+use admin::{AppliedObject, ApplyReport, DeleteRequest, FileSetRequest, InputFile, ObjectName};
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -21,6 +21,7 @@ Examples:
   meltemi apply -f cart-canary.yaml --wait
   kubectl get virtualservice -o yaml | meltemi apply -f -
   meltemi apply -f mesh/ -R --dry-run=server
+  meltemi apply -f cart-canary.yaml --delete
 
 Exit codes: 0 done, 1 failed or (dry run) differences, 64 usage, 65 a file is wrong, 69 no control
 plane, 77 not allowed from here, 80 conflict; with --wait as `meltemi wait`")]
@@ -33,6 +34,9 @@ pub(crate) struct Apply {
     /// How long to wait, such as `90s` or `2m`.
     #[arg(long, default_value = "60s", value_parser = parse_duration)]
     timeout: Duration,
+    /// Take the objects out of the directories instead.
+    #[arg(long, conflicts_with = "dry_run")]
+    delete: bool,
     /// Only show what would change: in the files and in Envoy.
     #[arg(long, value_enum, value_name = "WHERE", require_equals = true, num_args = 0..=1, default_missing_value = "server")]
     dry_run: Option<DryRun>,
@@ -61,12 +65,15 @@ struct ApplyResult {
 
 impl Apply {
     pub(crate) async fn run(self, screen: &mut Screen<'_>) -> anyhow::Result<Exit> {
-        let Self { files, wait, timeout, dry_run, output, server } = self;
+        let Self { files, wait, timeout, delete, dry_run, output, server } = self;
         if dry_run == Some(DryRun::Server) {
             return diff::run(&files, &server, diff::Show::Summary, output, screen).await;
         }
         let request = files.read(screen)?;
-        let report: ApplyReport = server.post("/api/apply", &request, screen.catalogue()).await?;
+        let report: ApplyReport = match delete {
+            true => server.post("/api/delete", &names(&request), screen.catalogue()).await?,
+            false => server.post("/api/apply", &request, screen.catalogue()).await?,
+        };
         for finding in &report.findings {
             eprintln!("{finding}");
         }
@@ -101,8 +108,19 @@ impl Apply {
     }
 }
 
+/// The objects of files, whatever else they say.
+fn names(files: &FileSetRequest) -> DeleteRequest {
+    let read = |file: &InputFile| api::parse_documents(&file.name, file.text.as_bytes()).0;
+    let objects = files.files.iter().flat_map(read).map(|object| ObjectName {
+        kind: object.key.kind.to_string(),
+        namespace: object.key.namespace.to_string(),
+        name: object.key.name.to_string(),
+    });
+    DeleteRequest { objects: objects.collect() }
+}
+
 /// As kubectl says it, and where the object lives.
-fn line(object: &AppliedObject, output: Format) -> String {
+pub(crate) fn line(object: &AppliedObject, output: Format) -> String {
     let name = format!("{}/{}", object.kind.to_ascii_lowercase(), object.name);
     match (output, object.namespace.as_str()) {
         (Format::Name, _) => name,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::{
+    access::{self, AccessVerb},
     apply::Apply,
     bootstrap::Bootstrap,
     check::Check,
@@ -52,6 +53,9 @@ enum Verb {
     Diff(Diff),
     /// Write objects into the served directories.
     Apply(Apply),
+    /// Deny or allow callers, maybe for a while.
+    #[command(subcommand, after_help = access::EXAMPLES)]
+    Access(AccessVerb),
     /// Wait until the content of the directories is live in every proxy.
     Wait(Wait),
     /// Show a request's way through a proxy, and which objects made it.
@@ -100,6 +104,7 @@ impl Verb {
             Self::Check(args) => args.output,
             Self::Diff(args) => args.output,
             Self::Apply(args) => args.output,
+            Self::Access(verb) => verb.format(),
             Self::Wait(args) => args.output,
             Self::Identity(verb) => verb.format(),
             Self::Why(args) => args.output,
@@ -114,6 +119,7 @@ impl Verb {
             Self::Check(args) => args.run(environment, screen),
             Self::Diff(args) => args.run(screen).await,
             Self::Apply(args) => args.run(screen).await,
+            Self::Access(verb) => verb.run(screen).await,
             Self::Wait(args) => args.run(screen).await,
             Self::Why(args) => args.run(screen).await,
             Self::Serve(args) => {

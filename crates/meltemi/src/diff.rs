@@ -68,16 +68,29 @@ pub(crate) async fn run(
     })?;
     match output {
         Format::Json | Format::Yaml => screen.structured(output, &report)?,
-        _ => print(&report, show, files, screen)?,
+        _ => {
+            print(&report, show, screen)?;
+            if exit(&report) == Exit::Differs {
+                screen.line("")?;
+                screen.line(&format!("Next: meltemi apply {} --wait", files.arguments()))?;
+            }
+        }
     }
-    let differs = report.objects.iter().any(|it| it.object.verb != "unchanged");
-    Ok(if differs { Exit::Differs } else { Exit::Done })
+    Ok(exit(&report))
 }
 
-fn print(
+/// Whether anything would change.
+pub(crate) fn exit(report: &DiffReport) -> Exit {
+    match report.objects.iter().any(|it| it.object.verb != "unchanged") {
+        true => Exit::Differs,
+        false => Exit::Done,
+    }
+}
+
+/// What would change, for people.
+pub(crate) fn print(
     report: &DiffReport,
     show: Show,
-    files: &InputFiles,
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<()> {
     let count = |verb: &str| report.objects.iter().filter(|it| it.object.verb == verb).count();
@@ -99,8 +112,6 @@ fn print(
         let role = if finding.is_error() { Role::Error } else { Role::Warning };
         screen.mark(role, &finding.to_string())?;
     }
-    screen.line("")?;
-    screen.line(&format!("Next: meltemi apply {} --wait", files.arguments()))?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The `meltemi` binary.
 
+mod access;
 mod apply;
 mod bootstrap;
 mod check;

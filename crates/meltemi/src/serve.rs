@@ -13,14 +13,18 @@ use admin::{Admin, MeshMetrics};
 use anyhow::Context;
 use api::istio::mesh_config::MeshConfig;
 use clap::ArgMatches;
+use jwks::{HttpsClient, KeyMetrics, KeySettings, KeyStage};
+use model::ObjectKey;
 use prometheus_client::registry::Registry;
 use push::{Engine, EngineHandle, PushService, StreamMetrics};
 use runtime::Readiness;
 use snapshot::{Features, Index};
-use source::{Source, SourceStatuses, SuperviseSettings, supervise};
-use source_directory::{DirectorySettings, DirectorySource, directory_control};
+use source::{ExpiryStage, Source, SourceStatuses, SuperviseSettings, supervise};
+use source_directory::{
+    DirectoryHandle, DirectorySettings, DirectorySource, WriteMode, directory_control,
+};
 use store::{Publication, SnapshotSink, Writer};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc::UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 use xds::Server;
 
@@ -191,6 +195,19 @@ impl Serve {
     }
 }
 
+/// Deletes the files of policies that have ended, as far as a command of ours wrote them.
+async fn delete_ended(mut ended: UnboundedReceiver<ObjectKey>, directory: DirectoryHandle) {
+    while let Some(key) = ended.recv().await {
+        match directory.remove(vec![key.clone()], WriteMode::Write).await {
+            Ok(_) => tracing::info!(object = %key, "A policy has expired and was deleted"),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(object = %key, error, "An expired policy could not be deleted");
+            }
+        }
+    }
+}
+
 /// Names what is set and has no effect, in one line each.
 fn warn_of_variables(environment: &Environment) {
     let ignored = istiod::ignored(environment);
@@ -214,6 +231,14 @@ impl Settings {
         elsewhere && authority.is_none() && *authentication != XdsAuthentication::Optional
     }
 
+    /// istiod's switches about keys.
+    fn keys(&self) -> KeySettings {
+        let length = |name: &str| self.features.0.get(name)?.parse::<api::Duration>().ok();
+        let refresh = length("PILOT_JWT_PUB_KEY_REFRESH_INTERVAL").filter(|it| !it.is_zero());
+        let settings = KeySettings::default();
+        KeySettings { refresh: refresh.map_or(settings.refresh, |it| it.to_std()), ..settings }
+    }
+
     async fn serve(self) -> anyhow::Result<Exit> {
         let shutdown = CancellationToken::new();
         tokio::spawn(runtime::wait_for_signal(shutdown.clone()));
@@ -232,7 +257,10 @@ impl Settings {
         let make = move || DirectorySource::new(settings.clone()).listen_to(commands.clone());
         let name: Arc<str> = make().name().into();
         let statuses = SourceStatuses::default();
-        let (events, receiver) = source::channel(QUEUE);
+        // The ends of policies and the keys of token issuers come in between.
+        let (events, incoming) = source::channel(QUEUE);
+        let (timed, keyed) = source::channel(QUEUE);
+        let (outgoing, receiver) = source::channel(QUEUE);
         let supervision = SuperviseSettings::default();
         tokio::spawn(supervise(make, supervision, events, statuses.clone(), shutdown.clone()));
 
@@ -243,6 +271,12 @@ impl Settings {
         streams.register(&mut metrics);
         let signing = identity::Metrics::register(&mut metrics);
         let mesh = MeshMetrics::register(&mut metrics, engine.clone());
+        let keys = KeyMetrics::register(&mut metrics);
+        let keys = KeyStage::new(self.keys(), HttpsClient::default(), keys, statuses.clone());
+        tokio::spawn(keys.run(keyed, outgoing, shutdown.clone()));
+        let (expiry, ended) = ExpiryStage::new(statuses.clone());
+        tokio::spawn(expiry.run(incoming, timed, shutdown.clone()));
+        tokio::spawn(delete_ended(ended, directory.clone()));
         let writer = Writer::new(index, [name]);
         let admin = Admin {
             ready: Box::new(move || readiness.is_ready()),

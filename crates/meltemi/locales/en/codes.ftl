@@ -316,6 +316,17 @@ MEL0262 = An external authorizer that speaks HTTP does not decide about TCP conn
     .help = It is asked about HTTP requests only. Use `envoyExtAuthzGrpc` to decide about other connections too, or deny them with a policy of their own.
 
 MEL0263 = The keys of an issuer are not known, so its tokens are refused
+    .help = `jwks` holds no key that an Envoy can read. Tokens of other issuers are not affected.
+
+MEL0264 = The keys of an issuer could not be fetched
+    .help = The control plane tries again by itself. Until the first success tokens of this issuer are refused; later the last good keys stay in use. Check `jwksUri`, or that `/.well-known/openid-configuration` below the issuer names a `jwks_uri`, and that the control plane reaches it and trusts its certificate.
+
+MEL0265 = A policy has expired
+    .help = Its annotation `meltemi.io/expires-at` lies in the past. A policy that denies, audits or asks has no effect then; one that allows stays and allows nothing, because without it everything would be allowed. Delete the policy or give it a later time.
+
+MEL0266 = The time at which a policy expires cannot be read, so it stays
+    .help = Write the annotation `meltemi.io/expires-at` as RFC 3339, such as `2026-01-31T12:00:00Z`.
+
     .help = The control plane has not fetched a usable key set yet, or `jwks` holds none. Check that it reaches the address; tokens of other issuers are not affected.
 MEL0290 = A Telemetry names a provider that does not exist or does not do this
     .help = Nothing is sent to it; other providers of the rule are used. Add the provider to `extensionProviders` of the MeshConfig, or correct the name; `envoy` and `prometheus` are always there.

@@ -53,8 +53,58 @@ help-apply = 把对象写入所服务的目录
     .recursive = 读取目录及其所有子目录
     .wait = 等待所有代理确认
     .timeout = 等待多久，例如 `90s` 或 `2m`
+    .delete = 改为把对象从目录中移除
     .dry_run = 只显示文件与 Envoy 会有的变化
     .output = 输出形式
+    .address = 控制面的管理地址
+
+help-access = 拒绝或允许调用方，可以只持续一段时间
+    .after = 退出码：0 完成，64 用法错误；各命令的页面列出自己的退出码
+
+help-access-deny = 拒绝调用方；优先于所有允许类策略
+    .after =
+        退出码：0 完成，1 失败或（试运行时）有差异，64 用法错误，69 控制面不可达，77 不允许从这里执行，
+        80 冲突；使用 --wait 时同 `meltemi wait`
+    .from = 调用方：`namespace/account`、`namespace`、地址段或 `*`
+    .to = 被调用方：`namespace/app`、`namespace/label=value,…`、`namespace` 或 `*`
+    .port = 工作负载的端口
+    .method = 请求的方法
+    .path = 请求的路径，例如 `/items/*`
+    .ttl = 有效多久，例如 `1h`；不写则一直有效
+    .name = 策略的名字；不写则由其余内容拼成
+    .root_namespace = 对全网格生效的策略所在的命名空间
+    .dry_run = 只显示对象及其带来的变化
+    .wait = 等待所有代理确认
+    .timeout = 等待多久，例如 `90s` 或 `2m`
+    .address = 控制面的管理地址
+
+help-access-allow = 允许调用方；此后这类策略没有允许的一律拒绝
+    .after =
+        退出码：0 完成，1 失败或（试运行时）有差异，64 用法错误，69 控制面不可达，77 不允许从这里执行，
+        80 冲突；使用 --wait 时同 `meltemi wait`
+    .from = 调用方：`namespace/account`、`namespace`、地址段或 `*`
+    .to = 被调用方：`namespace/app`、`namespace/label=value,…`、`namespace` 或 `*`
+    .port = 工作负载的端口
+    .method = 请求的方法
+    .path = 请求的路径，例如 `/items/*`
+    .ttl = 有效多久，例如 `1h`；不写则一直有效
+    .name = 策略的名字；不写则由其余内容拼成
+    .root_namespace = 对全网格生效的策略所在的命名空间
+    .dry_run = 只显示对象及其带来的变化
+    .wait = 等待所有代理确认
+    .timeout = 等待多久，例如 `90s` 或 `2m`
+    .address = 控制面的管理地址
+
+help-access-list = 显示拒绝和允许了什么，以及到什么时候
+    .after = 退出码：0 完成，1 失败，64 用法错误，69 控制面不可达
+    .all = 所有 AuthorizationPolicy，而不仅是 `meltemi access` 写的
+    .output = 输出形式
+    .address = 控制面的管理地址
+
+help-access-remove = 收回策略
+    .after = 退出码：0 完成，1 失败或不存在，64 用法错误，69 控制面不可达，77 不允许从这里执行
+    .names = 名字，见 `access list`
+    .namespace = 它们的命名空间
     .address = 控制面的管理地址
 
 help-wait = 等待目录的内容在所有代理上生效

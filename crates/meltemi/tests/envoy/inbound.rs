@@ -11,7 +11,7 @@ use testkit::{
 use crate::shop::{Instance, PORT, Shop, ShopSettings, eventually, send, service};
 
 /// A workload `stock` whose sidecar listens on its address, before an application on loopback.
-fn ingress(address: SocketAddr, application: SocketAddr) -> String {
+pub(crate) fn ingress(address: SocketAddr, application: SocketAddr) -> String {
     let (ip, port) = (address.ip(), application.port());
     format!(
         "---

@@ -1,5 +1,6 @@
 //! The behaviour of a real Envoy under the real binary: what a client and a backend see.
 
+mod authorization;
 mod balancing;
 mod changes;
 mod corpus;
@@ -7,6 +8,7 @@ mod cycles;
 mod gateways;
 mod identity;
 mod inbound;
+mod jwt;
 mod lifetime;
 mod mtls;
 mod order;
