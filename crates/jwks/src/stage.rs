@@ -36,6 +36,11 @@ pub struct KeySettings {
     pub patience: Duration,
 }
 
+impl KeySettings {
+    /// istiod's switch for [`Self::refresh`].
+    pub const REFRESH_SWITCH: &str = "PILOT_JWT_PUB_KEY_REFRESH_INTERVAL";
+}
+
 impl Default for KeySettings {
     fn default() -> Self {
         Self {
@@ -220,7 +225,7 @@ impl<F: Fetcher> KeyStage<F> {
                 set.next = Some(Instant::now() + jitter(self.settings.refresh));
                 let changed = set.keys.as_ref() != Some(&keys);
                 set.keys = Some(keys.clone());
-                changed.then(|| Change::KeySet(source, Some(keys)))
+                changed.then_some(Change::KeySet(source, Some(keys)))
             }
             Err(error) => {
                 self.metrics.fail.inc();

@@ -234,7 +234,7 @@ impl Settings {
     /// istiod's switches about keys.
     fn keys(&self) -> KeySettings {
         let length = |name: &str| self.features.0.get(name)?.parse::<api::Duration>().ok();
-        let refresh = length("PILOT_JWT_PUB_KEY_REFRESH_INTERVAL").filter(|it| !it.is_zero());
+        let refresh = length(KeySettings::REFRESH_SWITCH).filter(|it| !it.is_zero());
         let settings = KeySettings::default();
         KeySettings { refresh: refresh.map_or(settings.refresh, |it| it.to_std()), ..settings }
     }

@@ -214,7 +214,9 @@ impl FileSet {
 
 /// The new state of a file: what it shows now, and what it held where that is not proven wrong.
 fn merge(parsed: ParsedFile, old: Option<&FileState>) -> FileState {
-    let ParsedFile { objects: shown, refused, mut diagnostics, completeness, rank } = parsed;
+    let ParsedFile { objects: shown, refused, cautious, .. } = parsed;
+    let (mut diagnostics, completeness, rank) =
+        (parsed.diagnostics, parsed.completeness, parsed.rank);
     let mut objects = BTreeMap::<ObjectKey, Object>::new();
     for object in shown {
         match objects.entry(object.key.clone()) {
@@ -233,6 +235,9 @@ fn merge(parsed: ParsedFile, old: Option<&FileState>) -> FileState {
         if is_kept && !objects.contains_key(key) {
             objects.insert(key.clone(), object.clone());
         }
+    }
+    for object in cautious {
+        objects.entry(object.key.clone()).or_insert(object);
     }
     FileState { objects, diagnostics, rank }
 }

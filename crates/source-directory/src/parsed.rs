@@ -1,7 +1,7 @@
 //! One file as it was read: its good objects, and what is wrong with the others.
 
 use api::Object;
-use model::{Diagnostic, Diagnostics, ObjectKey, Severity};
+use model::{Diagnostic, Diagnostics, Kind, ObjectKey, Severity};
 
 /// Which of two files with the same object wins, before their paths are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +29,9 @@ pub struct ParsedFile {
     pub objects: Vec<Object>,
     /// Objects with errors. The last good version of each stays in effect.
     pub refused: Vec<ObjectKey>,
+    /// Those of them that must not be missing where there is no last good version: without a policy
+    /// that has a mistake, everything would be allowed. What is wrong with it denies (`compile`).
+    pub cautious: Vec<Object>,
     /// What is wrong with the file and its objects.
     pub diagnostics: Diagnostics,
     /// Whether objects that are missing are gone.
@@ -49,17 +52,21 @@ impl ParsedFile {
         };
         let is_partial = diagnostics.iter().any(hides_objects);
         let (mut objects, mut refused) = (Vec::with_capacity(parsed.len()), Vec::new());
+        let mut cautious = Vec::new();
         for object in parsed {
             let findings = api::validate(&object);
             if findings.has_errors() {
-                refused.push(object.key);
+                refused.push(object.key.clone());
+                if object.key.kind == Kind::AuthorizationPolicy {
+                    cautious.push(object);
+                }
             } else {
                 objects.push(object);
             }
             diagnostics.extend(findings);
         }
         let completeness = if is_partial { Completeness::Partial } else { Completeness::Whole };
-        Self { objects, refused, diagnostics, completeness, rank }
+        Self { objects, refused, cautious, diagnostics, completeness, rank }
     }
 
     /// A file of which nothing is known but why: what it last held stays in effect.
@@ -67,6 +74,7 @@ impl ParsedFile {
         Self {
             objects: Vec::new(),
             refused: Vec::new(),
+            cautious: Vec::new(),
             diagnostics: Diagnostics::from_iter([finding]),
             completeness: Completeness::Partial,
             rank,

@@ -17,7 +17,7 @@ use api::{
     Object, Spec, Timestamp,
     istio::authorization_policy::{Action, AuthorizationPolicy},
 };
-use model::{Diagnostics, ObjectKey};
+use model::ObjectKey;
 use snapshot::Change;
 use tokio::{sync::mpsc, time};
 use tokio_util::sync::CancellationToken;
@@ -186,7 +186,7 @@ impl ExpiryStage {
             let finding = finding.object(timed.object.key.clone()).field(field);
             let finding = finding.at(timed.object.location.clone());
             let file = timed.object.location.file.clone();
-            findings.entry(file).or_insert_with(Diagnostics::default).push(finding);
+            findings.entry(file).or_default().push(finding);
         }
         let (name, findings): (Arc<str>, _) = (NAME.into(), Arc::new(findings));
         self.statuses.update(&name, |status| {

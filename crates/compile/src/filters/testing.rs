@@ -140,13 +140,20 @@ fn render_filter(filter: &envoy::config::listener::v3::Filter) -> String {
     if let Ok(proxy) = any.unpack::<TcpProxy>() {
         return render_tcp(&proxy);
     }
-    let manager = any.unpack::<HttpConnectionManager>().expect("HTTP or TCP");
+    let Ok(manager) = any.unpack::<HttpConnectionManager>() else {
+        return format!("{},", filter.name.trim_start_matches("envoy.filters.network."));
+    };
+    let guards = manager.http_filters.iter().map(|filter| filter.name.as_str());
+    let guards = guards.map(|name| name.trim_start_matches("envoy.filters.http."));
+    let guards: Vec<&str> =
+        guards.take_while(|name| ["rbac", "ext_authz", "jwt_authn"].contains(name)).collect();
+    let guards = if guards.is_empty() { String::new() } else { format!("{}, ", guards.join(", ")) };
     match manager.route_specifier.expect("routes") {
-        RouteSpecifier::Rds(rds) => format!("http rds {}", rds.route_config_name),
+        RouteSpecifier::Rds(rds) => format!("{guards}http rds {}", rds.route_config_name),
         RouteSpecifier::RouteConfig(config) => {
-            format!("http inline {} {}", config.name, config.virtual_hosts[0].name)
+            format!("{guards}http inline {} {}", config.name, config.virtual_hosts[0].name)
         }
-        RouteSpecifier::ScopedRoutes(_) => "http scoped".to_owned(),
+        RouteSpecifier::ScopedRoutes(_) => format!("{guards}http scoped"),
     }
 }
 

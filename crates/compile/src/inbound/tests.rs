@@ -334,3 +334,57 @@ fn http10_is_detected_too() {
         InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
     "#]]);
 }
+
+#[test]
+fn policies_stand_in_front_of_every_chain() {
+    check(
+        "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: allow, namespace: istio-system}
+spec: {rules: [{from: [{source: {principals: ['*']}}]}, {to: [{operation: {ports: ['1']}}]}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: deny, namespace: shop}
+spec: {action: DENY, rules: [{to: [{operation: {paths: ['/a/{*}', '/b*'], notHosts: [x]}}]}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: ask, namespace: shop}
+spec: {action: CUSTOM, provider: {name: guard}, rules: [{}]}
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: tokens, namespace: shop}
+spec: {jwtRules: [{issuer: a, jwksUri: 'https://a/keys'}, {issuer: b, jwks: nothing}]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: guard, namespace: shop}
+spec:
+  hosts: [guard.example]
+  ports: [{number: 9000, name: grpc, protocol: GRPC}]
+  resolution: STATIC
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    extensionProviders:
+    - {name: guard, envoyExtAuthzGrpc: {service: guard.example, port: 9000}}
+",
+        expect![[r#"
+            virtualInbound 0.0.0.0:15006 bound original_dst tls_inspector(off for 15006) http_inspector(off for 15006)
+              [virtualInbound-blackhole] :15006 -> tcp BlackHoleCluster
+              [virtualInbound-catchall-http] tls istio-http/1.0,istio-http/1.1,istio-h2 mutual(default) -> rbac, ext_authz, jwt_authn, rbac, rbac, http inline InboundPassthroughCluster inbound|http|0
+              [virtualInbound-catchall-http] raw_buffer http/1.1,h2c -> rbac, ext_authz, jwt_authn, rbac, rbac, http inline InboundPassthroughCluster inbound|http|0
+              [virtualInbound] tls istio-peer-exchange,istio mutual(default) -> rbac, ext_authz, rbac, rbac, tcp InboundPassthroughCluster
+              [virtualInbound] raw_buffer -> rbac, ext_authz, rbac, rbac, tcp InboundPassthroughCluster
+              [virtualInbound] tls -> rbac, ext_authz, rbac, rbac, tcp InboundPassthroughCluster
+              warning[MEL0263] RequestAuthentication shop/tokens spec.jwtRules[1].jwks: `jwks` holds no keys (its tokens are refused until it does)
+            InboundPassthroughCluster original_dst from 127.0.0.6 with protocol options
+        "#]],
+    );
+}

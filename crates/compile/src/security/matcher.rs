@@ -176,9 +176,10 @@ fn is_path_literal(segment: &str) -> bool {
     while let Some(byte) = bytes.next() {
         let is_plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()+,;=:@".contains(&byte);
         let mut escapes = || bytes.next().is_some_and(|digit| digit.is_ascii_hexdigit());
-        if !is_plain && !(byte == b'%' && escapes() && escapes()) {
-            return false;
+        if is_plain || byte == b'%' && escapes() && escapes() {
+            continue;
         }
+        return false;
     }
     true
 }

@@ -254,20 +254,91 @@ mod tests {
             port: vec![8080],
             ..grant(&["web/front", "ops", "10.0.0.0/8"], "shop/cart")
         };
-        check(&grant, expect![[""]]);
+        check(
+            &grant,
+            expect![[r#"
+            apiVersion: security.istio.io/v1
+            kind: AuthorizationPolicy
+            metadata:
+              name: deny-web-front-ops-10-0-0-0-8-to-shop-cart-8080
+              namespace: shop
+              annotations:
+                meltemi.io/expires-at: "2026-01-31T12:00:00Z"
+                meltemi.io/made-by: access
+            spec:
+              selector:
+                matchLabels:
+                  app: cart
+              rules:
+              - from:
+                - source:
+                    serviceAccounts:
+                    - web/front
+                - source:
+                    namespaces:
+                    - ops
+                - source:
+                    ipBlocks:
+                    - 10.0.0.0/8
+                to:
+                - operation:
+                    ports:
+                    - "8080"
+              action: DENY
+        "#]],
+        );
     }
 
     #[test]
     fn everybody_is_no_source_and_everything_is_the_root_namespace() {
         let grant = Grant { path: vec!["/admin/*".to_owned()], ..grant(&["*"], "*") };
-        check(&grant, expect![[""]]);
+        check(
+            &grant,
+            expect![[r#"
+            apiVersion: security.istio.io/v1
+            kind: AuthorizationPolicy
+            metadata:
+              name: deny-anybody-to-everything-admin
+              namespace: istio-system
+              annotations:
+                meltemi.io/made-by: access
+            spec:
+              rules:
+              - to:
+                - operation:
+                    paths:
+                    - /admin/*
+              action: DENY
+        "#]],
+        );
     }
 
     #[test]
     fn workloads_are_chosen_by_labels() {
         let grant =
             Grant { verdict: Verdict::Allow, ..grant(&["web"], "shop/app=cart,version=v2") };
-        check(&grant, expect![[""]]);
+        check(
+            &grant,
+            expect![[r#"
+            apiVersion: security.istio.io/v1
+            kind: AuthorizationPolicy
+            metadata:
+              name: allow-web-to-shop-cart-version-v2
+              namespace: shop
+              annotations:
+                meltemi.io/made-by: access
+            spec:
+              selector:
+                matchLabels:
+                  app: cart
+                  version: v2
+              rules:
+              - from:
+                - source:
+                    namespaces:
+                    - web
+        "#]],
+        );
     }
 
     #[test]

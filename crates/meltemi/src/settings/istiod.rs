@@ -4,7 +4,7 @@ use snapshot::Features;
 
 use crate::environment::Environment;
 
-/// The switches that the compile functions ask for, istiod's and our own.
+/// The switches that the compile functions and the fetcher of keys ask for, istiod's and our own.
 const READ: &[&str] = &[
     "DISABLE_SHADOW_HOST_SUFFIX",
     "ISTIO_DUAL_STACK",
@@ -104,7 +104,7 @@ mod tests {
     fn the_table_is_what_the_compile_functions_ask_for() {
         let mut found = BTreeSet::new();
         let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for name in ["compile", "snapshot", "push"] {
+        for name in ["compile", "snapshot", "push", "jwks"] {
             collect(&crates.join(name).join("src"), &mut found);
         }
         found.retain(|name| !METADATA.contains(&name.as_str()));

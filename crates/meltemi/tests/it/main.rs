@@ -1,5 +1,6 @@
 //! The command line against a running control plane: wait, apply, diff, why, and its API.
 
+mod access;
 mod api;
 mod apply;
 mod bootstrap;

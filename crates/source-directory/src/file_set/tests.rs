@@ -149,6 +149,25 @@ fn a_duplicate_names_both_places() {
 }
 
 #[test]
+fn a_policy_with_a_mistake_is_in_effect_unless_there_is_a_good_one() {
+    let file: Arc<str> = "a.yaml".into();
+    let text = |ports: &str| {
+        format!(
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+             metadata: {{name: it, namespace: shop}}\n\
+             spec: {{rules: [{{to: [{{operation: {{ports: ['{ports}']}}}}]}}]}}\n"
+        )
+    };
+    let parse = |ports: &str| ParsedFile::parse("a.yaml", text(ports).as_bytes(), Rank::Found);
+    let mut set = FileSet::default();
+    let [Change::Put(first)] = &set.update(&file, parse("none"))[..] else { panic!("no policy") };
+    assert_eq!(set.take_findings().len(), 1);
+    let [Change::Put(good)] = &set.update(&file, parse("80"))[..] else { panic!("no policy") };
+    assert_ne!(good.hash, first.hash);
+    assert!(set.update(&file, parse("none")).is_empty(), "the last good one stays");
+}
+
+#[test]
 fn a_refused_object_keeps_its_last_good_version_or_gives_way() {
     let mut set = FileSet::default();
     let key = ObjectKey::new(Kind::Namespace, "", "a");

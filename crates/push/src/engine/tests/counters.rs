@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use expect_test::{Expect, expect};
 use model::Kind;
+use snapshot::{Change, KeySource};
 
 use super::stage::{NOTHING, Stage, Work, puts, sidecar};
 use crate::ResourceKind;
@@ -307,4 +308,42 @@ fn a_telemetry_costs_only_those_that_it_selects() {
     check(work, expect!["2 jobs, 1 compiled, 0 hosts, 1 notified"]);
     assert_eq!(stage.put(&telemetry("nobody", "envoy")), NOTHING);
     assert_eq!(stage.delete(Kind::Telemetry, "shop", "nobody"), NOTHING);
+}
+
+const ACCESS: &str = "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: x, namespace: shop}
+spec: {selector: {matchLabels: {app: x}}, rules: [{to: [{operation: {ports: ['80']}}]}]}";
+
+#[test]
+fn a_policy_is_compiled_for_the_workloads_that_it_selects() {
+    let mut stage = mesh();
+    check(stage.put(ACCESS), expect!["1 jobs, 2 compiled, 0 hosts, 1 notified"]);
+    check(
+        stage.put(&ACCESS.replace("'80'", "'81'")),
+        expect!["1 jobs, 2 compiled, 0 hosts, 1 notified"],
+    );
+    assert_eq!(stage.put(&ACCESS.replace("app: x", "app: nobody")).notified, 1);
+    let nobody = ACCESS.replace("app: x", "app: nobody").replace("'80'", "'82'");
+    assert_eq!(stage.put(&nobody), NOTHING);
+}
+
+const TOKENS: &str = "
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: x, namespace: shop}
+spec: {selector: {matchLabels: {app: x}}, jwtRules: [{issuer: a, jwksUri: 'https://a/keys'}]}";
+
+#[test]
+fn fetched_keys_are_compiled_for_the_workloads_that_need_them() {
+    let mut stage = mesh();
+    stage.put(TOKENS);
+    let keys = |host: &str, number: u8| {
+        let keys = format!(r#"{{"keys":[{{"kty":"oct","k":"{number}"}}]}}"#);
+        vec![Change::KeySet(KeySource::Uri(format!("https://{host}/keys").into()), Some(keys))]
+    };
+    check(stage.apply(keys("a", 1)), expect!["1 jobs, 2 compiled, 0 hosts, 1 notified"]);
+    assert_eq!(stage.apply(keys("a", 1)), NOTHING);
+    assert_eq!(stage.apply(keys("b", 1)), NOTHING);
 }
