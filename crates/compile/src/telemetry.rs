@@ -17,6 +17,7 @@ mod client;
 mod collector;
 mod format;
 mod logs;
+mod metrics;
 mod provider;
 mod runtime;
 mod sink;
@@ -38,7 +39,7 @@ pub use self::{
     collector::{Collectors, select_collectors},
     runtime::{RUNTIME_LAYER, RuntimeInput, compile_runtime, select_runtime},
 };
-use self::{collector::Collector, logs::Logger};
+use self::{collector::Collector, logs::Logger, metrics::Metrics};
 use crate::Client;
 
 /// Which end of a call a listener is. A gateway is the caller of those behind it.
@@ -74,6 +75,7 @@ pub struct Telemetry {
     /// Listeners log connections that match no chain.
     pub(crate) listener_log: bool,
     pub(crate) tracing: Option<Tracing>,
+    pub(crate) metrics: Option<Metrics>,
 }
 
 impl Telemetry {
@@ -115,6 +117,7 @@ pub fn select_telemetry(
         logs: logs::select(side, &objects, client, reader, &mut findings),
         listener_log: !reader.mesh().config.disable_envoy_listener_log,
         tracing: tracing::select(side, &objects, client, reader, &mut findings),
+        metrics: metrics::select(side, &objects, reader, &mut findings),
     };
     (Shared::new(telemetry), findings)
 }

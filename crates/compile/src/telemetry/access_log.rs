@@ -30,6 +30,7 @@ use super::{
     Telemetry,
     format::LogFormat,
     logs::Logger,
+    metrics::Metrics,
     sink::{AlsSink, FileSink, OtelSink, Sink},
 };
 
@@ -41,12 +42,14 @@ const WITHOUT_QUERY_TYPE: &str =
 
 /// The logs of an HTTP connection manager.
 pub(crate) fn http_logs(telemetry: &Telemetry) -> Vec<AccessLog> {
-    telemetry.logs.iter().filter_map(|logger| access_log(logger, Place::Http)).collect()
+    let logs = telemetry.logs.iter().filter_map(|logger| access_log(logger, Place::Http));
+    logs.chain(telemetry.metrics.iter().filter_map(Metrics::http)).collect()
 }
 
 /// The logs of a TCP proxy.
 pub(crate) fn tcp_logs(telemetry: &Telemetry) -> Vec<AccessLog> {
-    telemetry.logs.iter().filter_map(|logger| access_log(logger, Place::Tcp)).collect()
+    let logs = telemetry.logs.iter().filter_map(|logger| access_log(logger, Place::Tcp));
+    logs.chain(telemetry.metrics.iter().filter_map(Metrics::tcp)).collect()
 }
 
 /// The logs of a listener: only of what no filter chain takes, since all else logs by itself.

@@ -515,13 +515,13 @@ status: {phase: Running, podIP: 10.9.9.9}
 ";
     for tracer in ["zipkin", "skywalking", "otel"] {
         let both = format!("  {log}{}", TRACES.replace("zipkin", tracer));
-        let yaml = mesh("{}", &[("shop", "both", &both)]) + service;
+        let yaml = mesh("{metrics: [prometheus]}", &[("shop", "both", &both)]) + service;
         let snapshot = fixture::snapshot(&yaml);
         let reader = Reader::new(&snapshot);
         let proxy = proxy(true);
         let client = Client::reduce(&proxy, &reader);
         let input = select_inbound(&proxy, &client, &reader);
-        assert!(input.telemetry.tracing.is_some());
+        assert!(input.telemetry.tracing.is_some() && input.telemetry.metrics.is_some());
         crate::filters::testing::validate(
             &compile_inbound_listeners(&input),
             &compile_inbound_clusters(&input),

@@ -85,6 +85,8 @@ impl Bootstrap {
                 }},
                 {"name": "admin", "admin_layer": {}},
             ]},
+            "bootstrap_extensions": [idle_wasm()],
+            "stats_eviction_interval": "600s",
             "static_resources": {"clusters": clusters, "listeners": listeners},
         }))
     }
@@ -182,6 +184,29 @@ impl Bootstrap {
             "load_assignment": assignment(STATS_CLUSTER, "127.0.0.1", self.admin_port),
         })
     }
+}
+
+/// An empty module (in text: a memory, and three functions that do nothing). Its only use is that
+/// Envoy then writes statistics below `wasmcustom` without a prefix, which is how metrics get
+/// Istio's names.
+const IDLE_MODULE: &str = "AGFzbQEAAAABDgNgAABgAX8Bf2ACf38AAwQDAAECBQMBAAEHRwQGbWVtb3J5AgAXcHJveHlfYWJpX3ZlcnNpb25fMF8yXzEAAAZtYWxsb2MAARdwcm94eV9vbl9jb250ZXh0X2NyZWF0ZQACCg0DAgALBQBBgAgLAgAL";
+
+fn idle_wasm() -> Value {
+    json!({
+        "name": "envoy.bootstrap.wasm",
+        "typed_config": {
+            TYPE: "type.googleapis.com/envoy.extensions.wasm.v3.WasmService",
+            "singleton": true,
+            "config": {
+                "name": "meltemi.names",
+                "vm_config": {
+                    "vm_id": "meltemi.names",
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"inline_bytes": IDLE_MODULE}},
+                },
+            },
+        },
+    })
 }
 
 /// Only the metrics of the admin page, for everybody.

@@ -132,3 +132,59 @@ async fn a_proxy_without_switches_logs_too() {
     until_logged(&shop, &client, "loud", true).await;
     until_logged(&shop, &client, "silent-again", false).await;
 }
+
+/// The names and labels that Istio's dashboards ask for, from a stock Envoy.
+#[tokio::test]
+async fn metrics_have_istios_names_and_labels() {
+    let shop = Shop::start_with(ShopSettings {
+        versions: &["v1"],
+        mesh_config: "defaultProviders: {metrics: [prometheus]}",
+        ..ShopSettings::default()
+    })
+    .await;
+    for _ in 0..3 {
+        shop.get("/").await;
+    }
+    let text = eventually(async || {
+        let text = shop.envoy.admin_get("/stats/prometheus").await?.text();
+        let buckets = "istio_request_duration_milliseconds_bucket{";
+        require(text.lines().any(|line| line.starts_with(buckets)), "no histogram yet")?;
+        Ok::<_, anyhow::Error>(text)
+    })
+    .await;
+    let line = text.lines().find(|line| line.starts_with("istio_requests_total{"));
+    let line = line.unwrap_or_else(|| panic!("no requests: {}", shop.envoy.log_tail()));
+    let (labels, value) = line["istio_requests_total{".len()..].split_once("} ").unwrap();
+    assert_eq!(value, "3", "{line}");
+    let mut labels: Vec<&str> = labels.split("\",").collect();
+    labels.sort_unstable();
+    expect_test::expect![[r#"
+        connection_security_policy="unknown"
+        destination_app="unknown"
+        destination_canonical_revision="v1"
+        destination_canonical_service="web"
+        destination_cluster="Kubernetes"
+        destination_principal="unknown"
+        destination_service="web.shop.svc.cluster.local"
+        destination_service_name="web"
+        destination_service_namespace="shop"
+        destination_version="unknown"
+        destination_workload="web-0"
+        destination_workload_namespace="shop"
+        reporter="source"
+        request_protocol="http"
+        response_code="200"
+        response_flags="-"
+        source_app="client"
+        source_canonical_revision="latest"
+        source_canonical_service="client"
+        source_cluster="Kubernetes"
+        source_principal="unknown"
+        source_version="unknown"
+        source_workload="unknown"
+        source_workload_namespace="shop""#]]
+    .assert_eq(&labels.join("\"\n"));
+    for name in ["istio_request_bytes", "istio_response_bytes"] {
+        assert!(text.contains(&format!("# TYPE {name} histogram")), "{name}");
+    }
+}
