@@ -16,12 +16,13 @@ use prometheus_client::{
     registry::Registry,
 };
 use push::EngineHandle;
-use snapshot::ChangeSet;
+use snapshot::{ChangeSet, Happening};
 
 use self::process::Process;
 use crate::{Admin, finding};
 
 type Label = [(&'static str, String); 1];
+type EventLabel = [(&'static str, String); 2];
 
 /// What the API adds to the metrics of the other parts. Clones share the numbers.
 #[derive(Clone, Debug)]
@@ -38,6 +39,9 @@ pub struct MeshMetrics {
     /// Changes by what they are about, and snapshots by what caused them.
     updates: Family<Label, Tally>,
     triggers: Family<Label, Tally>,
+    /// Objects by what happened to them: of configuration, and of what runs.
+    config_events: Family<EventLabel, Tally>,
+    registry_events: Family<EventLabel, Tally>,
 }
 
 impl MeshMetrics {
@@ -54,6 +58,8 @@ impl MeshMetrics {
             uptime: Gauge::default(),
             updates: Family::default(),
             triggers: Family::default(),
+            config_events: Family::default(),
+            registry_events: Family::default(),
         };
         let version = env!("CARGO_PKG_VERSION");
         let build = [("component", "pilot"), ("tag", version)];
@@ -85,6 +91,16 @@ impl MeshMetrics {
             "Snapshots published, by what caused them",
             metrics.triggers.clone(),
         );
+        registry.register(
+            "pilot_k8s_cfg_events",
+            "Objects of configuration that changed",
+            metrics.config_events.clone(),
+        );
+        registry.register(
+            "pilot_k8s_reg_events",
+            "Services, endpoints, pods and nodes that changed",
+            metrics.registry_events.clone(),
+        );
         registry.register_collector(Box::new(EngineCollector(engine)));
         registry.register_collector(Box::new(Process::new()));
         metrics
@@ -93,7 +109,8 @@ impl MeshMetrics {
     /// A snapshot was published.
     pub fn published(&self, changes: &ChangeSet) {
         let mut triggers: Vec<&str> = Vec::new();
-        for cause in &changes.causes {
+        for (cause, happening) in &changes.causes {
+            self.event(cause.kind, *happening);
             let (update, trigger) = subject(cause.kind);
             self.updates.get_or_create(&[("type", update.to_owned())]).inc();
             if !triggers.contains(&trigger) {
@@ -103,6 +120,24 @@ impl MeshMetrics {
         for trigger in triggers {
             self.triggers.get_or_create(&[("type", trigger.to_owned())]).inc();
         }
+    }
+
+    fn event(&self, kind: Kind, happening: Happening) {
+        let events = match kind {
+            Kind::Service
+            | Kind::EndpointSlice
+            | Kind::Endpoints
+            | Kind::Pod
+            | Kind::Node
+            | Kind::Namespace => &self.registry_events,
+            _ => &self.config_events,
+        };
+        let event = match happening {
+            Happening::Added => "add",
+            Happening::Updated => "update",
+            Happening::Deleted => "delete",
+        };
+        events.get_or_create(&[("type", kind.to_string()), ("event", event.to_owned())]).inc();
     }
 
     /// Reads the sizes.

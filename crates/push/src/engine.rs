@@ -250,7 +250,8 @@ impl Engine {
         self.counters.notified.inc();
         let names = stream.facets.iter().filter_map(|facet| changed.get(facet)).cloned();
         let names = (!everything).then(|| names.collect());
-        stream.mailbox.put(Letter { views: self.views(&stream.facets), changed: names });
+        let revision = Some(self.snapshot.revision);
+        stream.mailbox.put(Letter { views: self.views(&stream.facets), changed: names, revision });
     }
 
     fn views(&self, facets: &[FacetId]) -> Vec<Arc<FacetView>> {
@@ -264,7 +265,7 @@ impl Engine {
         self.streams.insert(id, entry);
         self.reduce_again(id);
         let facets = self.streams[&id].facets.clone();
-        mailbox.put(Letter { views: self.views(&facets), changed: None });
+        mailbox.put(Letter { views: self.views(&facets), changed: None, revision: None });
         mailbox
     }
 
@@ -276,8 +277,8 @@ impl Engine {
         let Some(entry) = self.streams.get(&id) else { return };
         let changed: Changed =
             old.symmetric_difference(&names).map(|it| (ResourceKind::Secret, it.clone())).collect();
-        let views = self.views(&entry.facets);
-        entry.mailbox.put(Letter { views, changed: Some(vec![Arc::new(changed)]) });
+        let (views, changed) = (self.views(&entry.facets), Some(vec![Arc::new(changed)]));
+        entry.mailbox.put(Letter { views, changed, revision: None });
     }
 
     fn on_disconnect(&mut self, id: StreamId) {

@@ -244,8 +244,9 @@ impl Conversation<'_> {
     }
 
     fn take_letter(&mut self, letter: Letter) {
-        let revision = letter.views.iter().map(|view| view.revision).max();
-        self.stopwatch.told(self.metrics, revision.unwrap_or_default());
+        if let Some(revision) = letter.revision {
+            self.stopwatch.told(self.metrics, revision);
+        }
         let changed: Option<BTreeSet<_>> = letter
             .changed
             .map(|lists| lists.iter().flat_map(|names| names.iter().cloned()).collect());
@@ -261,8 +262,9 @@ impl Conversation<'_> {
             let Some(outgoing) = self.state.next_response() else { return Ok(()) };
             let response = response(&outgoing, self.stream.protocol);
             let bytes = response.chunks.iter().map(Bytes::len).sum();
+            let decided = Instant::now();
             permit.send(response);
-            self.metrics.sent(&outgoing, bytes, begun);
+            self.metrics.sent(&outgoing, bytes, [begun, decided]);
             self.stopwatch.sent();
         }
         Ok(())

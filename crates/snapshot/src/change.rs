@@ -1,6 +1,6 @@
 //! What comes in, and what it touched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::Object;
 use model::{Hostname, Kind, Namespace, ObjectKey, ServiceKey};
@@ -70,11 +70,20 @@ pub enum ReadKey {
     RuleLabels,
 }
 
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    Added,
+    Updated,
+    Deleted,
+}
+
 /// The keys that one batch of changes touched, and the objects that caused it.
 #[derive(Clone, Debug, Default)]
 pub struct ChangeSet {
     pub keys: BTreeSet<ReadKey>,
-    pub causes: BTreeSet<ObjectKey>,
+    /// With the last that happened to each.
+    pub causes: BTreeMap<ObjectKey, Happening>,
 }
 
 impl ChangeSet {

@@ -19,7 +19,7 @@ mod reader;
 mod rules;
 mod view;
 
-pub use change::{Change, ChangeSet, ReadKey};
+pub use change::{Change, ChangeSet, Happening, ReadKey};
 pub use hosts::{is_short_name, resolve_short_name};
 pub use identities::{EndpointIdentities, MutualEndpoints};
 pub use index::Index;

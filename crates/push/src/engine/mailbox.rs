@@ -15,6 +15,8 @@ pub(crate) struct Letter {
     pub views: Vec<Arc<FacetView>>,
     /// What may differ from the letter before; `None` is "anything".
     pub changed: Option<Vec<Arc<Changed>>>,
+    /// The snapshot that it was written for, the oldest of several; `None` if it was for none.
+    pub revision: Option<u64>,
 }
 
 /// One stream's mailbox: at most one letter lies in it.
@@ -29,9 +31,11 @@ impl Mailbox {
         let mut slot = self.letter.lock().unwrap_or_else(PoisonError::into_inner);
         *slot = Some(match slot.take() {
             None => letter,
-            Some(old) => {
-                Letter { views: letter.views, changed: merge(old.changed, letter.changed) }
-            }
+            Some(old) => Letter {
+                views: letter.views,
+                changed: merge(old.changed, letter.changed),
+                revision: old.revision.or(letter.revision),
+            },
         });
         drop(slot);
         self.arrived.notify_one();

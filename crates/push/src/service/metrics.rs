@@ -35,6 +35,8 @@ pub struct StreamMetrics {
     rejects: Family<TypeLabel, Tally>,
     config_size: Family<TypeLabel, Histogram>,
     push_time: Family<TypeLabel, Histogram>,
+    send_time: Histogram,
+    queue_time: Histogram,
     convergence: Histogram,
     acknowledgement: Histogram,
     /// When the first change of a revision was noticed, by revision.
@@ -55,6 +57,8 @@ impl Default for StreamMetrics {
             rejects: Family::default(),
             config_size: Family::new_with_constructor(|| Histogram::new(CONFIG_SIZES)),
             push_time: Family::new_with_constructor(|| Histogram::new(TIMES)),
+            send_time: times(),
+            queue_time: times(),
             convergence: times(),
             acknowledgement: times(),
             begun: Arc::default(),
@@ -78,6 +82,16 @@ impl StreamMetrics {
             self.push_time.clone(),
         );
         registry.register(
+            "pilot_xds_send_time",
+            "Seconds to hand a response over to its connection",
+            self.send_time.clone(),
+        );
+        registry.register(
+            "pilot_proxy_queue_time",
+            "Seconds from a change until a proxy's stream takes it up",
+            self.queue_time.clone(),
+        );
+        registry.register(
             "pilot_proxy_convergence_time",
             "Seconds from a change to the last response for it, per proxy",
             self.convergence.clone(),
@@ -98,23 +112,25 @@ impl StreamMetrics {
         begun.push_back((revision, noticed));
     }
 
-    /// When the first change behind these revisions was noticed: above `seen`, up to `revision`.
-    fn begun_since(&self, seen: u64, revision: u64) -> Option<Instant> {
+    /// When the first change behind this revision was noticed.
+    fn begun(&self, revision: u64) -> Option<Instant> {
         let begun = self.lock();
-        let within = begun.iter().filter(|(own, _)| (seen + 1..=revision).contains(own));
-        within.map(|(_, noticed)| *noticed).min()
+        let found = begun.iter().rev().find(|(own, _)| *own == revision);
+        found.map(|(_, noticed)| *noticed)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(u64, Instant)>> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn sent(&self, outgoing: &Outgoing, bytes: usize, since: Instant) {
+    /// `since` is when it was begun to decide on the response, and when it was decided.
+    pub(super) fn sent(&self, outgoing: &Outgoing, bytes: usize, since: [Instant; 2]) {
         let label = label(outgoing.kind);
         self.pushes.get_or_create(&label).0.fetch_add(1, Ordering::Relaxed);
         #[expect(clippy::cast_precision_loss, reason = "a size of some bytes more or less")]
         self.config_size.get_or_create(&label).observe(bytes as f64);
-        self.push_time.get_or_create(&label).observe(since.elapsed().as_secs_f64());
+        self.push_time.get_or_create(&label).observe(since[0].elapsed().as_secs_f64());
+        self.send_time.observe(since[1].elapsed().as_secs_f64());
     }
 
     pub(super) fn refused(&self, type_url: &str) {
@@ -127,18 +143,18 @@ impl StreamMetrics {
 /// How long the changes of one stream take.
 #[derive(Debug, Default)]
 pub(super) struct Stopwatch {
-    /// The newest revision that the stream was told of.
-    seen: u64,
     /// The first change that the proxy has not acknowledged yet.
     begun: Option<Instant>,
     last_sent: Option<Instant>,
 }
 
 impl Stopwatch {
-    /// The stream was told of a revision.
+    /// The stream was told of this revision, and maybe of later ones.
     pub(super) fn told(&mut self, metrics: &StreamMetrics, revision: u64) {
-        let begun = metrics.begun_since(self.seen, revision);
-        self.seen = self.seen.max(revision);
+        let begun = metrics.begun(revision);
+        if let Some(begun) = begun {
+            metrics.queue_time.observe(begun.elapsed().as_secs_f64());
+        }
         self.begun = self.begun.or(begun);
     }
 
@@ -182,5 +198,24 @@ impl EncodeMetric for Tally {
 
     fn metric_type(&self) -> MetricType {
         Self::TYPE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_change_counts_from_its_own_beginning() {
+        let (metrics, mut stopwatch) = (StreamMetrics::default(), Stopwatch::default());
+        let begun = Instant::now();
+        let later = begun + Duration::from_secs(3600);
+        metrics.begin(7, begun);
+        metrics.begin(8, later);
+        // The revision before did not concern this stream.
+        stopwatch.told(&metrics, 8);
+        assert_eq!(stopwatch.begun, Some(later));
     }
 }

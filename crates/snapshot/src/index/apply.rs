@@ -10,7 +10,7 @@ use super::{
     services::{convert_kubernetes_service, convert_service_entry},
     workloads::{convert_pod, convert_workload_entry, node_locality},
 };
-use crate::{Change, ReadKey, hosts::resolve_short_name};
+use crate::{Change, Happening, ReadKey, hosts::resolve_short_name};
 
 impl Index {
     pub(super) fn file(&mut self, change: Change, marks: &mut Marks) {
@@ -27,7 +27,12 @@ impl Index {
             }
             return;
         }
-        marks.changes.causes.insert(key.clone());
+        let happening = match (old_hash, &new) {
+            (None, _) => Happening::Added,
+            (Some(_), Some(_)) => Happening::Updated,
+            (Some(_), None) => Happening::Deleted,
+        };
+        marks.changes.causes.insert(key.clone(), happening);
         let old = match &new {
             Some(object) => self.view.objects.insert(key.clone(), object.clone()),
             None => self.view.objects.remove(&key),

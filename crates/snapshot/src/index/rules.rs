@@ -217,7 +217,7 @@ impl Index {
 
     /// Counts the label keys of each rule, so that classes depend on no other labels.
     pub(super) fn derive_rule_labels(&mut self, marks: &mut Marks) {
-        let touched = marks.changes.causes.iter().any(|key| {
+        let touched = marks.changes.causes.keys().any(|key| {
             matches!(key.kind, Kind::VirtualService | Kind::DestinationRule | Kind::MeshConfig)
         });
         if !touched {
