@@ -1,4 +1,4 @@
-//! HTTP, gRPC and TCP servers that say who answered, and a client and a loader to ask them.
+//! HTTP, gRPC and TCP servers that say who answered, one that keeps what it is sent, and a client and a loader to ask them.
 //!
 //! - Every answer names its backend in the header `x-backend`, so a test can tell where a request
 //!   went without reading the body.
@@ -9,6 +9,7 @@ mod backend;
 mod client;
 mod grpc;
 mod load;
+mod receiver;
 mod server;
 mod tcp;
 mod tls;
@@ -18,6 +19,7 @@ pub use self::{
     client::{Client, Protocol, Request, Response},
     grpc::GrpcBackend,
     load::{Load, LoadFailure, LoadReport, LoadSettings},
+    receiver::{Receiver, Report},
     tcp::{TcpBackend, tcp_exchange},
     tls::TlsSettings,
 };

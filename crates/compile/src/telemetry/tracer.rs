@@ -82,6 +82,12 @@ impl Tracer {
         }
     }
 
+    /// SkyWalking passes its context on from a span of the request to the upstream alone, and
+    /// otherwise hands on the header of its caller, as if the proxy were not there.
+    pub(super) fn needs_exit_span(&self) -> bool {
+        matches!(self, Self::SkyWalking(..))
+    }
+
     /// `None` if the provider takes no traces; the words say why one that does cannot be used.
     pub(super) fn of_provider(
         provider: &Provider<'_>,

@@ -314,6 +314,7 @@ impl Tracing {
             custom_tags: self.tags.iter().map(Tag::compile).collect(),
             provider: Some(self.tracer.compile()),
             no_context_propagation: !self.propagates,
+            spawn_upstream_span: self.tracer.needs_exit_span().then_some(true),
             ..XdsTracing::default()
         }
     }

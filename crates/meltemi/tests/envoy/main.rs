@@ -14,6 +14,7 @@ mod mtls;
 mod order;
 mod places;
 mod protocol;
+mod reports;
 mod resilience;
 mod rewriting;
 mod routing;

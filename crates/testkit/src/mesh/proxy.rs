@@ -45,6 +45,8 @@ pub struct ProxySettings {
     pub locality: Option<String>,
     /// The service account that it proves to be, in a mesh with an authority.
     pub identity: Option<String>,
+    /// The agent on its machine.
+    pub node_agent: Option<SocketAddr>,
     /// How long a listener that went away drains.
     pub drain: Duration,
     /// Fields of the node that stand in place of the printed ones.
@@ -65,6 +67,7 @@ impl ProxySettings {
             labels: vec![format!("app={app}")],
             locality: None,
             identity: None,
+            node_agent: None,
             drain: Duration::from_secs(2),
             node: Map::new(),
         }
@@ -139,6 +142,10 @@ impl ProxySettings {
             let files = [("--certificate", certificate), ("--key", key), ("--xds-ca", roots)];
             files.into_iter().flat_map(|(flag, path)| [OsStr::new(flag), path.as_os_str()])
         });
+        let agent = self.node_agent.iter().flat_map(|agent| {
+            let (ip, port) = (agent.ip().to_string(), agent.port().to_string());
+            ["--host-ip".to_owned(), ip, "--node-agent-port".to_owned(), port]
+        });
         let output = Command::new(binary)
             .args(["bootstrap", "--workload", &self.workload, "--kind", kind])
             .args(["--interception", interception, "--protocol", protocol])
@@ -147,6 +154,7 @@ impl ProxySettings {
             .args(labels)
             .args(locality)
             .args(account)
+            .args(agent)
             .args(proof)
             .output()?;
         let said = String::from_utf8_lossy(&output.stderr);

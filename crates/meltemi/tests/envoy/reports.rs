@@ -1,0 +1,430 @@
+//! What a proxy reports of its requests to collectors, by the protocol of each.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use envoy::{
+    data::accesslog::v3::{HttpAccessLogEntry, TcpAccessLogEntry},
+    opentelemetry::proto::{
+        collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value,
+    },
+    service::accesslog::v3::{StreamAccessLogsMessage, stream_access_logs_message::LogEntries},
+};
+use prost::Message;
+use serde_json::Value;
+use testkit::{
+    http::{Client, Echo, Receiver, Report, TcpBackend, tcp_exchange},
+    mesh::ProxySettings,
+    ports,
+};
+
+use crate::shop::{Instance, Shop, ShopSettings, egress, eventually, require, service_on};
+
+const HTTP: u16 = 9411;
+const GRPC: u16 = 4317;
+const BYTES: u16 = 9000;
+
+/// The provider of each protocol; [`agent`] adds those of an agent.
+const PROVIDERS: &str = "extensionProviders:
+- {name: zipkin, zipkin: {service: http.shop.svc.cluster.local, port: 9411}}
+- {name: zipkin-by-service, zipkin: {service: http.shop.svc.cluster.local, port: 9411, timeout: 5s}}
+- {name: otlp, opentelemetry: {service: grpc.shop.svc.cluster.local, port: 4317}}
+- name: otlp-http
+  opentelemetry: {service: http.shop.svc.cluster.local, port: 9411, http: {path: /v1/traces}}
+- name: skywalking
+  skywalking: {service: grpc.shop.svc.cluster.local, port: 4317, accessToken: secret}
+- name: http-als
+  envoyHttpAls: {service: grpc.shop.svc.cluster.local, port: 4317, additionalRequestHeadersToLog: [x-mine]}
+- {name: tcp-als, envoyTcpAls: {service: grpc.shop.svc.cluster.local, port: 4317}}
+";
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "b7ad6b7169203331";
+
+/// A shop with a collector for each transport.
+struct Observed {
+    shop: Shop,
+    http: Receiver,
+    grpc: Receiver,
+}
+
+impl Observed {
+    async fn start(yaml: &str, egress: &str) -> Self {
+        let http = Receiver::start(ports::loopback_socket(HTTP)).await.unwrap();
+        let grpc = Receiver::start(ports::loopback_socket(GRPC)).await.unwrap();
+        let yaml = [
+            service_on("http", ("http", HTTP), &[instance(http.address())]),
+            service_on("grpc", ("grpc", GRPC), &[instance(grpc.address())]),
+            yaml.to_owned(),
+        ]
+        .concat();
+        let shop = Shop::start_with(ShopSettings {
+            versions: &["v1"],
+            yaml: &yaml,
+            egress,
+            mesh_config: PROVIDERS,
+            ..ShopSettings::default()
+        });
+        Self { shop: shop.await, http, grpc }
+    }
+
+    /// Has all requests traced by a provider, and sends some as a part of [`TRACE`] until a span of
+    /// one is found.
+    async fn span(&self, provider: &str, headers: &[(&str, &str)]) -> (Span, Echo) {
+        self.shop.mesh.write("telemetry.yaml", &tracing(provider, 100)).unwrap();
+        let client = Client::keep_alive();
+        let mut echoes = BTreeMap::new();
+        eventually(async || {
+            let path = format!("/{provider}-{}", echoes.len());
+            let mut request = self.shop.request(&path);
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            echoes.insert(path, client.send(&request).await?.echo()?);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let spans = spans(&self.http)?.into_iter().chain(spans(&self.grpc)?);
+            let mine = spans.into_iter().find_map(|span| {
+                let echo = echoes.iter().find(|(path, _)| span.url().ends_with(*path))?;
+                Some((span.clone(), echo.1.clone()))
+            });
+            mine.context("no span yet").with_context(|| self.shop.envoy.log_tail())
+        })
+        .await
+    }
+}
+
+fn instance(address: SocketAddr) -> Instance<'static> {
+    Instance { version: "v1", address, node: None }
+}
+
+fn telemetry(spec: &str) -> String {
+    format!(
+        "apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {{name: shop, namespace: shop}}
+spec: {spec}
+"
+    )
+}
+
+fn tracing(provider: &str, percent: u32) -> String {
+    telemetry(&format!(
+        "{{tracing: [{{providers: [{{name: {provider}}}], randomSamplingPercentage: {percent}, \
+         customTags: {{team: {{literal: {{value: blue}}}}, \
+         mine: {{header: {{name: x-mine, defaultValue: none}}}}}}}}]}}"
+    ))
+}
+
+/// What the protocols have in common.
+#[derive(Clone, Debug)]
+struct Span {
+    path: String,
+    service: String,
+    trace: String,
+    id: String,
+    parent: String,
+    tags: BTreeMap<String, String>,
+    /// The token by which the proxy is let in.
+    token: Option<String>,
+}
+
+impl Span {
+    /// SkyWalking has a name of its own for it.
+    fn url(&self) -> &str {
+        self.tags.get("http.url").or(self.tags.get("url")).map_or("", String::as_str)
+    }
+}
+
+fn spans(receiver: &Receiver) -> Result<Vec<Span>> {
+    let mut spans = Vec::new();
+    for report in receiver.reports() {
+        match report.path.as_str() {
+            "/api/v2/spans" => spans.extend(zipkin(&report)?),
+            "/v1/traces" | "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => {
+                spans.extend(otlp(&report)?);
+            }
+            "/skywalking.v3.TraceSegmentReportService/collect" => {
+                spans.extend(skywalking(&report)?);
+            }
+            other => anyhow::bail!("a report at `{other}`"),
+        }
+    }
+    Ok(spans)
+}
+
+fn zipkin(report: &Report) -> Result<Vec<Span>> {
+    let written: Vec<Value> = serde_json::from_slice(&report.message)?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let spans = written.iter().map(|span| Span {
+        path: report.path.clone(),
+        service: text(&span["localEndpoint"]["serviceName"]),
+        trace: text(&span["traceId"]),
+        id: text(&span["id"]),
+        parent: text(&span["parentId"]),
+        tags: serde_json::from_value(span["tags"].clone()).unwrap_or_default(),
+        token: None,
+    });
+    Ok(spans.collect())
+}
+
+fn otlp(report: &Report) -> Result<Vec<Span>> {
+    let export = ExportTraceServiceRequest::decode(report.message.clone())?;
+    let mut spans = Vec::new();
+    for group in export.resource_spans {
+        let attributes = |list: Vec<envoy::opentelemetry::proto::common::v1::KeyValue>| {
+            let text = |value: any_value::Value| match value {
+                any_value::Value::StringValue(text) => text,
+                other => format!("{other:?}"),
+            };
+            let value = |it: envoy::opentelemetry::proto::common::v1::AnyValue| it.value.map(text);
+            let pairs = list.into_iter().map(|it| (it.key, it.value.and_then(value)));
+            let pairs = pairs.map(|(key, value)| (key, value.unwrap_or_default()));
+            pairs.collect::<BTreeMap<String, String>>()
+        };
+        let resource = attributes(group.resource.unwrap_or_default().attributes);
+        for span in group.scope_spans.into_iter().flat_map(|it| it.spans) {
+            spans.push(Span {
+                path: report.path.clone(),
+                service: resource.get("service.name").cloned().unwrap_or_default(),
+                trace: hex(&span.trace_id),
+                id: hex(&span.span_id),
+                parent: hex(&span.parent_span_id),
+                tags: attributes(span.attributes),
+                token: None,
+            });
+        }
+    }
+    Ok(spans)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Of `skywalking.v3.SegmentObject` what is asked for here.
+#[derive(Clone, PartialEq, Message)]
+struct Segment {
+    #[prost(string, tag = "1")]
+    trace: String,
+    #[prost(string, tag = "2")]
+    id: String,
+    #[prost(message, repeated, tag = "3")]
+    spans: Vec<SegmentSpan>,
+    #[prost(string, tag = "4")]
+    service: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SegmentSpan {
+    #[prost(message, repeated, tag = "5")]
+    references: Vec<Reference>,
+    #[prost(message, repeated, tag = "12")]
+    tags: Vec<SegmentTag>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Reference {
+    #[prost(string, tag = "3")]
+    parent: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SegmentTag {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    value: String,
+}
+
+fn skywalking(report: &Report) -> Result<Vec<Span>> {
+    let segment = Segment::decode(report.message.clone())?;
+    let token = report.headers.get("authentication").and_then(|it| it.to_str().ok());
+    let spans = segment.spans.iter().map(|span| {
+        let tags: BTreeMap<_, _> =
+            span.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
+        Span {
+            path: report.path.clone(),
+            service: segment.service.clone(),
+            trace: segment.trace.clone(),
+            id: segment.id.clone(),
+            parent: span.references.first().map(|it| it.parent.clone()).unwrap_or_default(),
+            tags,
+            token: token.map(str::to_owned),
+        }
+    });
+    Ok(spans.collect())
+}
+
+fn expect_tags(span: &Span) {
+    assert_eq!(span.service, "client.shop", "{span:?}");
+    assert_eq!(span.tags["team"], "blue", "{span:?}");
+    assert_eq!(span.tags["mine"], "1", "{span:?}");
+    assert_eq!(span.tags["istio.canonical_service"], "client", "{span:?}");
+    assert_eq!(span.tags["istio.namespace"], "shop", "{span:?}");
+}
+
+#[tokio::test]
+async fn zipkin_gets_spans() {
+    let observed = Observed::start("", "").await;
+    let headers =
+        [("x-mine", "1"), ("x-b3-traceid", TRACE), ("x-b3-spanid", PARENT), ("x-b3-sampled", "1")];
+    for provider in ["zipkin", "zipkin-by-service"] {
+        let (span, echo) = observed.span(provider, &headers).await;
+        expect_tags(&span);
+        assert_eq!((span.trace.as_str(), span.parent.as_str()), (TRACE, PARENT), "{span:?}");
+        assert_eq!(echo.headers["x-b3-traceid"], TRACE);
+        assert_eq!(echo.headers["x-b3-spanid"], span.id, "the application continues the span");
+    }
+}
+
+#[tokio::test]
+async fn opentelemetry_gets_spans_over_grpc_and_http() {
+    let observed = Observed::start("", "").await;
+    let context = format!("00-{TRACE}-{PARENT}-01");
+    let headers = [("x-mine", "1"), ("traceparent", context.as_str())];
+    for (provider, path) in [
+        ("otlp", "/opentelemetry.proto.collector.trace.v1.TraceService/Export"),
+        ("otlp-http", "/v1/traces"),
+    ] {
+        let (span, echo) = observed.span(provider, &headers).await;
+        expect_tags(&span);
+        assert_eq!(span.path, path);
+        assert_eq!((span.trace.as_str(), span.parent.as_str()), (TRACE, PARENT), "{span:?}");
+        assert_eq!(echo.headers["traceparent"], format!("00-{TRACE}-{}-01", span.id));
+    }
+}
+
+#[tokio::test]
+async fn skywalking_gets_segments() {
+    use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
+
+    let observed = Observed::start("", "").await;
+    let own = |text: &str| BASE64.encode(text);
+    let fields = [TRACE, PARENT].map(own).join("-");
+    let rest = ["caller", "caller-1", "/", "web"].map(own).join("-");
+    let context = format!("1-{fields}-0-{rest}");
+    let headers = [("x-mine", "1"), ("sw8", context.as_str())];
+    let (span, echo) = observed.span("skywalking", &headers).await;
+    expect_tags(&span);
+    assert_eq!(span.token.as_deref(), Some("secret"));
+    assert_eq!((span.trace.as_str(), span.parent.as_str()), (TRACE, PARENT), "{span:?}");
+    let passed = format!("1-{}-{}-", own(TRACE), own(&span.id));
+    assert!(echo.headers["sw8"].starts_with(&passed), "{:?}", echo.headers);
+}
+
+/// The agent on the proxy's own machine, over both transports.
+#[tokio::test]
+async fn an_agent_on_the_machine_gets_spans() {
+    let agent = Receiver::start(ports::loopback_socket(HTTP)).await.unwrap();
+    let mut proxy = ProxySettings::sidecar("client.shop");
+    proxy.node_agent = Some(agent.address());
+    let providers = "extensionProviders:
+- {name: zipkin, zipkin: {service: $(HOST_IP), port: 9411}}
+- {name: otlp, opentelemetry: {service: $(HOST_IP), port: 9411}}
+";
+    let shop = Shop::start_with(ShopSettings {
+        versions: &["v1"],
+        mesh_config: providers,
+        proxy: Some(proxy),
+        ..ShopSettings::default()
+    })
+    .await;
+    for (provider, path) in [
+        ("zipkin", "/api/v2/spans"),
+        ("otlp", "/opentelemetry.proto.collector.trace.v1.TraceService/Export"),
+    ] {
+        shop.mesh.write("telemetry.yaml", &tracing(provider, 100)).unwrap();
+        eventually(async || {
+            shop.get("/").await;
+            let arrived = spans(&agent)?.iter().any(|span| span.path == path);
+            require(arrived, shop.envoy.log_tail())
+        })
+        .await;
+    }
+    eventually(async || shop.mesh.expect_synced(1).await).await;
+}
+
+#[tokio::test]
+async fn the_share_of_traced_requests_changes_without_the_listener() {
+    let observed = Observed::start("", "").await;
+    let shop = &observed.shop;
+    let changes = r"^listener_manager\.listener_(modified|in_place_updated|added|removed)$";
+    let sampling = r"^http\.outbound_.*tracing\.(random_sampling|not_traceable)$";
+    shop.mesh.write("telemetry.yaml", &tracing("zipkin", 0)).unwrap();
+    // Each request is counted by how it was decided on it, from when the listener traces.
+    eventually(async || {
+        shop.get("/early").await;
+        let counts = shop.envoy.stats(sampling).await?;
+        require(counts.values().sum::<u64>() > 0, format!("{counts:?}"))
+    })
+    .await;
+    eventually(async || {
+        let runtime = shop.envoy.admin_get("/runtime").await?.text();
+        require(runtime.contains("tracing.random_sampling"), runtime)
+    })
+    .await;
+    let before = shop.envoy.stats(changes).await.unwrap();
+    for _ in 0..20 {
+        shop.get("/unsampled").await;
+    }
+    shop.mesh.write("telemetry.yaml", &tracing("zipkin", 100)).unwrap();
+    let spans = eventually(async || {
+        shop.get("/sampled").await;
+        let spans = spans(&observed.http)?;
+        require(!spans.is_empty(), "no span yet")?;
+        Ok::<_, anyhow::Error>(spans)
+    })
+    .await;
+    // Spans are sent in the order in which they were made.
+    let urls = spans.iter().map(Span::url);
+    let unsampled = urls.filter(|url| url.ends_with("/unsampled"));
+    assert_eq!(unsampled.collect::<Vec<_>>(), Vec::<&str>::new());
+    assert_eq!(shop.envoy.stats(changes).await.unwrap(), before);
+}
+
+fn entries(receiver: &Receiver) -> Result<(Vec<HttpAccessLogEntry>, Vec<TcpAccessLogEntry>)> {
+    let (mut http, mut tcp) = (Vec::new(), Vec::new());
+    for report in receiver.reports() {
+        let path = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs";
+        ensure!(report.path == path, "a report at `{}`", report.path);
+        match StreamAccessLogsMessage::decode(report.message.clone())?.log_entries {
+            Some(LogEntries::HttpLogs(logs)) => http.extend(logs.log_entry),
+            Some(LogEntries::TcpLogs(logs)) => tcp.extend(logs.log_entry),
+            None => (),
+        }
+    }
+    Ok((http, tcp))
+}
+
+#[tokio::test]
+async fn an_access_log_service_gets_entries_of_http_and_tcp() {
+    let backend = TcpBackend::start("b", ports::loopback_socket(BYTES)).await.unwrap();
+    let bytes = ports::loopback_socket(BYTES);
+    let observed = Observed::start(
+        &service_on("bytes", ("tcp", BYTES), &[instance(backend.address())]),
+        &egress(bytes, "TCP", "bytes.shop.svc.cluster.local"),
+    )
+    .await;
+    let shop = &observed.shop;
+    shop.wait_listening(bytes).await;
+    let logs = "{accessLogging: [{providers: [{name: http-als}, {name: tcp-als}]}]}";
+    shop.mesh.write("telemetry.yaml", &telemetry(logs)).unwrap();
+    let (http, tcp) = eventually(async || {
+        let request = shop.request("/logged").header("x-mine", "1");
+        Client::new().send(&request).await?;
+        tcp_exchange(bytes, b"hello", Duration::from_secs(10)).await?;
+        let (http, tcp) = entries(&observed.grpc)?;
+        require(!http.is_empty() && !tcp.is_empty(), "not both yet")?;
+        Ok::<_, anyhow::Error>((http, tcp))
+    })
+    .await;
+    let (request, response) =
+        (http[0].request.as_ref().unwrap(), http[0].response.as_ref().unwrap());
+    assert_eq!((request.path.as_str(), request.authority.as_str()), ("/logged", "web"));
+    assert_eq!(request.request_headers["x-mine"], "1");
+    assert_eq!(response.response_code, Some(200));
+    let cluster = &http[0].common_properties.as_ref().unwrap().upstream_cluster;
+    assert_eq!(cluster, "outbound|7080||web.shop.svc.cluster.local");
+    let properties = tcp.iter().filter_map(|entry| entry.common_properties.as_ref());
+    let clusters = properties.map(|it| it.upstream_cluster.as_str());
+    assert!(clusters.clone().any(|it| it == "outbound|9000||bytes.shop.svc.cluster.local"));
+}
