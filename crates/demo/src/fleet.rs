@@ -39,6 +39,8 @@ pub(crate) struct Fleet {
 struct Proxy {
     child: ChildProcess,
     admin_port: u16,
+    /// Its service account.
+    account: String,
 }
 
 impl Fleet {
@@ -54,7 +56,8 @@ impl Fleet {
         }
         let (name, last, _) = GATEWAY;
         let arguments = ["--kind", "gateway", "--label", "app=edge"].map(str::to_owned);
-        fleet.start_proxy(name, shop.address(last), &arguments, shop.folder(), plane)?;
+        let account = ("edge", shop.address(last));
+        fleet.start_proxy(name, account, &arguments, shop, plane)?;
         Ok(fleet)
     }
 
@@ -88,32 +91,32 @@ impl Fleet {
             "--label".to_owned(),
             format!("instance={}", instance.name),
         ];
-        let address = shop.address(instance.last);
-        self.start_proxy(instance.name, address, &arguments, shop.folder(), plane)
+        let account = (kind.as_str(), shop.address(instance.last));
+        self.start_proxy(instance.name, account, &arguments, shop, plane)
     }
 
     fn start_proxy(
         &mut self,
         name: &'static str,
-        address: Ipv4Addr,
+        (account, address): (&str, Ipv4Addr),
         further: &[String],
-        folder: &Path,
+        shop: &Shop,
         plane: &Plane,
     ) -> Result<()> {
+        let folder = shop.folder();
+        let proof = issue(plane.binary(), shop, name, account)?;
         let admin_port = ports::free_port();
-        let bootstrap = Command::new(plane.binary())
+        let mut bootstrap = Command::new(plane.binary());
+        bootstrap
             .args(["bootstrap", "--workload", &format!("{name}.{NAMESPACE}")])
-            .args(["--address", &address.to_string()])
+            .args(["--address", &address.to_string(), "--service-account", account])
             .args(["--xds-address", &plane.xds.to_string()])
             .args(["--admin-port", &admin_port.to_string()])
             .args(further)
-            .output()
-            .context("failed to run `meltemi bootstrap`")?;
-        if !bootstrap.status.success() {
-            bail!("`meltemi bootstrap`: {}", String::from_utf8_lossy(&bootstrap.stderr));
-        }
+            .arg("--proof")
+            .arg(proof);
         let path = folder.join(format!("{name}.envoy.json"));
-        fs::write(&path, &bootstrap.stdout)?;
+        fs::write(&path, output(&mut bootstrap)?)?;
         let mut arguments: Vec<OsString> =
             ["--disable-hot-restart", "--concurrency", "1", "--drain-time-s", "2"]
                 .map(OsString::from)
@@ -125,7 +128,17 @@ impl Fleet {
             arguments,
             log: folder.join(format!("{name}.envoy.log")),
         })?;
-        self.proxies.insert(name, Proxy { child, admin_port });
+        let account = account.to_owned();
+        self.proxies.insert(name, Proxy { child, admin_port, account });
+        Ok(())
+    }
+
+    /// Gives every proxy a new certificate by which it proves who it is; it is used for the next
+    /// connection to the control plane.
+    pub(crate) fn renew_proofs(&self, shop: &Shop, plane: &Plane) -> Result<()> {
+        for (name, proxy) in &self.proxies {
+            issue(plane.binary(), shop, name, &proxy.account)?;
+        }
         Ok(())
     }
 
@@ -164,6 +177,25 @@ impl Fleet {
     pub(crate) fn admin_port(&self, name: &str) -> Option<u16> {
         self.proxies.get(name).map(|proxy| proxy.admin_port)
     }
+}
+
+/// A certificate by which a proxy proves who it is, in a folder of its own.
+pub(crate) fn issue(meltemi: &Path, shop: &Shop, name: &str, account: &str) -> Result<PathBuf> {
+    let folder = shop.folder().join("proofs").join(name);
+    let mut command = Command::new(meltemi);
+    command.args(["identity", "issue", "--identity", &format!("{NAMESPACE}/{account}")]);
+    command.arg("--directory").arg(shop.authority()).arg("--out").arg(&folder);
+    output(&mut command)?;
+    Ok(folder)
+}
+
+/// What a command of ours prints.
+pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
+    let output = command.output().context("failed to run meltemi")?;
+    if !output.status.success() {
+        bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(output.stdout)
 }
 
 fn app_name(app: AppKind) -> String {

@@ -1,6 +1,7 @@
 //! The control plane as a process, and what it says of itself over its admin port.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -56,12 +57,14 @@ impl Plane {
     pub(crate) fn new(binary: &Path, shop: &Shop) -> Self {
         let [xds, admin] = [XDS_PORT, ADMIN_PORT]
             .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free_port_like(port))));
-        let arguments: [OsString; 9] = [
+        let arguments: [OsString; 11] = [
             "serve".into(),
             "--config".into(),
             shop.config().into(),
             "--mesh-config".into(),
             shop.mesh_config().into(),
+            "--identity-directory".into(),
+            shop.authority().into(),
             "--xds-address".into(),
             xds.to_string().into(),
             "--admin-address".into(),
@@ -179,6 +182,26 @@ impl Plane {
         let answer = self.text(&format!("/api/wait?timeout={}", timeout.as_millis())).await?;
         let last = answer.lines().last().context("/api/wait said nothing")?;
         serde_json::from_str(last).context("/api/wait did not answer with JSON")
+    }
+
+    /// What each connected proxy has proven to be.
+    pub(crate) async fn identities(&self) -> Result<BTreeMap<String, String>> {
+        let list = self.json("/debug/proxies").await?;
+        let items = list["items"].as_array().context("/debug/proxies has no `items`")?;
+        Ok(items.iter().map(|item| (text(&item["proxy"]), text(&item["identity"]))).collect())
+    }
+
+    /// The versions of a secret that the connected proxies have acknowledged.
+    pub(crate) async fn secret_versions(&self, name: &str) -> Result<BTreeMap<String, String>> {
+        let mut versions = BTreeMap::new();
+        for proxy in self.identities().await?.into_keys() {
+            let dump = self.json(&format!("/debug/config_dump?proxy={proxy}")).await?;
+            let resources = dump["resources"].as_array().into_iter().flatten();
+            let mut secrets = resources.filter(|it| it["type"] == "secret" && it["name"] == name);
+            let version = secrets.next().map(|it| text(&it["acknowledged"])).unwrap_or_default();
+            versions.insert(proxy, version);
+        }
+        Ok(versions)
     }
 
     /// Places and messages of what is wrong with the files.

@@ -130,6 +130,11 @@ impl Shop {
         self.folder.join("config")
     }
 
+    /// Where the control plane keeps roots and keys.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.folder.join("authority")
+    }
+
     pub(crate) fn mesh_config(&self) -> PathBuf {
         self.folder.join("mesh-config.yaml")
     }
@@ -151,6 +156,11 @@ impl Shop {
     /// Where the application of an instance listens.
     pub(crate) fn application(&self, instance: &Instance) -> SocketAddr {
         self.socket(instance.last, instance.port + APPLICATION)
+    }
+
+    /// Where the proxy of an instance takes calls from others.
+    pub(crate) fn served(&self, instance: &Instance) -> SocketAddr {
+        self.socket(instance.last, instance.port)
     }
 
     /// Where an instance calls its dependencies: at its own proxy.

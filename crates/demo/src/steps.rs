@@ -4,12 +4,15 @@ mod broken;
 mod instances;
 mod restart;
 mod routes;
+mod security;
 
 use anyhow::Result;
 
 use crate::run::Demo;
 
 pub(crate) async fn run(demo: &mut Demo) -> Result<()> {
+    security::identities(demo).await?;
+    security::refused_callers(demo).await?;
     routes::steady(demo).await?;
     routes::shift_weights(demo).await?;
     routes::add_subset(demo).await?;
@@ -18,5 +21,6 @@ pub(crate) async fn run(demo: &mut Demo) -> Result<()> {
     instances::bring_back(demo).await?;
     broken::break_file(demo).await?;
     broken::mend_file(demo).await?;
+    security::rotate_root(demo).await?;
     restart::kill_plane(demo).await
 }

@@ -7,6 +7,7 @@
 mod dependencies;
 mod envoy;
 mod node;
+mod proof;
 
 use std::{
     net::IpAddr,
@@ -17,6 +18,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+pub(crate) use self::proof::write_secrets;
 use self::{envoy::XdsAddress, node::Known};
 use crate::{
     environment::Environment,
@@ -54,7 +56,7 @@ Examples:
   meltemi bootstrap --workload edge.shop --kind gateway --label istio=ingressgateway
   meltemi bootstrap --workload cart-1.shop --config ./mesh --admin-port 0 -o yaml
   meltemi bootstrap --workload cart-1.shop --xds-address istiod.istio-system.svc:15012 \
-    --root root.pem --certificate cart.pem --key cart.key > envoy.json
+    --proof ./cart > envoy.json
   meltemi bootstrap --workload web-1.shop --kind grpc > grpc.json
   meltemi bootstrap --workload cart-1.shop --config ./mesh --mesh-config-json > mesh-config.json
 
@@ -103,9 +105,13 @@ pub(crate) struct Bootstrap {
     #[arg(long, alias = "root")]
     xds_ca: Option<PathBuf>,
     /// Name that the certificate of the control plane must have; by default its host.
-    #[arg(long, requires = "xds_ca")]
+    #[arg(long)]
     xds_server_name: Option<String>,
-    /// File with the certificate (PEM) by which the proxy proves who it is.
+    /// Folder written by `meltemi identity issue`, by which the proxy proves who it is and knows the
+    /// control plane. What is renewed in it is used without a restart.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["certificate", "token_file", "xds_ca"])]
+    proof: Option<PathBuf>,
+    /// File with the certificate (PEM) by which the proxy proves who it is; it is read once.
     #[arg(long, requires = "key", requires = "xds_ca")]
     certificate: Option<PathBuf>,
     /// File with the key (PEM) of the certificate.
@@ -143,7 +149,7 @@ impl Bootstrap {
         environment: &Environment,
         screen: &mut Screen<'_>,
     ) -> anyhow::Result<Exit> {
-        let proofs = [&self.certificate, &self.key, &self.token_file];
+        let proofs = [&self.certificate, &self.key, &self.token_file, &self.proof];
         let read = self.config.iter().chain(&self.mesh_config);
         for path in read.chain(proofs.into_iter().flatten()) {
             require_readable(path, "bootstrap-unreadable-hint", screen)?;

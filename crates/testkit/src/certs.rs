@@ -108,6 +108,19 @@ impl CertificateAuthority {
 }
 
 impl Leaf {
+    /// Reads both from files (PEM).
+    pub fn read(certificate: &Path, key: &Path) -> Result<Self> {
+        let read = |path: &Path| {
+            fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))
+        };
+        Ok(Self {
+            certificate_pem: read(certificate)?,
+            key_pem: read(key)?,
+            certificate_path: certificate.to_owned(),
+            key_path: key.to_owned(),
+        })
+    }
+
     /// The certificate as it is shown in a handshake.
     pub fn certificate_der(&self) -> Result<CertificateDer<'static>> {
         Ok(CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())?)

@@ -50,13 +50,7 @@ pub struct IdentityFiles {
 impl IdentityFiles {
     /// The same for clients of a test.
     pub fn leaf(&self) -> Result<Leaf> {
-        let Self { certificate, key, .. } = self;
-        Ok(Leaf {
-            certificate_pem: fs::read_to_string(certificate)?,
-            key_pem: fs::read_to_string(key)?,
-            certificate_path: certificate.clone(),
-            key_path: key.clone(),
-        })
+        Leaf::read(&self.certificate, &self.key)
     }
 }
 

@@ -1,11 +1,11 @@
 //! The applications that speak HTTP: frontend, catalog, reviews and cart.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use axum::{
     Json, Router,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use testkit::http::{Client, Request, tcp_exchange};
 use tokio::net::TcpListener;
 
-use super::{Own, rating};
+use super::{
+    Own,
+    rating::{self, Rated},
+};
 
 /// How long a call to a dependency may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Page {
     served_by: Vec<String>,
+    /// Who has called each of them, as far as they can tell.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    called_by: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     goods: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,12 +41,27 @@ impl Page {
         Self { served_by: vec![name.to_owned()], ..Self::default() }
     }
 
+    /// Of an application that was called with these headers.
+    fn to(name: &str, headers: &HeaderMap) -> Self {
+        let caller = caller(headers).map(|caller| (name.to_owned(), caller));
+        Self { called_by: caller.into_iter().collect(), ..Self::by(name) }
+    }
+
     /// Puts the answer of a dependency into this one.
     fn with(mut self, part: Self) -> Self {
         self.served_by.extend(part.served_by);
+        self.called_by.extend(part.called_by);
         self.goods.extend(part.goods);
         Self { stars: self.stars.or(part.stars), in_stock: self.in_stock.or(part.in_stock), ..self }
     }
+}
+
+/// The identity of the caller: its proxy has proven it to ours, which wrote it down last.
+pub(super) fn caller(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("x-forwarded-client-cert")?.to_str().ok()?;
+    let fields = text.rsplit(',').next()?.split(';');
+    let mut names = fields.filter_map(|field| field.strip_prefix("URI="));
+    names.next().map(|name| name.trim_matches('"').to_owned())
 }
 
 pub(super) async fn serve(listener: TcpListener, router: Router) -> Result<()> {
@@ -74,13 +95,13 @@ struct Frontend {
 }
 
 impl Frontend {
-    async fn page(self) -> Result<Page> {
+    async fn page(self, headers: HeaderMap) -> Result<Page> {
         let (catalog, reviews, cart) = tokio::try_join!(
             ask(&self.client, "catalog", self.catalog),
             ask(&self.client, "reviews", self.reviews),
             ask(&self.client, "cart", self.cart),
         )?;
-        Ok(Page::by(&self.name).with(catalog).with(reviews).with(cart))
+        Ok(Page::to(&self.name, &headers).with(catalog).with(reviews).with(cart))
     }
 }
 
@@ -92,23 +113,27 @@ pub(super) fn frontend(own: &Own) -> Result<Router> {
         reviews: own.call("reviews")?,
         cart: own.call("cart")?,
     };
-    let handler = move || async move { answer(frontend.page().await) };
+    let handler = move |headers| async move { answer(frontend.page(headers).await) };
     Ok(Router::new().route("/", get(handler)))
 }
 
 pub(super) fn catalog(own: &Own) -> Router {
     let goods = ["apples", "pears", "plums"].map(str::to_owned).to_vec();
-    let page = Page { goods, ..Page::by(&own.name) };
-    Router::new().route("/", get(move || async move { answer(Ok(page)) }))
+    let name = own.name.clone();
+    let handler = move |headers: HeaderMap| async move {
+        answer(Ok(Page { goods, ..Page::to(&name, &headers) }))
+    };
+    Router::new().route("/", get(handler))
 }
 
 pub(super) fn reviews(own: Own) -> Result<Router> {
     let rating = own.call("rating")?;
     let client = Client::keep_alive();
-    let handler = move || async move {
-        let rated = rating::ask(&client, rating).await.map(|(name, stars)| {
-            let page = Page::by(&own.name).with(Page::by(&name));
-            Page { stars: Some(stars), ..page }
+    let handler = move |headers: HeaderMap| async move {
+        let rated = rating::ask(&client, rating).await.map(|Rated { by, called_by, stars }| {
+            let called_by = called_by.map(|caller| (by.clone(), caller)).into_iter().collect();
+            let part = Page { called_by, ..Page::by(&by) };
+            Page { stars: Some(stars), ..Page::to(&own.name, &headers).with(part) }
         });
         answer(rated)
     };
@@ -117,7 +142,7 @@ pub(super) fn reviews(own: Own) -> Result<Router> {
 
 pub(super) fn cart(own: Own) -> Result<Router> {
     let stock = own.call("stock")?;
-    let handler = move || async move {
+    let handler = move |headers: HeaderMap| async move {
         let line = tcp_exchange(stock, b"apples\n", PATIENCE).await.context("call of stock");
         answer(line.and_then(|line| {
             let line = String::from_utf8_lossy(&line);
@@ -125,7 +150,7 @@ pub(super) fn cart(own: Own) -> Result<Router> {
             let (Some(name), Some(count)) = (words.next(), words.next()) else {
                 bail!("stock answered `{}`", line.trim());
             };
-            let page = Page::by(&own.name).with(Page::by(name));
+            let page = Page::to(&own.name, &headers).with(Page::by(name));
             Ok(Page { in_stock: count.parse().ok(), ..page })
         }))
     };

@@ -6,7 +6,7 @@ use anyhow::Context;
 use compile::telemetry::RUNTIME_LAYER;
 use serde_json::{Value, json};
 
-use super::{Bootstrap, Protocol, absolute};
+use super::{Bootstrap, Protocol, absolute, proof};
 
 /// Name of the cluster that leads to the control plane, as in Istio's bootstrap.
 const XDS_CLUSTER: &str = "xds-grpc";
@@ -119,33 +119,39 @@ impl Bootstrap {
             },
             "load_assignment": assignment(XDS_CLUSTER, host, *port),
         });
-        if let Some(authorities) = &self.xds_ca {
-            let name = self.xds_server_name.as_ref().unwrap_or(host);
-            let san = if name.parse::<IpAddr>().is_ok() { "IP_ADDRESS" } else { "DNS" };
-            cluster["transport_socket"] = json!({
-                "name": "envoy.transport_sockets.tls",
-                "typed_config": {
-                    TYPE: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-                    "sni": if san == "DNS" { name.as_str() } else { "" },
-                    "common_tls_context": {
-                        "alpn_protocols": ["h2"],
-                        "validation_context": {
-                            "trusted_ca": {"filename": absolute(authorities)?},
-                            "match_typed_subject_alt_names":
-                                [{"san_type": san, "matcher": {"exact": name}}],
-                        },
-                    },
-                },
+        if self.xds_ca.is_some() || self.proof.is_some() {
+            cluster["transport_socket"] = self.xds_encryption()?;
+        }
+        Ok(cluster)
+    }
+
+    fn xds_encryption(&self) -> anyhow::Result<Value> {
+        let name = self.xds_server_name.as_ref().unwrap_or(&self.xds_address.host);
+        let san = if name.parse::<IpAddr>().is_ok() { "IP_ADDRESS" } else { "DNS" };
+        let names = json!([{"san_type": san, "matcher": {"exact": name}}]);
+        let mut tls = json!({"alpn_protocols": ["h2"]});
+        if let Some(folder) = &self.proof {
+            proof::use_secrets(folder, names, &mut tls)?;
+        } else if let Some(authorities) = &self.xds_ca {
+            tls["validation_context"] = json!({
+                "trusted_ca": {"filename": absolute(authorities)?},
+                "match_typed_subject_alt_names": names,
             });
         }
         if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
-            let tls = &mut cluster["transport_socket"]["typed_config"]["common_tls_context"];
             tls["tls_certificates"] = json!([{
                 "certificate_chain": {"filename": absolute(certificate)?},
                 "private_key": {"filename": absolute(key)?},
             }]);
         }
-        Ok(cluster)
+        Ok(json!({
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                TYPE: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+                "sni": if san == "DNS" { name.as_str() } else { "" },
+                "common_tls_context": tls,
+            },
+        }))
     }
 
     /// The agent on the machine, by each of its ports, for what speaks gRPC and for the rest. The

@@ -7,6 +7,7 @@ use model::Identity;
 
 use super::{Directory, bad, failure, print_written};
 use crate::{
+    bootstrap::write_secrets,
     input::parse_duration,
     output::{Exit, Failure, Screen},
 };
@@ -26,7 +27,7 @@ pub(crate) struct Issue {
     /// Who it is for: NAMESPACE/SERVICE-ACCOUNT, or a whole `spiffe://` identity.
     #[arg(long, value_name = "IDENTITY")]
     identity: String,
-    /// Folder for `cert-chain.pem`, `key.pem` and `root-cert.pem`.
+    /// Folder for `cert-chain.pem`, `key.pem` and `root-cert.pem`, as `bootstrap --proof` wants it.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// How long it is valid.
@@ -46,7 +47,9 @@ impl Issue {
         let authority = Authority::open(settings).map_err(|error| failure(&error))?;
         let issued = authority.issue(&identity).map_err(|error| bad(Exit::Failed, &error))?;
         let written = issued.write(&authority.roots(), &out);
-        print_written(&written.map_err(|error| bad(Exit::BadInput, &error))?, screen)?;
+        let mut written = written.map_err(|error| bad(Exit::BadInput, &error))?;
+        written.extend(write_secrets(&out)?);
+        print_written(&written, screen)?;
         let words = [
             ("identity", identity.to_string().into()),
             ("until", render_time(issued.not_after).into()),
