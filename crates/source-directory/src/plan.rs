@@ -122,9 +122,9 @@ impl Plan {
         let name = current.or_else(|| (ground.refused)(key));
         let name = name.ok_or_else(|| WriteError::NotThere { key: key.clone() })?;
         let refuse = |reason: String, hint: &str| refused(key, &name, reason, hint);
-        let path = (ground.path)(&name).ok_or_else(|| {
-            refuse("its file is gone".into(), "run `meltemi wait`, then try again")
-        })?;
+        // What the snapshot still knows may be gone from the disk already.
+        let path = (ground.path)(&name).filter(|path| path.exists());
+        let path = path.ok_or_else(|| WriteError::NotThere { key: key.clone() })?;
         let path = resolve(ground.places, &path)
             .map_err(|reason| refuse(reason, "change it where the link leads to"))?;
         let file = self.file(&path, &name).map_err(|source| read_error(&name, source))?;

@@ -10,7 +10,6 @@ use crate::{
 };
 
 pub(super) fn peer(check: &mut Check<'_>, path: &Path<'_>, policy: &PeerAuthentication) {
-    check.later();
     check.label_selector(&path.field("selector"), policy.selector.as_ref());
     let Some(ports) = &policy.port_level_mtls else { return };
     let at = path.field("portLevelMtls");

@@ -10,7 +10,6 @@ use crate::{
 };
 
 pub(super) fn check(check: &mut Check<'_>, path: &Path<'_>, telemetry: &Telemetry) {
-    check.later();
     let (one, many) = (telemetry.target_ref.as_ref(), &telemetry.target_refs);
     check.targets(path, telemetry.selector.as_ref(), one, many);
     let list = path.field("tracing");
