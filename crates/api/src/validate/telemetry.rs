@@ -67,7 +67,9 @@ fn tracing(check: &mut Check<'_>, path: &Path<'_>, tracing: &Tracing) {
 
 fn metrics(check: &mut Check<'_>, path: &Path<'_>, metrics: &Metrics) {
     providers(check, path, &metrics.providers);
-    check.duration(&path.field("reportingInterval"), metrics.reporting_interval);
+    let interval = metrics.reporting_interval;
+    check.duration(&path.field("reportingInterval"), interval);
+    check.unsupported(interval.is_some(), path, "reportingInterval");
     let list = path.field("overrides");
     for (index, change) in metrics.overrides.iter().enumerate() {
         overrides(check, &list.index(index), change);

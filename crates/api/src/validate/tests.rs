@@ -234,3 +234,21 @@ fn hosts_may_be_kept_out_of_a_sidecar() {
     "#]],
     );
 }
+
+#[test]
+fn what_a_telemetry_cannot_have_yet_is_named() {
+    let text = "apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: test}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: front}]
+  metrics: [{providers: [{name: prometheus}], reportingInterval: 5s}]
+  accessLogging: [{providers: [{name: envoy}]}]
+";
+    check(
+        text,
+        expect![[r#"
+            test.yaml:1: warning[MEL0110] Telemetry default/test spec.metrics[0].reportingInterval: the field `reportingInterval` is not supported yet and has no effect
+        "#]],
+    );
+}
