@@ -15,7 +15,10 @@ mod select;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use api::{Duration, istio::traffic_policy::ConnectionPoolSettings};
 use model::{Diagnostic, Interception, ObjectKey, Protocol, Shared};
@@ -50,6 +53,8 @@ pub struct InboundInput {
     pub peers: PeerModes,
     pub tls: MeshTls,
     pub telemetry: Shared<Telemetry>,
+    /// That of ports that report their service.
+    pub port_telemetry: BTreeMap<u16, Shared<Telemetry>>,
     pub findings: Vec<Diagnostic>,
 }
 

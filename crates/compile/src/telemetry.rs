@@ -16,6 +16,7 @@ mod cel;
 mod client;
 mod collector;
 mod format;
+mod labels;
 mod logs;
 mod metrics;
 mod provider;
@@ -26,10 +27,14 @@ mod tests;
 mod tracer;
 mod tracing;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use api::istio::telemetry::{Telemetry as TelemetryObject, WorkloadMode};
-use model::{Diagnostic, Generator, ObjectKey, ServiceKey, Shared};
+use envoy::config::listener::v3::Filter;
+use model::{Diagnostic, Generator, ObjectKey, Proxy, ServiceKey, Shared};
 use snapshot::{PolicyRecord, Reader};
 
 pub(crate) use self::access_log::{http_logs, listener_logs, tcp_logs};
@@ -39,8 +44,8 @@ pub use self::{
     collector::{Collectors, select_collectors},
     runtime::{RUNTIME_LAYER, RuntimeInput, compile_runtime, select_runtime},
 };
-use self::{collector::Collector, logs::Logger, metrics::Metrics};
-use crate::Client;
+use self::{collector::Collector, labels::Known, logs::Logger, metrics::Metrics};
+use crate::{Client, inbound::InboundPort};
 
 /// Which end of a call a listener is. A gateway is the caller of those behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,6 +90,12 @@ impl Telemetry {
         in_xds.map(|it| it.cluster.clone()).collect()
     }
 
+    /// Stands in front of the filters of a chain, which find there what they report of its
+    /// connections.
+    pub(crate) fn connection_filter(&self) -> Option<Filter> {
+        self.metrics.as_ref().and_then(Metrics::connection)
+    }
+
     /// The services behind [`Self::clusters`].
     fn services(&self) -> impl Iterator<Item = &(ServiceKey, u16)> {
         self.collectors().filter_map(|it| it.service.as_ref())
@@ -108,8 +119,44 @@ pub fn select_telemetry(
     client: &Client,
     reader: &Reader<'_>,
 ) -> (Shared<Telemetry>, Vec<Diagnostic>) {
+    let known = match side {
+        Side::Client => labels::shared(client),
+        Side::Server => Known::new(),
+    };
+    let (telemetry, findings) = select_with(side, client, &known, reader);
+    (Shared::new(telemetry), findings)
+}
+
+/// What the incoming side of one proxy reports, where no port is known and of each port.
+pub(crate) fn select_inbound_telemetry<'a>(
+    proxy: &Proxy,
+    client: &Client,
+    ports: impl Iterator<Item = &'a InboundPort>,
+    reader: &Reader<'_>,
+) -> (Shared<Telemetry>, BTreeMap<u16, Shared<Telemetry>>, Vec<Diagnostic>) {
+    let own = labels::own(proxy);
+    let (general, findings) = select_with(Side::Server, client, &own, reader);
+    let mut of_ports = BTreeMap::new();
+    if general.metrics.is_some() {
+        let objects = objects(client, reader);
+        of_ports.extend(ports.map(|port| {
+            let mut known = own.clone();
+            known.extend(labels::service(port));
+            let metrics = metrics::select(Side::Server, &objects, &known, reader, &mut Vec::new());
+            (port.port, Shared::new(Telemetry { metrics, ..general.clone() }))
+        }));
+    }
+    (Shared::new(general), of_ports, findings)
+}
+
+fn select_with(
+    side: Side,
+    client: &Client,
+    known: &Known,
+    reader: &Reader<'_>,
+) -> (Telemetry, Vec<Diagnostic>) {
     if client.generator == Generator::Grpc {
-        return (Shared::new(Telemetry::default()), Vec::new());
+        return (Telemetry::default(), Vec::new());
     }
     let objects = objects(client, reader);
     let mut findings = Vec::new();
@@ -117,7 +164,7 @@ pub fn select_telemetry(
         logs: logs::select(side, &objects, client, reader, &mut findings),
         listener_log: !reader.mesh().config.disable_envoy_listener_log,
         tracing: tracing::select(side, &objects, client, reader, &mut findings),
-        metrics: metrics::select(side, &objects, reader, &mut findings),
+        metrics: metrics::select(side, &objects, known, reader, &mut findings),
     };
-    (Shared::new(telemetry), findings)
+    (telemetry, findings)
 }

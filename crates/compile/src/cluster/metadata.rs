@@ -34,6 +34,8 @@ pub(super) fn metadata(input: &ClusterInput) -> Metadata {
         ("name".to_owned(), text(service.name.as_str())),
         ("namespace".to_owned(), text(service.namespace().as_str())),
     ]);
+    // Once more where labels of metrics find them in one step.
+    fields.extend(described.clone());
     let described = Value { kind: Some(Kind::StructValue(Struct { fields: described })) };
     let services = Kind::ListValue(ListValue { values: vec![described] });
     fields.insert("services".to_owned(), Value { kind: Some(services) });

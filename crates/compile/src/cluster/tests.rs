@@ -102,39 +102,42 @@ fn a_service_with_an_address_is_found_by_eds() {
         HOST,
         80,
         expect![[r#"
-        alt_stat_name: outbound|80||cart.shop.svc.cluster.local;
-        circuit_breakers:
-          thresholds:
-            - max_connections: 4294967295
-              max_pending_requests: 4294967295
-              max_requests: 4294967295
-              max_retries: 4294967295
-              retry_budget:
-                budget_percent:
-                  value: 20.0
-                min_retry_concurrency: 3
-              track_remaining: true
-        common_lb_config:
-          healthy_panic_threshold: {}
-        connect_timeout: 10s
-        eds_cluster_config:
-          eds_config:
-            ads: {}
-            initial_fetch_timeout: 0s
-            resource_api_version: V3
-          service_name: outbound|80||cart.shop.svc.cluster.local
-        lb_policy: LEAST_REQUEST
-        metadata:
-          filter_metadata:
-            istio:
-              default_original_port: 80.0
-              services:
-                - host: cart.shop.svc.cluster.local
+            alt_stat_name: outbound|80||cart.shop.svc.cluster.local;
+            circuit_breakers:
+              thresholds:
+                - max_connections: 4294967295
+                  max_pending_requests: 4294967295
+                  max_requests: 4294967295
+                  max_retries: 4294967295
+                  retry_budget:
+                    budget_percent:
+                      value: 20.0
+                    min_retry_concurrency: 3
+                  track_remaining: true
+            common_lb_config:
+              healthy_panic_threshold: {}
+            connect_timeout: 10s
+            eds_cluster_config:
+              eds_config:
+                ads: {}
+                initial_fetch_timeout: 0s
+                resource_api_version: V3
+              service_name: outbound|80||cart.shop.svc.cluster.local
+            lb_policy: LEAST_REQUEST
+            metadata:
+              filter_metadata:
+                istio:
+                  default_original_port: 80.0
+                  host: cart.shop.svc.cluster.local
                   name: cart
                   namespace: shop
-        name: outbound|80||cart.shop.svc.cluster.local
-        type: EDS
-    "#]],
+                  services:
+                    - host: cart.shop.svc.cluster.local
+                      name: cart
+                      namespace: shop
+            name: outbound|80||cart.shop.svc.cluster.local
+            type: EDS
+        "#]],
     );
 }
 

@@ -142,20 +142,34 @@ fn metadata(endpoint: &Endpoint, port: u16, described: &Described<'_>) -> Metada
     metadata
 }
 
-/// `istio.workload: workload;namespace;canonical name;canonical revision;cluster`.
+/// `istio.workload: workload;namespace;canonical name;canonical revision;cluster`, and what labels
+/// of metrics are made of, as far as it is not what they say by themselves.
 fn workload_metadata(endpoint: &Endpoint, cluster_id: &str) -> Metadata {
     let label = |names: &[&str]| names.iter().find_map(|name| endpoint.labels.get(name));
     let canonical = ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];
     let revision = ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"];
-    let text = format!(
-        "{};{};{};{};{}",
-        endpoint.workload_name,
+    let workload = &*endpoint.workload_name;
+    let service = label(&canonical).unwrap_or(workload);
+    let revision = label(&revision);
+    let cluster = endpoint.labels.get(CLUSTER_LABEL).unwrap_or(cluster_id);
+    let joined = format!(
+        "{workload};{};{service};{};{cluster}",
         endpoint.namespace,
-        label(&canonical).unwrap_or(&endpoint.workload_name),
-        label(&revision).unwrap_or("latest"),
-        endpoint.labels.get(CLUSTER_LABEL).unwrap_or(cluster_id),
+        revision.unwrap_or("latest"),
     );
-    let value = Value { kind: Some(value::Kind::StringValue(text)) };
-    let fields = Struct { fields: [("workload".to_owned(), value)].into() };
+    let flat = [
+        ("app", endpoint.labels.get("app")),
+        ("cluster", (cluster != cluster_id).then_some(cluster)),
+        ("name", Some(workload)),
+        ("revision", revision),
+        ("service", Some(service)),
+        ("version", endpoint.labels.get("version")),
+        ("workload", Some(&joined)),
+    ];
+    let fields = flat.into_iter().filter_map(|(key, text)| {
+        let text = text.filter(|text| !text.is_empty())?.to_owned();
+        Some((key.to_owned(), Value { kind: Some(value::Kind::StringValue(text)) }))
+    });
+    let fields = Struct { fields: fields.collect() };
     Metadata { filter_metadata: [("istio".to_owned(), fields)].into(), ..Metadata::default() }
 }

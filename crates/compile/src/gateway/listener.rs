@@ -123,14 +123,15 @@ fn filters(
     input: &GatewayListenerInput,
     security: &SecurityFilters,
 ) -> Vec<Filter> {
+    let mut filters: Vec<Filter> = input.telemetry.connection_filter().into_iter().collect();
     match &chain.action {
         GatewayAction::Tcp(route) => {
-            let proxy = tcp_proxy(route, &input.telemetry);
-            security.network.iter().cloned().chain([proxy]).collect()
+            filters.extend(security.network.iter().cloned());
+            filters.push(tcp_proxy(route, &input.telemetry));
         }
         GatewayAction::Http { route, protocol, stat_prefix } => {
             let of_listener = || format!("outbound_{};", input.name);
-            vec![http_connection_manager(&HcmOptions {
+            filters.push(http_connection_manager(&HcmOptions {
                 stat_prefix: stat_prefix.as_ref().map_or_else(of_listener, ToString::to_string),
                 role: HttpRole::Gateway { trusted_hops: input.trusted_hops },
                 routes: RouteSource::Rds(route.clone()),
@@ -139,7 +140,8 @@ fn filters(
                 security: security.http.clone(),
                 settings: input.http.clone(),
                 telemetry: input.telemetry.clone(),
-            })]
+            }));
         }
     }
+    filters
 }

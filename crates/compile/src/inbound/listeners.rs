@@ -11,7 +11,7 @@ use envoy::{
     extensions::transport_sockets::tls::v3::DownstreamTlsContext,
     type_url,
 };
-use model::{Interception, ObjectKey, Protocol};
+use model::{Interception, ObjectKey, Protocol, Shared};
 
 use crate::{
     Compiled,
@@ -28,7 +28,7 @@ use crate::{
     names,
     outbound::ChainMatch,
     security::{SecurityFilters, compile_security},
-    telemetry::listener_logs,
+    telemetry::{Telemetry, listener_logs},
     tls::{TLS_SOCKET, transport_socket},
 };
 
@@ -196,6 +196,7 @@ struct ChainSet<'a> {
     route: RouteParts<'a>,
     cluster: String,
     input: &'a InboundInput,
+    telemetry: &'a Shared<Telemetry>,
     security: &'a SecurityFilters,
 }
 
@@ -224,6 +225,7 @@ impl<'a> ChainSet<'a> {
                 retry: input.retry.as_ref(),
             },
             input,
+            telemetry: input.port_telemetry.get(&port.port).unwrap_or(&input.telemetry),
             security,
         }
     }
@@ -250,6 +252,7 @@ impl<'a> ChainSet<'a> {
                 retry: input.retry.as_ref(),
             },
             input,
+            telemetry: &input.telemetry,
             security,
         }
     }
@@ -263,11 +266,15 @@ impl<'a> ChainSet<'a> {
                     let idle_timeout = self.input.http.idle_timeout;
                     let route = TcpRoute::to_cluster(self.cluster.as_str(), idle_timeout);
                     let mut filters = self.security.network.clone();
-                    filters.push(tcp_proxy(&route, &self.input.telemetry));
+                    filters.push(tcp_proxy(&route, self.telemetry));
                     Chain::new(&self.tcp_name, matches, filters)
                 }
             };
-            chain.compiled.transport_socket = row.ends_tls().then(|| self.socket());
+            if row.ends_tls() {
+                chain.compiled.transport_socket = Some(self.socket());
+                // Only there a caller has a certificate to find something in.
+                chain.compiled.filters.splice(0..0, self.telemetry.connection_filter());
+            }
             chain
         })
     }
@@ -299,7 +306,7 @@ impl<'a> ChainSet<'a> {
             absolute_url: false,
             security: self.security.http.clone(),
             settings: self.input.http.clone(),
-            telemetry: self.input.telemetry.clone(),
+            telemetry: self.telemetry.clone(),
         })
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     own_services::own_ports,
     peer::{PeerMode, PeerModes, select_peer_modes},
     security::select_security,
-    telemetry::{Side, select_telemetry},
+    telemetry::select_inbound_telemetry,
     tls::MeshTls,
 };
 
@@ -73,7 +73,8 @@ pub fn select_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>) -> In
         None if client.interception == Interception::None => {}
         None => selection.add_services(),
     }
-    let (telemetry, found) = select_telemetry(Side::Server, client, reader);
+    let ports = selection.ports.values();
+    let (telemetry, port_telemetry, found) = select_inbound_telemetry(proxy, client, ports, reader);
     selection.findings.extend(found);
     let dual = client.ipv4 && client.ipv6 && mesh.features.flag("ISTIO_DUAL_STACK", false);
     let wildcards = std::iter::once(client.wildcard()).chain(dual.then_some("::"));
@@ -92,6 +93,7 @@ pub fn select_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>) -> In
         tls: MeshTls::new(mesh, client.sds),
         peers,
         telemetry,
+        port_telemetry,
     }
 }
 

@@ -133,7 +133,7 @@ fn add_chains(listener: &mut Listener, input: &ListenerInput) {
     for chain in &input.chains {
         let compiled = FilterChain {
             name: chain.name.to_string(),
-            filters: vec![chain_filter(chain, input)],
+            filters: with_telemetry(chain_filter(chain, input), input),
             transport_socket_connect_timeout: Some(seconds(TRANSPORT_CONNECT_TIMEOUT)),
             ..FilterChain::default()
         };
@@ -152,11 +152,15 @@ fn add_chains(listener: &mut Listener, input: &ListenerInput) {
         listener.default_filter_chain = Some(FilterChain {
             name: FALLBACK_CHAIN.to_owned(),
             filter_chain_match: Some(FilterChainMatch::default()),
-            filters: vec![tcp_proxy(fallback, &input.telemetry)],
+            filters: with_telemetry(tcp_proxy(fallback, &input.telemetry), input),
             transport_socket_connect_timeout: Some(seconds(TRANSPORT_CONNECT_TIMEOUT)),
             ..FilterChain::default()
         });
     }
+}
+
+fn with_telemetry(filter: Filter, input: &ListenerInput) -> Vec<Filter> {
+    input.telemetry.connection_filter().into_iter().chain([filter]).collect()
 }
 
 fn chain_filter(chain: &ChainInput, input: &ListenerInput) -> Filter {

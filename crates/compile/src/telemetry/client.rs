@@ -47,11 +47,17 @@ impl TelemetryClient {
 
 /// As Istio names the cluster of a node: by the application, not by the instance.
 fn service_name(proxy: &Proxy) -> Arc<str> {
-    let labels = ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];
-    let label = labels.into_iter().find_map(|key| proxy.labels.get(key));
+    format!("{}.{}", canonical(proxy).0, proxy.namespace).into()
+}
+
+/// The application and its revision.
+pub(super) fn canonical(proxy: &Proxy) -> (&str, &str) {
+    let find = |keys: [&str; 3]| keys.into_iter().find_map(|key| proxy.labels.get(key));
+    let name = find(["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]);
     let workload = proxy.metadata.get("WORKLOAD_NAME").and_then(Value::as_str);
-    let name = label.or(workload).unwrap_or(proxy.name.as_str());
-    format!("{name}.{}", proxy.namespace).into()
+    let revision =
+        find(["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"]);
+    (name.or(workload).unwrap_or(proxy.name.as_str()), revision.unwrap_or("latest"))
 }
 
 /// One without a selector of the root namespace and of the proxy's own, the oldest of each, and all

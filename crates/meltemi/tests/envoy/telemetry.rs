@@ -160,7 +160,7 @@ async fn metrics_have_istios_names_and_labels() {
     labels.sort_unstable();
     expect_test::expect![[r#"
         connection_security_policy="unknown"
-        destination_app="unknown"
+        destination_app="web"
         destination_canonical_revision="v1"
         destination_canonical_service="web"
         destination_cluster="Kubernetes"
@@ -168,7 +168,7 @@ async fn metrics_have_istios_names_and_labels() {
         destination_service="web.shop.svc.cluster.local"
         destination_service_name="web"
         destination_service_namespace="shop"
-        destination_version="unknown"
+        destination_version="v1"
         destination_workload="web-0"
         destination_workload_namespace="shop"
         reporter="source"

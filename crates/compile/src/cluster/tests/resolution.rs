@@ -65,6 +65,8 @@ fn a_dns_entry_is_resolved_by_envoy() {
                       metadata:
                         filter_metadata:
                           istio:
+                            name: bank
+                            service: bank
                             workload: bank;shop;bank;latest;Kubernetes
                   load_balancing_weight: 1
                   locality: {}
@@ -73,6 +75,9 @@ fn a_dns_entry_is_resolved_by_envoy() {
                 istio:
                   default_original_port: 443.0
                   external: true
+                  host: api.bank.com
+                  name: api.bank.com
+                  namespace: shop
                   services:
                     - host: api.bank.com
                       name: api.bank.com
@@ -129,6 +134,8 @@ fn a_round_robin_entry_takes_one_name_and_the_family_of_the_proxy() {
                       metadata:
                         filter_metadata:
                           istio:
+                            name: bank
+                            service: bank
                             workload: bank;shop;bank;latest;Kubernetes
                   load_balancing_weight: 1
                   locality: {}
@@ -137,6 +144,9 @@ fn a_round_robin_entry_takes_one_name_and_the_family_of_the_proxy() {
                 istio:
                   default_original_port: 443.0
                   external: true
+                  host: api.bank.com
+                  name: api.bank.com
+                  namespace: shop
                   services:
                     - host: api.bank.com
                       name: api.bank.com
@@ -217,6 +227,9 @@ fn a_wildcard_is_resolved_per_request() {
                 istio:
                   default_original_port: 443.0
                   external: true
+                  host: *.bank.com
+                  name: *.bank.com
+                  namespace: shop
                   services:
                     - host: *.bank.com
                       name: *.bank.com
