@@ -453,3 +453,25 @@ spec: {{host: web, trafficPolicy: {{tls: {{mode: {mode}}}}}}}
     Pair::start_with(settings).await.expect_all_reach(true).await;
     Pair::start(&rule("DISABLE")).await.expect_all_reach(false).await;
 }
+
+/// The called side counts callers by what their certificates say, and itself by what it is.
+#[tokio::test]
+async fn requests_are_counted_with_the_names_of_both_ends() {
+    let metrics = "defaultProviders: {metrics: [prometheus]}";
+    let pair = Pair::start_with(PairSettings { mesh_config: metrics, ..PairSettings::default() });
+    let pair = pair.await;
+    pair.expect_all_reach(true).await;
+    let wanted = [
+        "reporter=\"destination\"",
+        "connection_security_policy=\"mutual_tls\"",
+        "source_workload_namespace=\"shop\"",
+        "source_principal=\"spiffe://cluster.local/ns/shop/sa/client\"",
+        "destination_workload_namespace=\"shop\"",
+    ];
+    eventually(async || {
+        let text = pair.server.admin_get("/stats/prometheus").await?.text();
+        let mut lines = text.lines().filter(|line| line.starts_with("istio_requests_total{"));
+        require(lines.any(|line| wanted.iter().all(|label| line.contains(label))), &text)
+    })
+    .await;
+}
