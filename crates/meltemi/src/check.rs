@@ -12,9 +12,12 @@ mod judge;
 mod junit;
 mod mesh;
 mod proxies;
+mod public;
 mod report;
 mod sarif;
 mod special;
+#[cfg(test)]
+mod tests;
 
 use std::{path::PathBuf, time::SystemTime};
 

@@ -53,27 +53,36 @@ pub fn check_references(resources: &Resources) -> Vec<Violation> {
 
 /// Everything that is wrong with the resources of a proxy as `settings` describes it.
 pub fn check_references_with(resources: &Resources, settings: &CheckSettings) -> Vec<Violation> {
+    check_references_by(&mut Constraints::default(), resources, settings)
+}
+
+/// As [`check_references_with`], by constraints that many calls read once: reading them costs more
+/// than judging a proxy's resources by them.
+pub fn check_references_by(
+    constraints: &mut Constraints,
+    resources: &Resources,
+    settings: &CheckSettings,
+) -> Vec<Violation> {
     let mut report = Report { violations: resources.violations.clone() };
-    let mut constraints = Constraints::default();
     listener::check_together(resources, &mut report);
     for (name, listener) in &resources.listeners {
         let id = ResourceId::new(ResourceKind::Listener, name);
         listener::check(&id, listener, &mut report);
-        check_message(listener, &id, resources, settings, &mut constraints, &mut report);
+        check_message(listener, &id, resources, settings, constraints, &mut report);
     }
     for (name, routes) in &resources.routes {
         let id = ResourceId::new(ResourceKind::Route, name);
         route::check(&id, routes, "", &mut report);
-        check_message(routes, &id, resources, settings, &mut constraints, &mut report);
+        check_message(routes, &id, resources, settings, constraints, &mut report);
     }
     for (name, cluster) in &resources.clusters {
         let id = ResourceId::new(ResourceKind::Cluster, name);
         reference::check_assignment(&id, cluster, resources, &mut report);
-        check_message(cluster, &id, resources, settings, &mut constraints, &mut report);
+        check_message(cluster, &id, resources, settings, constraints, &mut report);
     }
     for (name, assignment) in &resources.assignments {
         let id = ResourceId::new(ResourceKind::Endpoint, name);
-        check_message(assignment, &id, resources, settings, &mut constraints, &mut report);
+        check_message(assignment, &id, resources, settings, constraints, &mut report);
     }
     report.finish(settings)
 }

@@ -20,7 +20,9 @@ mod violation;
 mod walk;
 
 pub use call::{Call, Mode, Protocol, Tls};
-pub use check::{CheckSettings, Dangling, check_references, check_references_with};
+pub use check::{
+    CheckSettings, Dangling, check_references, check_references_by, check_references_with,
+};
 pub use effect::{Effect, owner};
 pub use outcome::{
     Answer, ClusterChoice, EndpointView, ErrorClass, NearMiss, Outcome, Stage, Step, StepVerdict,

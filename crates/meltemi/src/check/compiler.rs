@@ -32,7 +32,7 @@ use envoy::type_url;
 use model::{Diagnostic, Hostname, Kind, ObjectKey, Proxy, ProxyKind, Service, Shared};
 use snapshot::{Reader, Snapshot};
 
-use super::special::Special;
+use super::{public::Public, special::Special};
 
 /// Resources that one kind of proxy holds together. Those that several kinds share are shared.
 #[derive(Debug, Default)]
@@ -59,6 +59,8 @@ pub(super) struct Compiler<'a> {
     gateways: HashSet<(Client, OwnPorts)>,
     known: Known,
     special: Special,
+    /// Taken while it is used.
+    public: Option<Public>,
     findings: Vec<Diagnostic>,
 }
 
@@ -84,6 +86,7 @@ impl<'a> Compiler<'a> {
             gateways: HashSet::new(),
             known: Known::default(),
             special: Special::new(snapshot),
+            public: None,
             findings: Vec::new(),
         }
     }
@@ -131,40 +134,49 @@ impl<'a> Compiler<'a> {
     }
 
     fn outbound(&mut self, client: &Client) -> Class {
-        let mut scope = Scope::select(client, &self.reader);
-        let form = Client { namespace: "".into(), dns_domain: "".into(), ..client.clone() };
-        let base = self.known.forms.get(&form).filter(|_| client.sidecar.is_none()).cloned();
-        if base.is_some() {
-            self.narrow(&mut scope, client);
+        let base = self.known.forms.get(&form_of(client));
+        let base = base.filter(|_| client.sidecar.is_none()).cloned();
+        if client.sidecar.is_some() || !self.special.sees_public(&client.namespace) {
+            let mut scope = Scope::select(client, &self.reader);
+            if base.is_some() {
+                self.narrow(&mut scope, client);
+            }
+            return self.outbound_of(&scope, base, client);
         }
+        let select = || Public::new(Scope::select(client, &self.reader), &self.special);
+        let mut public = self.public.take().unwrap_or_else(select);
+        let narrowed = base.is_some().then(|| public.narrow(&self.special, &client.namespace));
+        let whole = narrowed.map(|it| std::mem::replace(&mut public.scope.listeners, it));
+        let class = self.outbound_of(&public.scope, base, client);
+        if let Some(whole) = whole {
+            public.scope.listeners = whole;
+        }
+        self.public = Some(public);
+        class
+    }
+
+    fn outbound_of(&mut self, scope: &Scope, base: Option<Arc<Base>>, client: &Client) -> Class {
         let mesh = self.reader.mesh().clone();
         let mut class = Class::default();
         class.extend(special_clusters(client, &mesh, scope.outbound_policy));
-        for service in &scope.services {
-            let host = service.hostname();
-            let is_shared = |base: &Arc<Base>| {
-                !base.left_out.contains(host) && !self.special.has(service, &client.namespace)
-            };
-            if base.as_ref().is_some_and(is_shared) {
-                continue;
-            }
+        for service in own_services(scope, base.as_deref()) {
             let rules = select_rules(service, client, &self.reader);
             let wanted = every_cluster(service, &rules);
             self.add_clusters(service, rules, wanted, client, &mut class);
-            class.own.insert(host.clone());
+            class.own.insert(service.hostname().clone());
         }
         if client.sidecar.is_none() && base.is_none() {
             let left_out = scope.services.iter();
             let left_out = left_out.filter(|it| self.special.has(it, &client.namespace));
             let left_out = left_out.map(|it| it.hostname().clone()).collect();
-            self.known.forms.insert(form, Arc::new(Base::new(&class, left_out)));
+            self.known.forms.insert(form_of(client), Arc::new(Base::new(&class, left_out)));
         }
         class.base = base;
-        let plan = plan_outbound(&scope, client, &self.reader);
+        let plan = plan_outbound(scope, client, &self.reader);
         self.findings.extend(plan.diagnostics.into_vec());
         class.extend(plan.listeners.iter().map(compile_listener));
         for name in plan.routes.iter().filter_map(|name| RouteName::parse(name)) {
-            let input = select_route(&name, &scope, client, &self.reader);
+            let input = select_route(&name, scope, client, &self.reader);
             let hosts = &mut self.known.hosts;
             let compiled = compile_route(&input, &mut |host| {
                 let new = || Arc::new(compile_virtual_host(host));
@@ -233,6 +245,21 @@ impl<'a> Compiler<'a> {
         });
         class.resources.extend(compiled.iter().cloned());
     }
+}
+
+/// All of a client that its clusters depend on, where a namespace does not see its own.
+fn form_of(client: &Client) -> Client {
+    Client { namespace: "".into(), dns_domain: "".into(), ..client.clone() }
+}
+
+/// The services whose clusters are compiled for a class: all, or those that it does not share.
+/// `scope` has narrowed listeners then.
+fn own_services<'s>(scope: &'s Scope, base: Option<&Base>) -> Vec<&'s Shared<Service>> {
+    let Some(base) = base else { return scope.services.iter().collect() };
+    let left_out = base.left_out.iter().filter_map(|host| scope.service(host));
+    let special = scope.listeners.iter().flat_map(|listener| &listener.services);
+    let own: BTreeMap<_, _> = left_out.chain(special).map(|it| (&it.key, it)).collect();
+    own.into_values().collect()
 }
 
 /// A cluster, and its endpoints where it is sent them.

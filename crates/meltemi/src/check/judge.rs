@@ -12,7 +12,9 @@ use std::{
 use compile::{Compiled, CompiledVirtualHost, RouteParts};
 use envoy::type_url;
 use model::{Diagnostic, ObjectKey};
-use verify::{CheckSettings, Dangling, ResourceKind, Resources, Violation, check_references_with};
+use verify::{
+    CheckSettings, Constraints, Dangling, ResourceKind, Resources, Violation, check_references_by,
+};
 
 use lint::codes;
 
@@ -23,6 +25,8 @@ pub(super) struct Judge<'a> {
     /// Resources that were judged: type, name and version.
     judged: HashSet<(&'static str, Arc<str>, u64)>,
     hosts: HashSet<HostKey>,
+    /// Read once for all classes.
+    constraints: Constraints,
 }
 
 /// The names of the clusters that a class has.
@@ -47,7 +51,8 @@ fn host_key(host: &CompiledVirtualHost) -> HostKey {
 
 impl<'a> Judge<'a> {
     pub(super) fn new(destinations: Destinations<'a>) -> Self {
-        Self { destinations, judged: HashSet::new(), hosts: HashSet::new() }
+        let (judged, hosts) = (HashSet::new(), HashSet::new());
+        Self { destinations, judged, hosts, constraints: Constraints::default() }
     }
 
     /// Adds what is wrong with a class.
@@ -85,7 +90,7 @@ impl<'a> Judge<'a> {
             .iter()
             .map(|it| ((it.resource.type_url(), &**it.resource.name()), &**it))
             .collect();
-        for violation in check_references_with(&resources, &settings) {
+        for violation in check_references_by(&mut self.constraints, &resources, &settings) {
             let url = type_url_of(violation.resource.kind);
             let compiled = by_id.get(&(url, violation.resource.name.as_str()));
             let origin = compiled.and_then(|compiled| origin(compiled, &violation.path));

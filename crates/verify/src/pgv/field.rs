@@ -19,7 +19,7 @@ pub(super) fn check_field(
     book: &mut RuleBook,
     faults: &mut Vec<Fault>,
 ) {
-    let FieldRule { field, rules } = rule;
+    let FieldRule { field, rules, .. } = rule;
     let absent = field.supports_presence() && !message.has_field(field);
     if absent {
         let required = ["message", "any", "duration", "timestamp"]

@@ -20,6 +20,8 @@ pub(super) struct MessageRules {
 pub(super) struct FieldRule {
     pub(super) field: FieldDescriptor,
     pub(super) rules: DynamicMessage,
+    /// Whether the messages in the field are not to be checked.
+    skips: bool,
 }
 
 /// The constraints read so far.
@@ -42,8 +44,7 @@ impl RuleBook {
     /// Whether the messages in `field` are not to be checked.
     pub(super) fn skips(&mut self, field: &FieldDescriptor) -> bool {
         let rules = self.of(field.parent_message());
-        let own = rules.fields.iter().find(|rule| rule.field.number() == field.number());
-        own.and_then(|rule| part(&rule.rules, "message")).is_some_and(|rule| flag(&rule, "skip"))
+        rules.fields.iter().any(|rule| rule.skips && rule.field.number() == field.number())
     }
 
     /// The compiled pattern; `None`: it is no pattern, which is then not the message's fault.
@@ -70,7 +71,8 @@ fn read_message(descriptor: &MessageDescriptor) -> MessageRules {
             rules.disallowed.push(field.clone());
         }
         if let Some(Value::Message(own)) = extension(pool, &options, "validate.rules") {
-            rules.fields.push(FieldRule { field, rules: own });
+            let skips = part(&own, "message").is_some_and(|rule| flag(&rule, "skip"));
+            rules.fields.push(FieldRule { field, rules: own, skips });
         }
     }
     rules.required_oneofs = descriptor
