@@ -11,7 +11,9 @@ use std::{
 
 use serde_json::Map;
 use testkit::{
-    EnvoyProcess, Mesh, corpus,
+    EnvoyProcess, Mesh,
+    certs::{CertificateAuthority, Leaf},
+    corpus,
     mesh::{MeshSettings, ProxyKind, ProxySettings},
     ports,
 };
@@ -114,9 +116,32 @@ async fn every_sample_is_taken_by_envoy() {
     }
 }
 
+/// The files of certificates that a case names are on no disk: Envoy is given others.
+fn with_files(yaml: &str, authority: &CertificateAuthority, leaf: &Leaf) -> String {
+    let files = [
+        ("serverCertificate:", &leaf.certificate_path),
+        ("privateKey:", &leaf.key_path),
+        ("caCertificates:", &authority.path),
+    ];
+    let lines = yaml.lines().map(|line| {
+        let named = files.iter().find(|(field, _)| line.trim_start().starts_with(field));
+        match named {
+            Some((field, path)) => {
+                let indentation = &line[..line.len() - line.trim_start().len()];
+                format!("{indentation}{field} {}\n", path.display())
+            }
+            None => format!("{line}\n"),
+        }
+    });
+    lines.collect()
+}
+
 /// Serves a case's configuration to its proxy.
 async fn load_case(case: &Case) {
+    let authority = CertificateAuthority::new("case").unwrap();
+    let leaf = authority.leaf(&["case.example"]).unwrap();
     let yaml = format!("{}\n---\n{}", case.istio, case.kubernetes);
+    let yaml = with_files(&yaml, &authority, &leaf);
     let features: Vec<(&str, &str)> =
         case.features.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let files = [("mesh.yaml", yaml.as_str())];
