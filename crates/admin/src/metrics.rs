@@ -9,13 +9,12 @@ use std::{fmt, sync::Arc, time::Instant};
 use model::Kind;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder},
-    metrics::{
-        MetricType, TypedMetric, counter::ConstCounter, family::Family, gauge::Gauge, info::Info,
-    },
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{counter::ConstCounter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
 use push::EngineHandle;
+use runtime::Tally;
 use snapshot::{ChangeSet, Happening};
 
 use self::process::Process;
@@ -222,34 +221,9 @@ impl Collector for EngineCollector {
                 counter.metric_type(),
             )?)?;
         }
-        let panics = Tally::default();
-        panics.0.set(i64::try_from(counters.panics.get()).unwrap_or(i64::MAX));
+        let panics = Tally::from(counters.panics.get());
         let help = "Jobs that failed by a defect";
         let name = "pilot_total_xds_internal_errors";
         panics.encode(encoder.encode_descriptor(name, help, None, panics.metric_type())?)
-    }
-}
-
-/// A number that only grows and has no suffix: istiod's counters are called without `_total`.
-#[derive(Clone, Debug, Default)]
-struct Tally(Gauge);
-
-impl Tally {
-    fn inc(&self) {
-        self.0.inc();
-    }
-}
-
-impl TypedMetric for Tally {
-    const TYPE: MetricType = MetricType::Unknown;
-}
-
-impl EncodeMetric for Tally {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        encoder.encode_gauge(&self.0.get())
-    }
-
-    fn metric_type(&self) -> MetricType {
-        Self::TYPE
     }
 }

@@ -47,7 +47,7 @@ pub use jwks::{KeySet, KeySetError, parse_key_set};
 pub use jwt::{ClaimMapping, LONGEST_TOKEN, ServiceAccount, TokenError, TokenRules, verify_token};
 pub use key::KeyError;
 pub use limit::SigningLimits;
-pub use metrics::{Metrics, Tally};
+pub use metrics::Metrics;
 pub use request::{LONGEST_REQUEST, RequestError, SigningRequest, parse_request};
 pub use secret::{PrivateKeyPem, Token};
 pub use service::CertificateService;

@@ -2,18 +2,16 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder},
-    metrics::{MetricType, TypedMetric, gauge::ConstGauge},
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::gauge::ConstGauge,
     registry::Registry,
 };
+use runtime::Tally;
 
 use crate::{Authority, state::seconds};
 
@@ -30,36 +28,6 @@ pub struct Metrics {
     pub unreadable_requests: Tally,
     /// Whose certificates expire; set when it is open.
     authority: Arc<OnceLock<Authority>>,
-}
-
-/// A number that only grows and has no suffix: istiod's counters are called without `_total`.
-#[derive(Clone, Debug, Default)]
-pub struct Tally(Arc<AtomicU64>);
-
-impl Tally {
-    /// Counts one.
-    pub fn inc(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many were counted.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl TypedMetric for Tally {
-    const TYPE: MetricType = MetricType::Unknown;
-}
-
-impl EncodeMetric for Tally {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        encoder.encode_gauge(&i64::try_from(self.get()).unwrap_or(i64::MAX))
-    }
-
-    fn metric_type(&self) -> MetricType {
-        Self::TYPE
-    }
 }
 
 impl Metrics {

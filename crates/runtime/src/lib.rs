@@ -1,6 +1,8 @@
-//! The process shell: logs, readiness, the end.
+//! The process shell: logs, readiness, the end, and how its counters are written.
 //!
 //! - Not here: the mesh, and what the process serves.
+
+mod tally;
 
 use std::{
     io::{self, IsTerminal},
@@ -12,6 +14,8 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+pub use tally::Tally;
 
 /// Sends logs to stderr, in colour only on a terminal. `filter` is a `tracing` filter such as
 /// `info,push=debug`.

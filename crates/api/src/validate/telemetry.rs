@@ -5,7 +5,9 @@ use crate::{
     codes,
     istio::{
         CustomTag,
-        telemetry::{Metrics, MetricsOverrides, ProviderRef, TagOperation, Telemetry, Tracing},
+        telemetry::{
+            Metrics, MetricsOverrides, ProviderRef, TagOperation, Telemetry, Tracing, WorkloadMode,
+        },
     },
 };
 
@@ -13,8 +15,9 @@ pub(super) fn check(check: &mut Check<'_>, path: &Path<'_>, telemetry: &Telemetr
     let (one, many) = (telemetry.target_ref.as_ref(), &telemetry.target_refs);
     check.targets(path, telemetry.selector.as_ref(), one, many);
     let list = path.field("tracing");
-    if telemetry.tracing.len() > 1 {
-        let message = "only the first tracing rule has an effect";
+    if several_for_one_side(&telemetry.tracing) {
+        let message =
+            "several tracing rules are for one side: the last one that sets a field counts";
         check.report(&codes::TEL_MULTIPLE, &list, message, "");
     }
     for (index, rule) in telemetry.tracing.iter().enumerate() {
@@ -28,6 +31,15 @@ pub(super) fn check(check: &mut Check<'_>, path: &Path<'_>, telemetry: &Telemetr
     for (index, rule) in telemetry.access_logging.iter().enumerate() {
         providers(check, &list.index(index), &rule.providers);
     }
+}
+
+fn several_for_one_side(rules: &[Tracing]) -> bool {
+    let is_for = |side| {
+        let mode = move |rule: &&Tracing| rule.match_.as_ref().map_or(side, |it| it.mode);
+        let rules = rules.iter().map(|rule| mode(&rule));
+        rules.filter(|mode| *mode == side || *mode == WorkloadMode::ClientAndServer).count()
+    };
+    is_for(WorkloadMode::Client) > 1 || is_for(WorkloadMode::Server) > 1
 }
 
 fn providers(check: &mut Check<'_>, path: &Path<'_>, providers: &[ProviderRef]) {

@@ -279,7 +279,7 @@ MEL0220 = An override of a metric is incomplete or contradictory
 MEL0221 = A custom tag is empty
     .help = A tag is a literal, a variable of the environment or a header; set one of these.
 
-MEL0222 = Only the first of several has an effect
+MEL0222 = Only one of several has an effect
     .help = Keep one, or put the others into objects of their own.
 
 MEL0225 = The address of a plugin is missing or malformed

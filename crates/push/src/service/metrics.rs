@@ -2,19 +2,15 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
 use prometheus_client::{
-    encoding::{EncodeMetric, MetricEncoder},
-    metrics::{MetricType, TypedMetric, family::Family, histogram::Histogram},
+    metrics::{family::Family, histogram::Histogram},
     registry::Registry,
 };
+use runtime::Tally;
 
 use crate::{
     ResourceKind,
@@ -44,10 +40,6 @@ pub struct StreamMetrics {
 }
 
 type TypeLabel = [(&'static str, &'static str); 1];
-
-/// A number that only grows and has no suffix: istiod's counters are called without `_total`.
-#[derive(Clone, Debug, Default)]
-struct Tally(Arc<AtomicU64>);
 
 impl Default for StreamMetrics {
     fn default() -> Self {
@@ -126,7 +118,7 @@ impl StreamMetrics {
     /// `since` is when it was begun to decide on the response, and when it was decided.
     pub(super) fn sent(&self, outgoing: &Outgoing, bytes: usize, since: [Instant; 2]) {
         let label = label(outgoing.kind);
-        self.pushes.get_or_create(&label).0.fetch_add(1, Ordering::Relaxed);
+        self.pushes.get_or_create(&label).inc();
         #[expect(clippy::cast_precision_loss, reason = "a size of some bytes more or less")]
         self.config_size.get_or_create(&label).observe(bytes as f64);
         self.push_time.get_or_create(&label).observe(since[0].elapsed().as_secs_f64());
@@ -135,7 +127,7 @@ impl StreamMetrics {
 
     pub(super) fn refused(&self, type_url: &str) {
         if let Some(kind) = ResourceKind::parse(type_url) {
-            self.rejects.get_or_create(&label(kind)).0.fetch_add(1, Ordering::Relaxed);
+            self.rejects.get_or_create(&label(kind)).inc();
         }
     }
 }
@@ -184,21 +176,6 @@ fn label(kind: ResourceKind) -> TypeLabel {
         ResourceKind::Runtime => "rtds",
     };
     [("type", name)]
-}
-
-impl TypedMetric for Tally {
-    const TYPE: MetricType = MetricType::Unknown;
-}
-
-impl EncodeMetric for Tally {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let value = i64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-        encoder.encode_gauge(&value)
-    }
-
-    fn metric_type(&self) -> MetricType {
-        Self::TYPE
-    }
 }
 
 #[cfg(test)]
