@@ -15,6 +15,7 @@ use std::{
 use arc_swap::ArcSwap;
 use model::Identity;
 use rustls::pki_types::CertificateDer;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use xds::PeerInfo;
 
@@ -143,6 +144,7 @@ struct Inner {
     authority: Authority,
     ambient: Arc<dyn Ambient>,
     issuers: Vec<Issuer>,
+    changed: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -173,7 +175,8 @@ impl Authenticators {
             Ok(Issuer { settings, keys, problem: Mutex::default() })
         };
         let issuers = tokens.into_iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(Inner { authority, ambient, issuers })))
+        let changed = watch::Sender::new(1);
+        Ok(Self(Arc::new(Inner { authority, ambient, issuers, changed })))
     }
 
     /// Finds out who the caller is.
@@ -247,18 +250,36 @@ impl Authenticators {
         self.0.ambient.now()
     }
 
-    /// Looks at the files now. A file that cannot be used keeps its last good keys.
-    pub fn refresh(&self) {
-        self.0.issuers.iter().for_each(Issuer::refresh);
+    /// A number that grows when roots or keys change: who was believed may be no more. Only while
+    /// [`Authenticators::run`] runs does it know of roots.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
     }
 
-    /// Looks at the files on a period until `shutdown`.
+    fn note_change(&self) {
+        self.0.changed.send_modify(|generation| *generation += 1);
+    }
+
+    /// Looks at the files now. A file that cannot be used keeps its last good keys.
+    pub fn refresh(&self) {
+        let changed = self.0.issuers.iter().filter(|issuer| issuer.refresh()).count();
+        if changed > 0 {
+            self.note_change();
+        }
+    }
+
+    /// Looks at the files on a period until `shutdown`, and notices what the authority changes.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut authority = self.0.authority.changed();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
+                Ok(()) = authority.changed() => {
+                    self.note_change();
+                    continue;
+                }
                 _ = look.tick() => (),
             }
             let own = self.clone();
@@ -269,11 +290,14 @@ impl Authenticators {
 }
 
 impl Issuer {
-    fn refresh(&self) {
+    /// Whether there are other keys.
+    fn refresh(&self) -> bool {
         let path = self.settings.jwks.display();
+        let mut changed = false;
         let problem = match read_keys(&self.settings) {
             Ok(keys) => {
-                if keys != **self.keys.load() {
+                changed = keys != **self.keys.load();
+                if changed {
                     let skipped = &keys.skipped;
                     tracing::info!(%path, keys = keys.keys.len(), ?skipped, "Keys have changed");
                     self.keys.store(Arc::new(keys));
@@ -287,6 +311,7 @@ impl Issuer {
             tracing::error!(problem, "Keys of tokens are not used; the last good ones are");
         }
         *last = problem;
+        changed
     }
 }
 

@@ -9,6 +9,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
 use model::{Identity, Proxy};
 use snapshot::Mesh;
+use tokio::sync::watch;
 use xds::{Code, PeerInfo, Status};
 
 use crate::own::Issuer;
@@ -32,6 +33,9 @@ pub type Authentication<'a> =
 pub trait Authenticator: Send + Sync + 'static {
     /// `None` when the client shows nothing.
     fn authenticate<'a>(&'a self, peer: &'a PeerInfo) -> Authentication<'a>;
+
+    /// Changes when what was believed may be believed no more.
+    fn changed(&self) -> watch::Receiver<u64>;
 }
 
 /// Which clients without a proof are served.

@@ -1,6 +1,7 @@
 //! Serves ADS streams: the proxy's requests and the engine's letters go into a [`StreamState`],
 //! and what it decides goes out while there is room.
 
+mod belief;
 mod metrics;
 mod registry;
 mod secrets;
@@ -19,9 +20,11 @@ use model::{Locality, Proxy};
 use prost_types::{Struct, Value, value::Kind as ValueKind};
 use serde_json::Map;
 use tokio::sync::mpsc;
-use xds::{AdsService, AdsStream, Code, Protocol, Request, Response, Status};
+use xds::{AdsService, AdsStream, Code, PeerInfo, Protocol, Request, Response, Status};
 
-use self::{metrics::Stopwatch, registry::Query, secrets::StreamSecrets, standing::Watchers};
+use self::{
+    belief::Belief, metrics::Stopwatch, registry::Query, secrets::StreamSecrets, standing::Watchers,
+};
 pub use self::{
     metrics::StreamMetrics,
     registry::{ProxyDump, ResourceDump, StreamRegistry},
@@ -73,6 +76,9 @@ impl PushService {
     }
 
     async fn run(&self, stream: &mut AdsStream) -> Status {
+        let authenticator = self.access.authenticator.as_ref();
+        // What changes from here on is noticed.
+        let belief = authenticator.map(|it| Belief::new(it.clone(), stream.id));
         let caller = match self.access.admit(&stream.peer).await {
             Ok(caller) => caller,
             Err(status) => {
@@ -106,12 +112,14 @@ impl PushService {
         let identity = caller.proof.as_ref().map(|proof| proof.identity.to_string());
         let identity = identity.as_deref().unwrap_or("-");
         tracing::info!(proxy = %proxy.id, protocol = %stream.protocol, identity, "Proxy connected");
+        let belief = belief.zip(caller.proof.clone()).map(|(belief, proof)| belief.in_proof(proof));
         let secrets = StreamSecrets::new(stream.id, caller, self.own.clone());
         let status = Conversation {
             stream,
             state,
             views,
             secrets,
+            belief,
             engine: &self.engine,
             mailbox: &mailbox,
             queries,
@@ -143,6 +151,8 @@ struct Conversation<'a> {
     /// The engine's.
     views: Vec<Arc<FacetView>>,
     secrets: StreamSecrets,
+    /// In what the stream has proven, if anything.
+    belief: Option<Belief>,
     engine: &'a EngineHandle,
     mailbox: &'a Mailbox,
     queries: mpsc::Receiver<Query>,
@@ -192,6 +202,10 @@ impl Conversation<'_> {
                 () = &mut expiry => {
                     let why = "what proved the identity of the stream has expired: come back";
                     return Status::new(Code::Unauthenticated, why);
+                }
+                status = lost(&mut self.belief, &self.stream.peer) => {
+                    tracing::warn!(proxy = %self.proxy.id, reason = %status.message, "Stream ended");
+                    return status;
                 }
                 () = self.stream.shutdown.cancelled() => {
                     return Status::new(Code::Unavailable, "the control plane is shutting down");
@@ -268,6 +282,14 @@ impl Conversation<'_> {
             self.stopwatch.sent();
         }
         Ok(())
+    }
+}
+
+/// Ends when a proof is believed no more, with what the client is told.
+async fn lost(belief: &mut Option<Belief>, peer: &PeerInfo) -> Status {
+    match belief {
+        Some(belief) => belief.lost(peer).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -87,6 +87,10 @@ impl Authenticator for Gate {
             }
         })
     }
+
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.0.changed()
+    }
 }
 
 /// What an authority is for.

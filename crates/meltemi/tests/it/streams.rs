@@ -223,6 +223,58 @@ async fn a_stream_ends_with_what_proved_who_it_is() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_with_the_root_that_proved_it() {
+    let guarded = Guarded::start(&[("shop.yaml", SHOP)]).await;
+    let mesh = &guarded.plane.mesh;
+    let directory = mesh.objects().parent().unwrap().join("identity");
+    let rotate = async |step: &[&str]| {
+        let directory = ["--directory", directory.to_str().unwrap()];
+        let arguments = [&["identity", "rotate"], step, &directory].concat();
+        guarded.plane.run(&arguments).await.expect(0);
+        mesh.authority().refresh().unwrap();
+    };
+    let force = ["next", "--force", "--reason", "a test"];
+    let open = async |claim: &Claim<'_>| -> Result<AdsClient, ClientError> {
+        let mut client = guarded.open(claim).await?;
+        client.subscribe(type_url::LISTENER, [], BTreeMap::new()).await?;
+        client.next_response().await?.expect("listeners");
+        Ok(client)
+    };
+    let old = guarded.leaf("shop", "cart");
+    let mut by_old = open(&Claim { leaf: Some(&old), ..Claim::default() }).await.unwrap();
+    let token = Claim { token: Some(guarded.token("cart", 600)), ..Claim::default() };
+    let mut by_token = open(&token).await.unwrap();
+    rotate(&["start"]).await;
+    rotate(&force).await;
+    let new = guarded.leaf("shop", "cart");
+    let new = Claim { leaf: Some(&new), ..Claim::default() };
+    // Until the control plane has looked at the directory, it does not know the new root.
+    let opened = time::timeout(PATIENCE, async {
+        loop {
+            match open(&new).await {
+                Ok(client) => break client,
+                Err(_) => time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    });
+    let mut by_new = opened.await.unwrap();
+    rotate(&force).await;
+    match time::timeout(PATIENCE, by_old.next_response()).await.expect("it ends") {
+        Err(ClientError::Ended(status)) => {
+            assert_eq!(status.code, Code::Unauthenticated);
+            assert!(status.message.contains("is believed no more"), "{}", status.message);
+        }
+        other => panic!("{other:?}"),
+    }
+    // The moments of streams that were opened soon after each other are near each other.
+    for client in [&mut by_token, &mut by_new] {
+        assert!(time::timeout(Duration::from_secs(1), client.next_response()).await.is_err());
+    }
+    let refused = guarded.refusal(&Claim { leaf: Some(&old), ..Claim::default() }).await;
+    assert_eq!(refused, Some((Code::Unavailable, String::new())));
+}
+
+#[tokio::test]
 async fn keys_are_shown_nowhere() {
     let authority = CertificateAuthority::new("authority").unwrap();
     let leaf = authority.leaf(&["web.example"]).unwrap();

@@ -8,6 +8,7 @@ use api::istio::mesh_config::MeshConfig;
 use model::{Locality, Proxy};
 use serde_json::json;
 use snapshot::{Features, Index, Mesh, Reader};
+use tokio::sync::watch;
 use xds::{Code, PeerInfo};
 
 use super::{Access, Authentication, Authenticator, Caller, Proof, Unproven};
@@ -31,6 +32,10 @@ impl Authenticator for FakeAuthenticator {
             Some(_) => Err("the token is not accepted".to_owned()),
         };
         Box::pin(async move { outcome })
+    }
+
+    fn changed(&self) -> watch::Receiver<u64> {
+        watch::channel(0).1
     }
 }
 
