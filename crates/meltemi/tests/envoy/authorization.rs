@@ -185,6 +185,13 @@ async fn each_attribute_of_connections_allows_and_refuses() {
     let gate = Gate::plain().await;
     let matching = [
         ("ports", format!("to: [{{operation: {{ports: ['{HTTP}']}}}}]")),
+        ("not-ports", "to: [{operation: {notPorts: ['1']}}]".to_owned()),
+        ("not-ip-blocks", "from: [{source: {notIpBlocks: [10.0.0.0/8]}}]".to_owned()),
+        ("not-remote-blocks", "from: [{source: {notRemoteIpBlocks: [10.0.0.0/8]}}]".to_owned()),
+        ("not-source-ip", "when: [{key: source.ip, notValues: [10.0.0.0/8]}]".to_owned()),
+        ("not-remote-ip", "when: [{key: remote.ip, notValues: [10.0.0.0/8]}]".to_owned()),
+        ("not-port", "when: [{key: destination.port, notValues: ['1']}]".to_owned()),
+        ("not-ip", "when: [{key: destination.ip, notValues: [10.0.0.0/8]}]".to_owned()),
         ("ip-blocks", "from: [{source: {ipBlocks: [127.0.0.0/8]}}]".to_owned()),
         ("remote-ip-blocks", "from: [{source: {remoteIpBlocks: [127.0.0.0/8]}}]".to_owned()),
         ("source-ip", "when: [{key: source.ip, values: [127.0.0.0/8]}]".to_owned()),
@@ -202,8 +209,12 @@ async fn each_attribute_of_connections_allows_and_refuses() {
     let others = [
         ("other-ports", "to: [{operation: {ports: ['1']}}]"),
         ("other-ip-blocks", "from: [{source: {ipBlocks: [10.0.0.0/8, '::1']}}]"),
-        ("not-ip-blocks", "from: [{source: {notIpBlocks: [127.0.0.0/8]}}]"),
-        ("not-remote-ip-blocks", "from: [{source: {notRemoteIpBlocks: [127.0.0.0/8]}}]"),
+        ("other-port", "when: [{key: destination.port, values: ['1']}]"),
+        ("other-ip", "when: [{key: destination.ip, values: [10.0.0.0/8]}]"),
+        ("own-ip-blocks", "from: [{source: {notIpBlocks: [127.0.0.0/8]}}]"),
+        ("own-remote-blocks", "from: [{source: {notRemoteIpBlocks: [127.0.0.0/8]}}]"),
+        ("own-source-ip", "when: [{key: source.ip, notValues: [127.0.0.0/8]}]"),
+        ("own-remote-ip", "when: [{key: remote.ip, notValues: [127.0.0.0/8]}]"),
         ("anybody", "from: [{source: {principals: ['*']}}]"),
         ("any-token", "from: [{source: {requestPrincipals: ['*']}}]"),
     ];
@@ -227,12 +238,17 @@ async fn each_attribute_of_identities_allows_and_refuses() {
         ("principal-suffix", "from: [{source: {principals: ['*/sa/cart']}}]"),
         ("not-principal", "from: [{source: {notPrincipals: ['*/ns/web/sa/other']}}]"),
         ("namespace", "from: [{source: {namespaces: [shop]}}]"),
+        ("not-namespace", "from: [{source: {notNamespaces: [web]}}]"),
+        ("not-namespaces", "from: [{source: {notNamespaces: ['*eb', other]}}]"),
         ("account", "from: [{source: {serviceAccounts: [cart]}}]"),
         ("account-of", "from: [{source: {serviceAccounts: [shop/cart]}}]"),
         ("not-account", "from: [{source: {notServiceAccounts: [web/other]}}]"),
         ("when-principal", "when: [{key: source.principal, values: ['*/sa/cart']}]"),
         ("when-namespace", "when: [{key: source.namespace, values: ['sh*']}]"),
         ("when-account", "when: [{key: source.serviceAccount, values: [shop/cart]}]"),
+        ("when-not-principal", "when: [{key: source.principal, notValues: ['*/sa/other']}]"),
+        ("when-not-namespace", "when: [{key: source.namespace, notValues: [web]}]"),
+        ("when-not-account", "when: [{key: source.serviceAccount, notValues: [web/other]}]"),
     ];
     let other = gate.identified("spiffe://new.domain/ns/web/sa/other");
     for (name, rule) in &cases {
@@ -249,6 +265,7 @@ async fn each_attribute_of_identities_allows_and_refuses() {
         ("domain", "from: [{source: {trustDomains: [a.domain]}}]"),
         ("when-domain", "when: [{key: source.trustDomain, values: ['a.*']}]"),
         ("not-domain", "from: [{source: {notTrustDomains: ['*.other']}}]"),
+        ("when-not-domain", "when: [{key: source.trustDomain, notValues: [x.other]}]"),
     ];
     for (name, rule) in &domains {
         gate.enforce(name, &format!("rules: [{{{rule}}}]")).await;
@@ -259,6 +276,42 @@ async fn each_attribute_of_identities_allows_and_refuses() {
         .await;
     check_status("sni", &gate.identified(cart), 200).await;
     check_status("sni", &gate.get("/"), 403).await;
+    let not_sni = format!("rules: [{{when: [{{key: connection.sni, notValues: [{HOST}]}}]}}]");
+    gate.enforce("not-sni", &not_sni).await;
+    check_status("not-sni", &gate.identified(cart), 403).await;
+    check_status("not-sni", &gate.get("/"), 200).await;
+}
+
+/// The decision of a policy that is tried out is metadata of its filter; a later one asks for it.
+#[tokio::test]
+async fn metadata_of_filters_allow_and_refuse() {
+    let gate = Gate::plain().await;
+    let enforce = async |name: &str, tried: &str, key: &str, condition: &str| {
+        let tried =
+            policy("tried", &format!("action: DENY, rules: [{{to: [{{operation: {tried}}}]}}]"));
+        let dry = "metadata: {annotations: {istio.io/dry-run: 'true'}, ";
+        let tried = tried.replace("metadata: {", dry);
+        let key =
+            format!("experimental.envoy.filters.{key}[istio_dry_run_deny_shadow_engine_result]");
+        let asking = policy(name, &format!("rules: [{{when: [{{key: '{key}', {condition}}}]}}]"));
+        gate.shop.mesh.write(POLICY, &format!("{tried}---\n{asking}")).unwrap();
+        gate.wait_for(&format!("policy[{name}]")).await;
+    };
+    for (name, condition) in [
+        ("values", "values: [allowed]"),
+        ("pattern", "values: [other, 'allow*']"),
+        ("not-values", "notValues: [denied]"),
+    ] {
+        enforce(name, "{paths: [/no]}", "http.rbac", condition).await;
+        check_status(name, &gate.get("/"), 200).await;
+        check_status(name, &gate.get("/no"), 403).await;
+    }
+    let exchange = async || tcp_exchange(gate.at(TCP), b"hello", Duration::from_secs(10)).await;
+    for (name, port, is_allowed) in [("bytes", HTTP, true), ("no-bytes", TCP, false)] {
+        let tried = format!("{{ports: ['{port}']}}");
+        enforce(name, &tried, "network.rbac", "values: [allowed]").await;
+        assert_eq!(is_echoed(&exchange().await), is_allowed, "{name}");
+    }
 }
 
 #[tokio::test]

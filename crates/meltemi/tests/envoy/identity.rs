@@ -104,7 +104,7 @@ spec:
 }
 
 /// A Secret with a certificate and its key.
-fn tls_secret(name: &str, namespace: &str, leaf: &Leaf) -> String {
+pub(crate) fn tls_secret(name: &str, namespace: &str, leaf: &Leaf) -> String {
     secret(
         name,
         namespace,
@@ -113,7 +113,7 @@ fn tls_secret(name: &str, namespace: &str, leaf: &Leaf) -> String {
     )
 }
 
-fn secret(name: &str, namespace: &str, kind: &str, values: &[(&str, &str)]) -> String {
+pub(crate) fn secret(name: &str, namespace: &str, kind: &str, values: &[(&str, &str)]) -> String {
     let mut yaml = format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
          type: {kind}\nstringData:\n"

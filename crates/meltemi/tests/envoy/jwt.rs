@@ -146,7 +146,11 @@ async fn policies_ask_for_claims() {
     let anna = json!({"sub": "anna", "aud": ["shop", "web"], "azp": "app", "scope": "read write",
         "groups": ["admin", "dev"], "org": {"team": "blue"}});
     let anna = gate.with(&issuer.token(&anna).unwrap());
-    let berta = gate.with(&issuer.token(&json!({"sub": "berta", "groups": "guest"})).unwrap());
+    let berta = gate.with(
+        &issuer
+            .token(&json!({"sub": "berta", "aud": "other", "azp": "tool", "groups": "guest"}))
+            .unwrap(),
+    );
     let cases = [
         ("token", "from: [{source: {requestPrincipals: ['https://issuer.example/anna']}}]"),
         ("subject", "from: [{source: {requestPrincipals: ['*/anna']}}]"),
@@ -157,6 +161,9 @@ async fn policies_ask_for_claims() {
         ("claim", "when: [{key: 'request.auth.claims[groups]', values: [admin]}]"),
         ("nested", "when: [{key: 'request.auth.claims[org][team]', values: ['bl*']}]"),
         ("scope", "when: [{key: 'request.auth.claims[scope]', values: [write]}]"),
+        ("not-principal", "when: [{key: request.auth.principal, notValues: ['*/berta']}]"),
+        ("not-audience", "when: [{key: request.auth.audiences, notValues: [other]}]"),
+        ("not-presenter", "when: [{key: request.auth.presenter, notValues: [tool]}]"),
         ("not-claim", "when: [{key: 'request.auth.claims[groups]', notValues: [guest]}]"),
     ];
     for (name, rule) in &cases {

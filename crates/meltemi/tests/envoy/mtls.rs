@@ -30,42 +30,42 @@ use crate::shop::{
 };
 
 /// The ports of `web`. What is spoken on the last three must be found out.
-const HTTP: u16 = 7080;
-const TCP: u16 = 9000;
-const ANY_HTTP: u16 = 7081;
-const ANY_GRPC: u16 = 7082;
-const ANY_TCP: u16 = 9001;
+pub(crate) const HTTP: u16 = 7080;
+pub(crate) const TCP: u16 = 9000;
+pub(crate) const ANY_HTTP: u16 = 7081;
+pub(crate) const ANY_GRPC: u16 = 7082;
+pub(crate) const ANY_TCP: u16 = 9001;
 /// Nothing that could be the beginning of a request.
 const HELLO: &[u8] = b"\0hello";
-const GREETED: &str = "bytes\n\0hello";
+pub(crate) const GREETED: &str = "bytes\n\0hello";
 /// What callers are called in the header that tells of them.
-const CALLER: &str = "x-forwarded-client-cert";
+pub(crate) const CALLER: &str = "x-forwarded-client-cert";
 
 /// A client and the workload `web`, each behind a sidecar with an identity.
-struct Pair {
-    mesh: Mesh,
-    server: EnvoyProcess,
-    _client: EnvoyProcess,
+pub(crate) struct Pair {
+    pub(crate) mesh: Mesh,
+    pub(crate) server: EnvoyProcess,
+    pub(crate) sidecar: EnvoyProcess,
     /// Where the client reaches `web` through its sidecar.
     client: IpAddr,
     /// Where the sidecar of `web` listens.
-    web: IpAddr,
-    http: Backend,
+    pub(crate) web: IpAddr,
+    pub(crate) http: Backend,
     bytes: TcpBackend,
     _grpc: GrpcBackend,
 }
 
 /// How a pair differs from the plainest one.
-struct PairSettings<'a> {
+pub(crate) struct PairSettings<'a> {
     /// Further objects.
-    yaml: &'a str,
-    mesh_config: &'a str,
+    pub(crate) yaml: &'a str,
+    pub(crate) mesh_config: &'a str,
     /// Of the authority.
-    trust_domain: &'a str,
+    pub(crate) trust_domain: &'a str,
     /// The account that the sidecar of `web` proves to be; its pod is of the account `web`.
-    account: &'a str,
+    pub(crate) account: &'a str,
     /// The label by which the pod says that its sidecar ends mTLS.
-    label: &'a str,
+    pub(crate) label: &'a str,
 }
 
 impl Default for PairSettings<'_> {
@@ -81,11 +81,11 @@ impl Default for PairSettings<'_> {
 }
 
 impl Pair {
-    async fn start(peers: &str) -> Self {
+    pub(crate) async fn start(peers: &str) -> Self {
         Self::start_with(PairSettings { yaml: peers, ..PairSettings::default() }).await
     }
 
-    async fn start_with(settings: PairSettings<'_>) -> Self {
+    pub(crate) async fn start_with(settings: PairSettings<'_>) -> Self {
         let PairSettings { yaml, mesh_config, trust_domain, account, label } = settings;
         let http = Backend::start("web").await.unwrap();
         let local = || SocketAddr::from(([127, 0, 0, 1], 0));
@@ -117,7 +117,7 @@ impl Pair {
         let server = mesh.proxy(&server.identity(account)).await.unwrap();
         let proxy = ProxySettings::sidecar("client.shop").identity("client");
         let sidecar = mesh.proxy(&proxy).await.unwrap();
-        let pair = Self { mesh, server, _client: sidecar, client, web, http, bytes, _grpc: grpc };
+        let pair = Self { mesh, server, sidecar, client, web, http, bytes, _grpc: grpc };
         for (ip, port) in [client, web].into_iter().flat_map(|ip| behind.map(|it| (ip, it.0))) {
             let address = SocketAddr::new(ip, port);
             eventually(async || TcpStream::connect(address).await).await;
@@ -126,31 +126,25 @@ impl Pair {
     }
 
     /// A request through the client's sidecar.
-    fn request(&self, port: u16) -> Request {
+    pub(crate) fn request(&self, port: u16) -> Request {
         Request::get(SocketAddr::new(self.client, port), "web", "/")
     }
 
     /// The caller as the server's sidecar tells of it, if the connection was mTLS.
-    async fn caller(&self, request: &Request) -> Option<String> {
+    pub(crate) async fn caller(&self, request: &Request) -> Option<String> {
         let echo = send(request).await.echo().unwrap();
         echo.headers.get(CALLER).cloned()
     }
 
     /// A request to the server's sidecar by somebody without one.
-    async fn outside(&self, port: u16, tls: Option<TlsSettings>) -> Result<Response> {
+    pub(crate) async fn outside(&self, port: u16, tls: Option<TlsSettings>) -> Result<Response> {
         let request = Request::get(SocketAddr::new(self.web, port), "web", "/");
         let request = tls.into_iter().fold(request, Request::tls);
         Client::new().send(&request.timeout(Duration::from_secs(5))).await
     }
 
     async fn bytes_through(&self, ip: IpAddr, port: u16) -> Result<String> {
-        // A caller that ends its side at once is reset where the first bytes are inspected: Envoy
-        // takes the end for a caller that has gone.
-        let mut stream = TcpStream::connect(SocketAddr::new(ip, port)).await?;
-        stream.write_all(HELLO).await?;
-        let mut answer = vec![0; GREETED.len()];
-        time::timeout(Duration::from_secs(5), stream.read_exact(&mut answer)).await??;
-        Ok(String::from_utf8(answer)?)
+        greet(SocketAddr::new(ip, port)).await
     }
 
     /// How many requests, and how many connections of bytes, a port of the server has seen.
@@ -192,7 +186,18 @@ impl Pair {
     }
 }
 
-fn service(web: IpAddr, label: &str) -> String {
+/// What a server of bytes answers to [`HELLO`].
+pub(crate) async fn greet(address: SocketAddr) -> Result<String> {
+    // A caller that ends its side at once is reset where the first bytes are inspected: Envoy
+    // takes the end for a caller that has gone.
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(HELLO).await?;
+    let mut answer = vec![0; GREETED.len()];
+    time::timeout(Duration::from_secs(5), stream.read_exact(&mut answer)).await??;
+    Ok(String::from_utf8(answer)?)
+}
+
+pub(crate) fn service(web: IpAddr, label: &str) -> String {
     let ports = [
         ("http", HTTP),
         ("tcp", TCP),
@@ -250,7 +255,7 @@ spec:
     )
 }
 
-fn client_sidecar(client: IpAddr) -> String {
+pub(crate) fn client_sidecar(client: IpAddr) -> String {
     let ports =
         [(HTTP, "HTTP"), (TCP, "TCP"), (ANY_HTTP, "HTTP"), (ANY_GRPC, "HTTP"), (ANY_TCP, "TCP")];
     let listeners = ports.map(|(port, protocol)| {
@@ -272,7 +277,7 @@ spec:
 }
 
 /// What workloads of `shop` accept, by this text below `spec`.
-fn peers(spec: &str) -> String {
+pub(crate) fn peers(spec: &str) -> String {
     format!(
         "---
 apiVersion: security.istio.io/v1
@@ -283,7 +288,7 @@ spec: {spec}
     )
 }
 
-fn mode(mode: &str) -> String {
+pub(crate) fn mode(mode: &str) -> String {
     peers(&format!("{{mtls: {{mode: {mode}}}}}"))
 }
 

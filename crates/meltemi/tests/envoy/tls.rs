@@ -14,7 +14,7 @@ use crate::shop::{PORT, Shop, ShopSettings, destination_rule, egress, send};
 const TLS_PORT: u16 = 9443;
 
 /// A host outside of the mesh with one instance.
-fn entry(name: &str, host: &str, protocol: &str, address: SocketAddr) -> String {
+pub(crate) fn entry(name: &str, host: &str, protocol: &str, address: SocketAddr) -> String {
     let service_port = if protocol == "TLS" { TLS_PORT } else { PORT };
     let (ip, port) = (address.ip(), address.port());
     format!(
@@ -41,7 +41,7 @@ fn tls(settings: &str) -> String {
 }
 
 /// The instance of a service that is called encrypted.
-fn encrypted(name: &str) -> BackendSettings {
+pub(crate) fn encrypted(name: &str) -> BackendSettings {
     BackendSettings { address: ports::loopback_socket(8443), ..BackendSettings::new(name) }
 }
 
