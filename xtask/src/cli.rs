@@ -47,6 +47,7 @@ fn run_task(task: Task, workspace: &Workspace) -> Result<ExitCode> {
             let tools = setup::run(workspace)?;
             println!("ENVOY_BIN={}", tools.envoy.display());
             println!("MELTEMI_PYTHON={}", tools.python.display());
+            println!("OTELCOL_BIN={}", tools.collector.display());
         }
         Task::Test => return gates::run(workspace),
         Task::Codegen(args) => codegen::run(&args, workspace)?,

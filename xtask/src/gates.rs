@@ -85,6 +85,7 @@ fn test_command(workspace: &Workspace, tools: Option<&Tools>) -> Command {
     let mut test = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]);
     if let Some(tools) = tools {
         test.env("ENVOY_BIN", &tools.envoy).env("MELTEMI_PYTHON", &tools.python);
+        test.env("OTELCOL_BIN", &tools.collector);
     }
     if let Some(corpus) = &workspace.corpus {
         test.env("MELTEMI_CORPUS", corpus);

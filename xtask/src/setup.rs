@@ -3,8 +3,10 @@
 //! - Idempotent, and safe against an interrupted run: a tool is made under a name that nobody
 //!   reads, or marked as made by the last write.
 //! - Two runs at once wait for each other.
-//! - Everything fetched is pinned by version and hash in `requirements*.txt`.
+//! - Everything fetched is pinned by version and hash: in `requirements*.txt`, and in the `go.mod` and
+//!   `go.sum` of `otelcol`.
 
+mod collector;
 mod envoy;
 mod python;
 
@@ -19,6 +21,7 @@ use crate::workspace::Workspace;
 pub(crate) struct Tools {
     pub(crate) envoy: PathBuf,
     pub(crate) python: PathBuf,
+    pub(crate) collector: PathBuf,
 }
 
 pub(crate) fn run(workspace: &Workspace) -> Result<Tools> {
@@ -26,5 +29,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Tools> {
     fs::create_dir_all(&tools).with_context(|| format!("failed to make {}", tools.display()))?;
     let lock = fs::File::create(tools.join(".lock")).context("failed to make the setup lock")?;
     lock.lock().context("failed to wait for another setup")?;
-    Ok(Tools { envoy: envoy::setup(workspace)?, python: python::setup(workspace)? })
+    Ok(Tools {
+        envoy: envoy::setup(workspace)?,
+        python: python::setup(workspace)?,
+        collector: collector::setup(workspace)?,
+    })
 }

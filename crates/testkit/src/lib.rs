@@ -6,6 +6,7 @@
 
 pub mod certs;
 pub mod child;
+pub mod collector;
 pub mod corpus;
 pub mod envoy_process;
 pub mod http;
@@ -14,4 +15,4 @@ pub mod mesh;
 pub mod ports;
 pub mod tools;
 
-pub use crate::{envoy_process::EnvoyProcess, mesh::Mesh};
+pub use crate::{collector::OtelCollector, envoy_process::EnvoyProcess, mesh::Mesh};

@@ -9,6 +9,8 @@ use std::{
 
 /// The version that `cargo xtask setup` fetches; a tidy test compares the two.
 const ENVOY_VERSION: &str = "1.40.0";
+/// The version that `cargo xtask setup` builds; a tidy test compares the two.
+const COLLECTOR_VERSION: &str = "0.162.0";
 
 /// The root of the workspace.
 #[must_use]
@@ -49,6 +51,19 @@ pub fn python() -> PathBuf {
     let python = variable("MELTEMI_PYTHON").map_or(made, PathBuf::from);
     assert!(python.is_file(), "no Python with gRPC: run `cargo xtask setup`");
     python
+}
+
+/// The OpenTelemetry collector to run: `OTELCOL_BIN`, else the one in `target/tools`.
+///
+/// # Panics
+///
+/// If there is none.
+#[must_use]
+pub fn collector_bin() -> PathBuf {
+    let built = tools().join(format!("otelcol-{COLLECTOR_VERSION}")).join("otelcol");
+    let binary = variable("OTELCOL_BIN").map_or(built, PathBuf::from);
+    assert!(binary.is_file(), "no OpenTelemetry collector: run `cargo xtask setup`");
+    binary
 }
 
 /// True in a pipeline (`CI=true`), where nothing may be skipped.

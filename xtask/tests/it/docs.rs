@@ -45,3 +45,18 @@ fn the_envoy_version_is_the_same_everywhere() {
     }
     assert_none("one Envoy version", &findings);
 }
+
+#[test]
+fn the_collectors_version_is_the_same_everywhere() {
+    let modules = read(&root().join("xtask/otelcol/go.mod"));
+    let name = "go.opentelemetry.io/collector/otelcol v";
+    let version = modules.lines().find_map(|line| line.trim().strip_prefix(name));
+    let quoted = format!("\"{}\"", version.expect("the module is there"));
+    let mut findings = Vec::new();
+    for file in ["xtask/src/setup/collector.rs", "crates/testkit/src/tools.rs"] {
+        if !read(&root().join(file)).contains(&quoted) {
+            findings.push(format!("{file} does not name {quoted}"));
+        }
+    }
+    assert_none("one version of the OpenTelemetry collector", &findings);
+}

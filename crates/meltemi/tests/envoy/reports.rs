@@ -1,23 +1,23 @@
 //! What a proxy reports of its requests to collectors, by the protocol of each.
 
+mod collector;
+mod spans;
+
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use envoy::{
     data::accesslog::v3::{HttpAccessLogEntry, TcpAccessLogEntry},
-    opentelemetry::proto::{
-        collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value,
-    },
     service::accesslog::v3::{StreamAccessLogsMessage, stream_access_logs_message::LogEntries},
 };
 use prost::Message;
-use serde_json::Value;
 use testkit::{
-    http::{Client, Echo, Receiver, Report, TcpBackend, tcp_exchange},
+    http::{Client, Echo, Receiver, TcpBackend, tcp_exchange},
     mesh::ProxySettings,
     ports,
 };
 
+use self::spans::{Span, spans};
 use crate::shop::{Instance, Shop, ShopSettings, egress, eventually, require, service_on};
 
 const HTTP: u16 = 9411;
@@ -112,146 +112,6 @@ fn tracing(provider: &str, percent: u32) -> String {
          customTags: {{team: {{literal: {{value: blue}}}}, \
          mine: {{header: {{name: x-mine, defaultValue: none}}}}}}}}]}}"
     ))
-}
-
-/// What the protocols have in common.
-#[derive(Clone, Debug)]
-struct Span {
-    path: String,
-    service: String,
-    trace: String,
-    id: String,
-    parent: String,
-    tags: BTreeMap<String, String>,
-    /// The token by which the proxy is let in.
-    token: Option<String>,
-}
-
-impl Span {
-    /// SkyWalking has a name of its own for it.
-    fn url(&self) -> &str {
-        self.tags.get("http.url").or(self.tags.get("url")).map_or("", String::as_str)
-    }
-}
-
-fn spans(receiver: &Receiver) -> Result<Vec<Span>> {
-    let mut spans = Vec::new();
-    for report in receiver.reports() {
-        match report.path.as_str() {
-            "/api/v2/spans" => spans.extend(zipkin(&report)?),
-            "/v1/traces" | "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => {
-                spans.extend(otlp(&report)?);
-            }
-            "/skywalking.v3.TraceSegmentReportService/collect" => {
-                spans.extend(skywalking(&report)?);
-            }
-            other => anyhow::bail!("a report at `{other}`"),
-        }
-    }
-    Ok(spans)
-}
-
-fn zipkin(report: &Report) -> Result<Vec<Span>> {
-    let written: Vec<Value> = serde_json::from_slice(&report.message)?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let spans = written.iter().map(|span| Span {
-        path: report.path.clone(),
-        service: text(&span["localEndpoint"]["serviceName"]),
-        trace: text(&span["traceId"]),
-        id: text(&span["id"]),
-        parent: text(&span["parentId"]),
-        tags: serde_json::from_value(span["tags"].clone()).unwrap_or_default(),
-        token: None,
-    });
-    Ok(spans.collect())
-}
-
-fn otlp(report: &Report) -> Result<Vec<Span>> {
-    let export = ExportTraceServiceRequest::decode(report.message.clone())?;
-    let mut spans = Vec::new();
-    for group in export.resource_spans {
-        let attributes = |list: Vec<envoy::opentelemetry::proto::common::v1::KeyValue>| {
-            let text = |value: any_value::Value| match value {
-                any_value::Value::StringValue(text) => text,
-                other => format!("{other:?}"),
-            };
-            let value = |it: envoy::opentelemetry::proto::common::v1::AnyValue| it.value.map(text);
-            let pairs = list.into_iter().map(|it| (it.key, it.value.and_then(value)));
-            let pairs = pairs.map(|(key, value)| (key, value.unwrap_or_default()));
-            pairs.collect::<BTreeMap<String, String>>()
-        };
-        let resource = attributes(group.resource.unwrap_or_default().attributes);
-        for span in group.scope_spans.into_iter().flat_map(|it| it.spans) {
-            spans.push(Span {
-                path: report.path.clone(),
-                service: resource.get("service.name").cloned().unwrap_or_default(),
-                trace: hex(&span.trace_id),
-                id: hex(&span.span_id),
-                parent: hex(&span.parent_span_id),
-                tags: attributes(span.attributes),
-                token: None,
-            });
-        }
-    }
-    Ok(spans)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Of `skywalking.v3.SegmentObject` what is asked for here.
-#[derive(Clone, PartialEq, Message)]
-struct Segment {
-    #[prost(string, tag = "1")]
-    trace: String,
-    #[prost(string, tag = "2")]
-    id: String,
-    #[prost(message, repeated, tag = "3")]
-    spans: Vec<SegmentSpan>,
-    #[prost(string, tag = "4")]
-    service: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct SegmentSpan {
-    #[prost(message, repeated, tag = "5")]
-    references: Vec<Reference>,
-    #[prost(message, repeated, tag = "12")]
-    tags: Vec<SegmentTag>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Reference {
-    #[prost(string, tag = "3")]
-    parent: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct SegmentTag {
-    #[prost(string, tag = "1")]
-    key: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-fn skywalking(report: &Report) -> Result<Vec<Span>> {
-    let segment = Segment::decode(report.message.clone())?;
-    let token = report.headers.get("authentication").and_then(|it| it.to_str().ok());
-    let spans = segment.spans.iter().map(|span| {
-        let tags: BTreeMap<_, _> =
-            span.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
-        Span {
-            path: report.path.clone(),
-            service: segment.service.clone(),
-            trace: segment.trace.clone(),
-            id: segment.id.clone(),
-            parent: span.references.first().map(|it| it.parent.clone()).unwrap_or_default(),
-            tags,
-            token: token.map(str::to_owned),
-        }
-    });
-    Ok(spans.collect())
 }
 
 fn expect_tags(span: &Span) {
