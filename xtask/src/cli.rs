@@ -17,7 +17,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Makes the tools that the tests need under `target/tools`: Envoy and a Python with gRPC.
+    /// Makes the tools that the tests need under `target/tools`: Envoy, Prometheus and a
+    /// Python with gRPC.
     Setup,
     /// Runs every gate, from formatting to documentation, and prints a summary.
     Test,
@@ -48,6 +49,7 @@ fn run_task(task: Task, workspace: &Workspace) -> Result<ExitCode> {
             println!("ENVOY_BIN={}", tools.envoy.display());
             println!("MELTEMI_PYTHON={}", tools.python.display());
             println!("OTELCOL_BIN={}", tools.collector.display());
+            println!("PROMETHEUS_BIN={}", tools.prometheus.display());
         }
         Task::Test => return gates::run(workspace),
         Task::Codegen(args) => codegen::run(&args, workspace)?,

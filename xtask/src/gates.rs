@@ -86,6 +86,7 @@ fn test_command(workspace: &Workspace, tools: Option<&Tools>) -> Command {
     if let Some(tools) = tools {
         test.env("ENVOY_BIN", &tools.envoy).env("MELTEMI_PYTHON", &tools.python);
         test.env("OTELCOL_BIN", &tools.collector);
+        test.env("PROMETHEUS_BIN", &tools.prometheus);
     }
     if let Some(corpus) = &workspace.corpus {
         test.env("MELTEMI_CORPUS", corpus);

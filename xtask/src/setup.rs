@@ -3,11 +3,12 @@
 //! - Idempotent, and safe against an interrupted run: a tool is made under a name that nobody
 //!   reads, or marked as made by the last write.
 //! - Two runs at once wait for each other.
-//! - Everything fetched is pinned by version and hash: in `requirements*.txt`, and in the `go.mod` and
-//!   `go.sum` of `otelcol`.
+//! - Everything fetched is pinned: by version and hash in `requirements*.txt`, and in the `go.mod` and
+//!   `go.sum` of `otelcol`; what comes from Debian by version and the signatures that apt checks.
 
 mod collector;
 mod envoy;
+mod prometheus;
 mod python;
 
 use std::{fs, path::PathBuf};
@@ -22,6 +23,7 @@ pub(crate) struct Tools {
     pub(crate) envoy: PathBuf,
     pub(crate) python: PathBuf,
     pub(crate) collector: PathBuf,
+    pub(crate) prometheus: PathBuf,
 }
 
 pub(crate) fn run(workspace: &Workspace) -> Result<Tools> {
@@ -33,5 +35,6 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Tools> {
         envoy: envoy::setup(workspace)?,
         python: python::setup(workspace)?,
         collector: collector::setup(workspace)?,
+        prometheus: prometheus::setup(workspace)?,
     })
 }

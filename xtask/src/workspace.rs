@@ -19,6 +19,8 @@ pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// `ENVOY_BIN`: an Envoy to use in place of the pinned one.
     pub(crate) envoy_override: Option<PathBuf>,
+    /// `PROMETHEUS_BIN`: a Prometheus to use in place of the pinned one.
+    pub(crate) prometheus_override: Option<PathBuf>,
     /// `MELTEMI_CORPUS`, else `../shared/corpus` if that exists.
     pub(crate) corpus: Option<PathBuf>,
     /// True in a pipeline (`CI=true`), where nothing may be skipped.
@@ -34,6 +36,7 @@ impl Workspace {
         let path_of = |name: &str| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         Self {
             envoy_override: path_of("ENVOY_BIN"),
+            prometheus_override: path_of("PROMETHEUS_BIN"),
             corpus: path_of("MELTEMI_CORPUS").or(Some(sibling)).filter(|path| path.is_dir()),
             ci: env::var("CI").is_ok_and(|value| value == "true"),
             search_path: env::var_os("PATH").map_or_else(Vec::new, |path| split_paths(&path)),

@@ -24,8 +24,6 @@ use crate::{
     tools,
 };
 
-/// Laid over every bootstrap: the kernel picks the admin port, Envoy writes it to a file.
-const ADMIN: &str = "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}";
 /// The files in the folder of a process.
 const LOG: &str = "envoy.log";
 const STDOUT: &str = "stdout";
@@ -44,6 +42,8 @@ pub struct EnvoySettings {
     pub log_level: String,
     /// How long a listener that went away drains.
     pub drain: Duration,
+    /// By default the kernel picks one, and Envoy writes it to a file.
+    pub admin_port: u16,
     /// Further arguments of the command line.
     pub arguments: Vec<OsString>,
 }
@@ -56,6 +56,7 @@ impl EnvoySettings {
             concurrency: 1,
             log_level: "info".to_owned(),
             drain: Duration::from_secs(2),
+            admin_port: 0,
             arguments: Vec::new(),
         }
     }
@@ -67,9 +68,12 @@ impl EnvoySettings {
         let bootstrap = folder.path().join("bootstrap.yaml");
         fs::write(&bootstrap, &self.bootstrap)?;
         let binary = tools::envoy_bin();
+        // Laid over every bootstrap.
+        let address = format!("{{address: 127.0.0.1, port_value: {}}}", self.admin_port);
+        let admin = format!("admin: {{address: {{socket_address: {address}}}}}");
         // Without hot restart there is no base id to collide, and no shared memory to leave behind.
         let child = Command::new(&binary)
-            .args(["--disable-hot-restart", "--config-yaml", ADMIN, "--config-path"])
+            .args(["--disable-hot-restart", "--config-yaml", &admin, "--config-path"])
             .arg(&bootstrap)
             .arg("--admin-address-path")
             .arg(&admin_file)

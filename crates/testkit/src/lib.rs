@@ -1,4 +1,4 @@
-//! What the tests of all crates share: a real Envoy, backends, clients, ports, certificates.
+//! What the tests of all crates share: real Envoys, a real Prometheus, backends, clients, ports, certificates.
 //!
 //! - For tests alone: no shipped crate depends on it, but as a dev-dependency.
 //! - Everything listens on loopback, and ends when its value is dropped.
@@ -13,6 +13,7 @@ pub mod http;
 pub mod jwt;
 pub mod mesh;
 pub mod ports;
+pub mod prometheus;
 pub mod tools;
 
 pub use crate::{collector::OtelCollector, envoy_process::EnvoyProcess, mesh::Mesh};

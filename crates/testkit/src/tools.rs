@@ -11,6 +11,8 @@ use std::{
 const ENVOY_VERSION: &str = "1.40.0";
 /// The version that `cargo xtask setup` builds; a tidy test compares the two.
 const COLLECTOR_VERSION: &str = "0.162.0";
+/// As [`ENVOY_VERSION`].
+const PROMETHEUS_VERSION: &str = "2.42.0";
 
 /// The root of the workspace.
 #[must_use]
@@ -33,11 +35,35 @@ pub fn envoy_bin() -> PathBuf {
     if pinned.is_file() {
         return pinned;
     }
-    let path = variable("PATH").unwrap_or_default();
-    let on_path = env::split_paths(&path).map(|folder| folder.join("envoy"));
-    on_path.into_iter().find(|path| path.is_file()).unwrap_or_else(|| {
+    on_path("envoy").unwrap_or_else(|| {
         panic!("no Envoy: run `cargo xtask setup`, or set ENVOY_BIN to one of {ENVOY_VERSION}")
     })
+}
+
+/// The Prometheus to run: `PROMETHEUS_BIN`, else the pinned one in `target/tools`, else
+/// `prometheus` on `PATH`. Its `promtool` lies beside it.
+///
+/// # Panics
+///
+/// If there is none.
+#[must_use]
+pub fn prometheus_bin() -> PathBuf {
+    if let Some(path) = variable("PROMETHEUS_BIN") {
+        return path.into();
+    }
+    let pinned = tools().join(format!("prometheus-{PROMETHEUS_VERSION}")).join("prometheus");
+    if pinned.is_file() {
+        return pinned;
+    }
+    on_path("prometheus").unwrap_or_else(|| {
+        panic!("no Prometheus: run `cargo xtask setup`, or set PROMETHEUS_BIN to one")
+    })
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = variable("PATH").unwrap_or_default();
+    let mut found = env::split_paths(&path).map(|folder| folder.join(program));
+    found.find(|path| path.is_file())
 }
 
 /// A Python that can import `grpc`: `MELTEMI_PYTHON`, else the one in `target/tools`.

@@ -60,3 +60,11 @@ fn the_collectors_version_is_the_same_everywhere() {
     }
     assert_none("one version of the OpenTelemetry collector", &findings);
 }
+
+#[test]
+fn the_prometheus_version_is_the_same_everywhere() {
+    let made = read(&root().join("xtask/src/setup/prometheus.rs"));
+    let line = made.lines().find_map(|line| line.strip_prefix("const VERSION"));
+    let line = format!("const PROMETHEUS_VERSION{}", line.expect("the version is there"));
+    assert!(read(&root().join("crates/testkit/src/tools.rs")).contains(&line), "{line}");
+}

@@ -47,6 +47,10 @@ pub struct ProxySettings {
     pub identity: Option<String>,
     /// The agent on its machine.
     pub node_agent: Option<SocketAddr>,
+    /// Where Prometheus reads its metrics.
+    pub stats_port: Option<u16>,
+    /// Further node metadata, `KEY=value`.
+    pub metadata: Vec<String>,
     /// How long a listener that went away drains.
     pub drain: Duration,
     /// Fields of the node that stand in place of the printed ones.
@@ -68,6 +72,8 @@ impl ProxySettings {
             locality: None,
             identity: None,
             node_agent: None,
+            stats_port: None,
+            metadata: Vec::new(),
             drain: Duration::from_secs(2),
             node: Map::new(),
         }
@@ -99,6 +105,12 @@ impl ProxySettings {
     }
 
     #[must_use]
+    pub fn metadata(mut self, pair: &str) -> Self {
+        self.metadata.push(pair.to_owned());
+        self
+    }
+
+    #[must_use]
     pub fn protocol(mut self, protocol: ProxyProtocol) -> Self {
         self.protocol = protocol;
         self
@@ -110,9 +122,12 @@ impl ProxySettings {
         xds: SocketAddr,
         identity: Option<&IdentityFiles>,
     ) -> Result<EnvoyProcess> {
+        // What serves the metrics asks the admin port, so that it must be known beforehand.
+        let admin_port = if self.stats_port.is_some() { ports::free_port() } else { 0 };
         let settings = EnvoySettings {
             drain: self.drain,
-            ..EnvoySettings::new(&self.bootstrap(binary, xds, identity)?)
+            admin_port,
+            ..EnvoySettings::new(&self.bootstrap(binary, xds, admin_port, identity)?)
         };
         let mut envoy = settings.start().await?;
         envoy.wait_ready(START).await?;
@@ -124,6 +139,7 @@ impl ProxySettings {
         &self,
         binary: &Path,
         xds: SocketAddr,
+        admin_port: u16,
         identity: Option<&IdentityFiles>,
     ) -> Result<String> {
         let (kind, interception) = match self.kind {
@@ -135,6 +151,9 @@ impl ProxySettings {
             ProxyProtocol::Delta => "delta",
             ProxyProtocol::Sotw => "sotw",
         };
+        let stats =
+            self.stats_port.iter().flat_map(|it| ["--stats-port".to_owned(), it.to_string()]);
+        let metadata = self.metadata.iter().flat_map(|pair| ["--metadata", pair]);
         let labels = self.labels.iter().flat_map(|label| ["--label", label]);
         let locality = self.locality.iter().flat_map(|locality| ["--locality", locality]);
         let account = self.identity.iter().flat_map(|it| ["--service-account", it]);
@@ -150,7 +169,10 @@ impl ProxySettings {
             .args(["bootstrap", "--workload", &self.workload, "--kind", kind])
             .args(["--interception", interception, "--protocol", protocol])
             .args(["--address", &self.address.to_string()])
-            .args(["--xds-address", &xds.to_string(), "--admin-port", "0"])
+            .args(["--xds-address", &xds.to_string()])
+            .args(["--admin-port", &admin_port.to_string()])
+            .args(stats)
+            .args(metadata)
             .args(labels)
             .args(locality)
             .args(account)
