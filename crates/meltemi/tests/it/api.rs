@@ -122,6 +122,7 @@ async fn metrics_have_the_names_that_dashboards_read() {
     };
     assert!(value("pilot_xds_pushes{type=\"rds\"}") >= 4.0);
     assert_eq!(value("pilot_total_xds_rejects{type=\"rds\"}"), 1.0);
+    assert_eq!(value("pilot_total_xds_rejects{type=\"lds\"}"), 0.0);
     assert_eq!(value("pilot_xds{version=\"\"}"), 2.0);
     assert_eq!(value("pilot_services"), 1.0);
     assert_eq!(value("pilot_virt_services"), 1.0);

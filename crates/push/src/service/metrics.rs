@@ -44,9 +44,16 @@ type TypeLabel = [(&'static str, &'static str); 1];
 impl Default for StreamMetrics {
     fn default() -> Self {
         let times = || Histogram::new(TIMES);
+        let (pushes, rejects) = (Family::default(), Family::<TypeLabel, Tally>::default());
+        // Prometheus sees that one was added only where it has seen the number before.
+        for (kind, family) in
+            ResourceKind::ALL.iter().flat_map(|it| [(it, &pushes), (it, &rejects)])
+        {
+            drop(family.get_or_create(&label(*kind)));
+        }
         Self {
-            pushes: Family::default(),
-            rejects: Family::default(),
+            pushes,
+            rejects,
             config_size: Family::new_with_constructor(|| Histogram::new(CONFIG_SIZES)),
             push_time: Family::new_with_constructor(|| Histogram::new(TIMES)),
             send_time: times(),
