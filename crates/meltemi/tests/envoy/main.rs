@@ -16,6 +16,7 @@ mod mtls;
 mod order;
 mod peers;
 mod places;
+mod prometheus;
 mod protocol;
 mod reports;
 mod resilience;

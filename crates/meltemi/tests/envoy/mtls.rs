@@ -47,7 +47,7 @@ pub(crate) struct Pair {
     pub(crate) server: EnvoyProcess,
     pub(crate) sidecar: EnvoyProcess,
     /// Where the client reaches `web` through its sidecar.
-    client: IpAddr,
+    pub(crate) client: IpAddr,
     /// Where the sidecar of `web` listens.
     pub(crate) web: IpAddr,
     pub(crate) http: Backend,
@@ -66,6 +66,8 @@ pub(crate) struct PairSettings<'a> {
     pub(crate) account: &'a str,
     /// The label by which the pod says that its sidecar ends mTLS.
     pub(crate) label: &'a str,
+    /// Where Prometheus reads the metrics of the client's sidecar, and of the server's.
+    pub(crate) stats_ports: Option<(u16, u16)>,
 }
 
 impl Default for PairSettings<'_> {
@@ -76,6 +78,7 @@ impl Default for PairSettings<'_> {
             trust_domain: "cluster.local",
             account: "web",
             label: ", security.istio.io/tlsMode: istio",
+            stats_ports: None,
         }
     }
 }
@@ -86,7 +89,8 @@ impl Pair {
     }
 
     pub(crate) async fn start_with(settings: PairSettings<'_>) -> Self {
-        let PairSettings { yaml, mesh_config, trust_domain, account, label } = settings;
+        let PairSettings { yaml, mesh_config, trust_domain, account, label, stats_ports } =
+            settings;
         let http = Backend::start("web").await.unwrap();
         let local = || SocketAddr::from(([127, 0, 0, 1], 0));
         let bytes = TcpBackend::start("bytes", local()).await.unwrap();
@@ -113,10 +117,15 @@ impl Pair {
         };
         let mesh = Mesh::start(&settings).await.unwrap();
         mesh.expect_no_errors().await.unwrap();
-        let server = ProxySettings { address: web, ..ProxySettings::sidecar("web.shop") };
+        let proxy = |name: &str| {
+            ProxySettings::sidecar(&format!("{name}.shop"))
+                .metadata(&format!("WORKLOAD_NAME={name}-1"))
+        };
+        let (of_client, of_server) = stats_ports.unzip();
+        let server = ProxySettings { address: web, stats_port: of_server, ..proxy("web") };
         let server = mesh.proxy(&server.identity(account)).await.unwrap();
-        let proxy = ProxySettings::sidecar("client.shop").identity("client");
-        let sidecar = mesh.proxy(&proxy).await.unwrap();
+        let sidecar = ProxySettings { stats_port: of_client, ..proxy("client") };
+        let sidecar = mesh.proxy(&sidecar.identity("client")).await.unwrap();
         let pair = Self { mesh, server, sidecar, client, web, http, bytes, _grpc: grpc };
         for (ip, port) in [client, web].into_iter().flat_map(|ip| behind.map(|it| (ip, it.0))) {
             let address = SocketAddr::new(ip, port);
@@ -143,7 +152,7 @@ impl Pair {
         Client::new().send(&request.timeout(Duration::from_secs(5))).await
     }
 
-    async fn bytes_through(&self, ip: IpAddr, port: u16) -> Result<String> {
+    pub(crate) async fn bytes_through(&self, ip: IpAddr, port: u16) -> Result<String> {
         greet(SocketAddr::new(ip, port)).await
     }
 
