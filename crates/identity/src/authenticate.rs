@@ -2,7 +2,8 @@
 //!
 //! - What is checked is checked at this moment: roots that are no longer trusted, an expired
 //!   certificate or a key that left the JWKS end it.
-//! - An identity is always of the authority's own trust domain.
+//! - An identity is always of the authority's own trust domain. A certificate of an alias, which is
+//!   another name of the same mesh, proves the same workload of the own one.
 //! - Files with keys are read again on a period; a broken one keeps its last good keys.
 
 use std::{
@@ -144,7 +145,16 @@ struct Inner {
     authority: Authority,
     ambient: Arc<dyn Ambient>,
     issuers: Vec<Issuer>,
+    aliases: TrustDomainAliases,
     changed: watch::Sender<u64>,
+}
+
+/// The other names of the mesh's trust domain, as the mesh's configuration says now.
+pub type TrustDomainAliases = watch::Receiver<Arc<[Arc<str>]>>;
+
+/// None, for ever.
+fn no_aliases() -> TrustDomainAliases {
+    watch::channel(Arc::from([])).1
 }
 
 #[derive(Debug)]
@@ -158,13 +168,23 @@ struct Issuer {
 impl Authenticators {
     /// Accepts certificates of the authority, and tokens of these issuers.
     pub fn open(authority: Authority, tokens: Vec<TokenSettings>) -> Result<Self, JwksError> {
-        Self::open_with(authority, tokens, Arc::new(SystemAmbient::default()))
+        Self::open_for(authority, tokens, no_aliases())
     }
 
-    /// As [`Authenticators::open`], with another clock.
+    /// As [`Authenticators::open`], also for certificates of the mesh's other names.
+    pub fn open_for(
+        authority: Authority,
+        tokens: Vec<TokenSettings>,
+        aliases: TrustDomainAliases,
+    ) -> Result<Self, JwksError> {
+        Self::open_with(authority, tokens, aliases, Arc::new(SystemAmbient::default()))
+    }
+
+    /// As [`Authenticators::open_for`], with another clock.
     pub fn open_with(
         authority: Authority,
         tokens: Vec<TokenSettings>,
+        aliases: TrustDomainAliases,
         ambient: Arc<dyn Ambient>,
     ) -> Result<Self, JwksError> {
         let open = |settings: TokenSettings| {
@@ -176,7 +196,7 @@ impl Authenticators {
         };
         let issuers = tokens.into_iter().map(open).collect::<Result<_, _>>()?;
         let changed = watch::Sender::new(1);
-        Ok(Self(Arc::new(Inner { authority, ambient, issuers, changed })))
+        Ok(Self(Arc::new(Inner { authority, ambient, issuers, aliases, changed })))
     }
 
     /// Finds out who the caller is.
@@ -222,10 +242,13 @@ impl Authenticators {
             return Err(AuthenticationError::NotAWorkload);
         };
         let identity: Identity = uri.parse().map_err(|_| AuthenticationError::NotAWorkload)?;
-        match identity.trust_domain == *self.0.authority.trust_domain() {
-            true => Ok(Proven { identity, expires: facts.not_after }),
-            false => Err(AuthenticationError::ForeignTrustDomain(identity.trust_domain)),
+        let own = self.0.authority.trust_domain();
+        let is_alias = |domain: &Arc<str>| self.0.aliases.borrow().contains(domain);
+        if identity.trust_domain != *own && !is_alias(&identity.trust_domain) {
+            return Err(AuthenticationError::ForeignTrustDomain(identity.trust_domain));
         }
+        let identity = Identity { trust_domain: own.clone(), ..identity };
+        Ok(Proven { identity, expires: facts.not_after })
     }
 
     fn by_token(&self, token: &Token, now: SystemTime) -> Result<Proven, AuthenticationError> {
@@ -250,8 +273,8 @@ impl Authenticators {
         self.0.ambient.now()
     }
 
-    /// A number that grows when roots or keys change: who was believed may be no more. Only while
-    /// [`Authenticators::run`] runs does it know of roots.
+    /// A number that grows when roots, keys or aliases change: who was believed may be no more. Only
+    /// while [`Authenticators::run`] runs does it know of roots and aliases.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.0.changed.subscribe()
     }
@@ -272,11 +295,15 @@ impl Authenticators {
     pub async fn run(self, shutdown: CancellationToken) {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut authority = self.0.authority.changed();
+        let (mut authority, mut aliases) = (self.0.authority.changed(), self.0.aliases.clone());
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 Ok(()) = authority.changed() => {
+                    self.note_change();
+                    continue;
+                }
+                Ok(()) = aliases.changed() => {
                     self.note_change();
                     continue;
                 }

@@ -33,6 +33,7 @@ mod wire;
 pub use ambient::{Ambient, RandomnessError, SystemAmbient};
 pub use authenticate::{
     AuthenticationError, Authenticators, Credential, JwksError, Proven, TokenSettings,
+    TrustDomainAliases,
 };
 pub use authority::{
     Authority, AuthorityError, AuthoritySettings, AuthorityStatus, Chain, IssueError,

@@ -24,7 +24,10 @@ use source_directory::{
     DirectoryHandle, DirectorySettings, DirectorySource, WriteMode, directory_control,
 };
 use store::{Publication, SnapshotSink, Writer};
-use tokio::{net::TcpListener, sync::mpsc::UnboundedReceiver};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc::UnboundedReceiver, watch},
+};
 use tokio_util::sync::CancellationToken;
 use xds::Server;
 
@@ -108,11 +111,20 @@ struct EngineSink {
     engine: EngineHandle,
     streams: StreamMetrics,
     mesh: MeshMetrics,
+    /// The other names of the trust domain.
+    aliases: watch::Sender<Arc<[Arc<str>]>>,
 }
 
 impl SnapshotSink for EngineSink {
     async fn publish(&mut self, publication: Publication) {
         let Publication { snapshot, changes, noticed } = publication;
+        let aliases = snapshot.mesh().config.trust_domain_aliases.iter();
+        let aliases: Arc<[Arc<str>]> = aliases.map(|alias| alias.as_str().into()).collect();
+        self.aliases.send_if_modified(|known| {
+            let is_new = *known != aliases;
+            *known = aliases;
+            is_new
+        });
         self.streams.begin(snapshot.revision, noticed);
         self.mesh.published(&changes);
         self.engine.publish(snapshot, changes).await;
@@ -302,7 +314,8 @@ impl Settings {
                 let _ = synced.send(block);
             });
         };
-        let sink = EngineSink { engine: engine.clone(), streams, mesh };
+        let (aliases, known_aliases) = watch::channel(Arc::from([]));
+        let sink = EngineSink { engine: engine.clone(), streams, mesh, aliases };
         tokio::spawn(writer.run(receiver, sink, on_sync, shutdown.clone()));
         tracing::info!(xds = %self.xds_address, admin = %self.admin_address, "Meltemi serves");
         tokio::select! {
@@ -310,8 +323,8 @@ impl Settings {
                 // The trust domain stands in the configuration.
                 let signer = self.open_authority(&engine, &shutdown).await?;
                 let tls = self.certificate().serve(signer.clone(), &shutdown)?;
-                let granting =
-                    access::grant(&self.identity, signer.as_ref(), &signing, &shutdown)?;
+                let trust = signer.as_ref().map(|signer| (signer, known_aliases));
+                let granting = access::grant(&self.identity, trust, &signing, &shutdown)?;
                 let service = service.with_access(granting.access);
                 let server = Server::new(
                     xds::Settings { tls, ..xds::Settings::default() },

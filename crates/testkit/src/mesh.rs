@@ -10,7 +10,7 @@ mod proxy;
 use std::{
     fmt::Write,
     fs,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -66,12 +66,15 @@ pub struct MeshSettings<'a> {
     pub environment: &'a [(&'a str, &'a str)],
     /// Of the authority, if there is to be one: what the MeshConfig says, or `cluster.local`.
     pub trust_domain: Option<&'a str>,
+    /// Where proxies connect.
+    pub xds_ip: IpAddr,
 }
 
 impl<'a> MeshSettings<'a> {
     #[must_use]
     pub fn new(binary: &'a str, files: &'a [(&'a str, &'a str)]) -> Self {
-        Self { binary, files, mesh_config: "", environment: &[], trust_domain: None }
+        let xds_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self { binary, files, mesh_config: "", environment: &[], trust_domain: None, xds_ip }
     }
 
     /// With an authority: proxies may prove who they are ([`ProxySettings::identity`]).
@@ -84,11 +87,13 @@ impl<'a> MeshSettings<'a> {
 impl Mesh {
     /// Serves the files.
     pub async fn start(settings: &MeshSettings<'_>) -> Result<Self> {
-        let MeshSettings { binary, files, mesh_config, environment, trust_domain } = *settings;
+        let MeshSettings { binary, files, mesh_config, environment, .. } = *settings;
+        let MeshSettings { trust_domain, xds_ip, .. } = *settings;
         let folder = tempfile::Builder::new().prefix("meltemi-mesh-").tempdir()?;
         let objects = folder.path().join("objects");
         fs::create_dir(&objects)?;
         let mut settings = ControlPlaneSettings::new(binary, &objects, folder.path());
+        settings.xds_address.set_ip(xds_ip);
         if !mesh_config.is_empty() {
             let path = folder.path().join("mesh-config.yaml");
             fs::write(&path, mesh_config)?;

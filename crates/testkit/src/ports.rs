@@ -36,6 +36,16 @@ struct Block {
     next: u8,
 }
 
+/// An address of this machine by which others reach it, if it has one. No packet is sent for it.
+#[must_use]
+pub fn outer_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // Of a range that is reserved for documentation: only the way out is asked for.
+    socket.connect((Ipv4Addr::new(198, 51, 100, 1), 9)).ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
+}
+
 /// A port that is free on every local address, and that no other test is given.
 ///
 /// # Panics

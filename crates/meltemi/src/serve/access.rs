@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use identity::{
     Authenticators, Authority, AuthoritySettings, CertificateService, ClaimMapping, Credential,
-    Metrics, Proven, SigningLimits, TokenRules, TokenSettings,
+    Metrics, Proven, SigningLimits, TokenRules, TokenSettings, TrustDomainAliases,
 };
 use model::Identity;
 use push::{Access, Authentication, Authenticator, Issuer, OwnCertificate, Proof};
@@ -104,12 +104,12 @@ pub(super) struct Granting {
 /// Joins all of it. Without an authority nobody has an identity.
 pub(super) fn grant(
     settings: &IdentitySettings,
-    signer: Option<&Signer>,
+    trust: Option<(&Signer, TrustDomainAliases)>,
     metrics: &Metrics,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Granting> {
     let unproven = settings.authentication.unproven();
-    let Some(signer) = signer else {
+    let Some((signer, aliases)) = trust else {
         let access = Access { unproven, ..Access::default() };
         return Ok(Granting { access, method: None });
     };
@@ -121,7 +121,7 @@ pub(super) fn grant(
         },
         jwks: it.jwks.clone(),
     });
-    let authenticators = Authenticators::open(signer.0.clone(), tokens.collect())
+    let authenticators = Authenticators::open_for(signer.0.clone(), tokens.collect(), aliases)
         .context("failed to read the keys of tokens (see --jwks)")?;
     tokio::spawn(authenticators.clone().run(shutdown.clone()));
     let service = CertificateService::new(

@@ -60,8 +60,8 @@ pub(crate) struct PairSettings<'a> {
     /// Further objects.
     pub(crate) yaml: &'a str,
     pub(crate) mesh_config: &'a str,
-    /// Of the authority.
-    pub(crate) trust_domain: &'a str,
+    /// Of the authority; without one, nobody has an identity.
+    pub(crate) trust_domain: Option<&'a str>,
     /// The account that the sidecar of `web` proves to be; its pod is of the account `web`.
     pub(crate) account: &'a str,
     /// The label by which the pod says that its sidecar ends mTLS.
@@ -75,7 +75,7 @@ impl Default for PairSettings<'_> {
         Self {
             yaml: "",
             mesh_config: "",
-            trust_domain: "cluster.local",
+            trust_domain: Some("cluster.local"),
             account: "web",
             label: ", security.istio.io/tlsMode: istio",
             stats_ports: None,
@@ -110,22 +110,24 @@ impl Pair {
             client_sidecar(client)
         );
         let files = [("mesh.yaml", yaml.as_str())];
-        let settings = MeshSettings {
-            mesh_config,
-            trust_domain: Some(trust_domain),
-            ..MeshSettings::new(BINARY, &files)
-        };
+        let settings =
+            MeshSettings { mesh_config, trust_domain, ..MeshSettings::new(BINARY, &files) };
         let mesh = Mesh::start(&settings).await.unwrap();
         mesh.expect_no_errors().await.unwrap();
-        let proxy = |name: &str| {
-            ProxySettings::sidecar(&format!("{name}.shop"))
-                .metadata(&format!("WORKLOAD_NAME={name}-1"))
+        let proxy = |name: &str, account: &str| {
+            let proxy = ProxySettings::sidecar(&format!("{name}.shop"));
+            let proxy = proxy.metadata(&format!("WORKLOAD_NAME={name}-1"));
+            match trust_domain {
+                Some(_) => proxy.identity(account),
+                None => proxy,
+            }
         };
         let (of_client, of_server) = stats_ports.unzip();
-        let server = ProxySettings { address: web, stats_port: of_server, ..proxy("web") };
-        let server = mesh.proxy(&server.identity(account)).await.unwrap();
-        let sidecar = ProxySettings { stats_port: of_client, ..proxy("client") };
-        let sidecar = mesh.proxy(&sidecar.identity("client")).await.unwrap();
+        let server = proxy("web", account);
+        let server = ProxySettings { address: web, stats_port: of_server, ..server };
+        let server = mesh.proxy(&server).await.unwrap();
+        let sidecar = ProxySettings { stats_port: of_client, ..proxy("client", "client") };
+        let sidecar = mesh.proxy(&sidecar).await.unwrap();
         let pair = Self { mesh, server, sidecar, client, web, http, bytes, _grpc: grpc };
         for (ip, port) in [client, web].into_iter().flat_map(|ip| behind.map(|it| (ip, it.0))) {
             let address = SocketAddr::new(ip, port);
@@ -317,6 +319,24 @@ async fn strict_takes_sidecars_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn strict_without_an_authority_takes_nobody() {
+    let strict = mode("STRICT");
+    let settings = PairSettings { yaml: &strict, trust_domain: None, ..PairSettings::default() };
+    let pair = Pair::start_with(settings).await;
+    for port in [HTTP, ANY_HTTP] {
+        assert_eq!(send(&pair.request(port)).await.status, 503, "{port}: its own neighbour");
+        assert!(pair.outside(port, None).await.is_err(), "{port}: plain text");
+        assert!(pair.outside(port, Some(TlsSettings::new("web"))).await.is_err(), "{port}");
+    }
+    for port in [TCP, ANY_TCP] {
+        for ip in [pair.client, pair.web] {
+            assert!(pair.bytes_through(ip, port).await.is_err(), "{ip}:{port}");
+        }
+    }
+    assert_eq!((pair.http.requests(), pair.bytes.connections()), (0, 0));
+}
+
+#[tokio::test]
 async fn permissive_takes_both() {
     let pair = Pair::start("").await;
     pair.expect_all_reach(true).await;
@@ -386,7 +406,7 @@ async fn callers_of_another_trust_domain_or_authority_are_refused() {
     let settings = PairSettings {
         yaml: &mode("STRICT"),
         mesh_config: "trustDomain: own.example\ntrustDomainAliases: [old.example]\n",
-        trust_domain: "own.example",
+        trust_domain: Some("own.example"),
         ..PairSettings::default()
     };
     let pair = Pair::start_with(settings).await;

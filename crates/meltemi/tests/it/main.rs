@@ -7,6 +7,7 @@ mod bootstrap;
 mod check;
 mod command;
 mod diff;
+mod elsewhere;
 mod envoy;
 mod help;
 mod identity;

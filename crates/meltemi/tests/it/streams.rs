@@ -3,11 +3,13 @@
 use std::{
     collections::BTreeMap,
     fs,
+    net::{IpAddr, Ipv4Addr},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use envoy::{extensions::transport_sockets::tls::v3::Secret, type_url};
-use identity::TokenSigner;
+use identity::{Authority, AuthoritySettings, TokenSigner, parse_certificate};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::json;
 use tempfile::TempDir;
 use testkit::{
@@ -27,25 +29,36 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const ISSUER: &str = "https://issuer.example";
 
 /// A mesh with an authority, which believes the tokens of one issuer.
-struct Guarded {
-    plane: Plane,
+pub(crate) struct Guarded {
+    pub(crate) plane: Plane,
     signer: TokenSigner,
     _keys: TempDir,
 }
 
 /// What a stream shows and claims.
 #[derive(Clone, Default)]
-struct Claim<'c> {
-    leaf: Option<&'c Leaf>,
-    token: Option<String>,
+pub(crate) struct Claim<'c> {
+    pub(crate) leaf: Option<&'c Leaf>,
+    pub(crate) token: Option<String>,
+    /// Encrypted, also without a certificate.
+    pub(crate) tls: bool,
     /// Otherwise `sidecar~10.1.0.1~cart-1.shop~…`.
-    id: Option<&'c str>,
-    metadata: &'c [(&'c str, &'c str)],
-    sotw: bool,
+    pub(crate) id: Option<&'c str>,
+    pub(crate) metadata: &'c [(&'c str, &'c str)],
+    pub(crate) sotw: bool,
 }
 
 impl Guarded {
     async fn start(files: &[(&str, &str)]) -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), files).await
+    }
+
+    /// Proxies connect to this address.
+    pub(crate) async fn start_at(xds_ip: IpAddr, files: &[(&str, &str)]) -> Self {
+        Self::start_in("cluster.local", xds_ip, files).await
+    }
+
+    async fn start_in(domain: &str, xds_ip: IpAddr, files: &[(&str, &str)]) -> Self {
         let keys = TempDir::new().unwrap();
         let (signer, _) = TokenSigner::generate().unwrap();
         let jwks = keys.path().join("jwks.json");
@@ -54,18 +67,20 @@ impl Guarded {
             [("MELTEMI_JWKS", jwks.to_str().unwrap()), ("MELTEMI_TOKEN_ISSUER", ISSUER)];
         let settings = MeshSettings {
             environment: &environment,
-            ..MeshSettings::new(env!("CARGO_BIN_EXE_meltemi"), files).with_identities()
+            xds_ip,
+            trust_domain: Some(domain),
+            ..MeshSettings::new(env!("CARGO_BIN_EXE_meltemi"), files)
         };
         let plane = Plane { mesh: Mesh::start(&settings).await.unwrap() };
         Self { plane, signer, _keys: keys }
     }
 
-    fn leaf(&self, namespace: &str, account: &str) -> Leaf {
+    pub(crate) fn leaf(&self, namespace: &str, account: &str) -> Leaf {
         self.plane.mesh.identity_files(namespace, account).unwrap().leaf().unwrap()
     }
 
     /// A token that ends so many seconds from now.
-    fn token(&self, account: &str, seconds: i64) -> String {
+    pub(crate) fn token(&self, account: &str, seconds: i64) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let end = i64::try_from(now).unwrap() + seconds;
         let subject = format!("system:serviceaccount:shop:{account}");
@@ -78,10 +93,11 @@ impl Guarded {
         let protocol = if claim.sotw { Protocol::Sotw } else { Protocol::Delta };
         let address = self.plane.mesh.xds_address();
         let pem = |text: &str| Pem { place: "test".to_owned(), text: text.to_owned() };
-        let tls = claim.leaf.map(|leaf| {
+        let tls = (claim.tls || claim.leaf.is_some()).then(|| {
             let roots = pem(&self.plane.mesh.authority().roots());
-            let own = (pem(&leaf.certificate_pem), pem(&leaf.key_pem));
-            let config = tls::client_config(&roots, Some((&own.0, &own.1))).unwrap();
+            let own = claim.leaf.map(|leaf| (pem(&leaf.certificate_pem), pem(&leaf.key_pem)));
+            let own = own.as_ref().map(|(certificate, key)| (certificate, key));
+            let config = tls::client_config(&roots, own).unwrap();
             (config, "localhost".try_into().unwrap())
         });
         ClientSettings {
@@ -96,7 +112,7 @@ impl Guarded {
     }
 
     /// What a stream is sent of these secrets; the names of those that it is not, behind a `-`.
-    async fn secrets(&self, claim: &Claim<'_>, names: &[&str]) -> Vec<String> {
+    pub(crate) async fn secrets(&self, claim: &Claim<'_>, names: &[&str]) -> Vec<String> {
         let mut client = self.open(claim).await.unwrap();
         let names = names.iter().map(|name| (*name).to_owned());
         client.subscribe(type_url::SECRET, names, BTreeMap::new()).await.unwrap();
@@ -107,7 +123,7 @@ impl Guarded {
     }
 
     /// How the server ends a stream that asks for listeners, if it does.
-    async fn refusal(&self, claim: &Claim<'_>) -> Option<(Code, String)> {
+    pub(crate) async fn refusal(&self, claim: &Claim<'_>) -> Option<(Code, String)> {
         let end = async {
             let mut client = self.open(claim).await?;
             client.subscribe(type_url::LISTENER, [], BTreeMap::new()).await?;
@@ -122,7 +138,7 @@ impl Guarded {
     }
 }
 
-const OWN: [&str; 2] = ["default", "ROOTCA"];
+pub(crate) const OWN: [&str; 2] = ["default", "ROOTCA"];
 const NOTHING: [&str; 2] = ["-ROOTCA", "-default"];
 
 #[tokio::test]
@@ -272,6 +288,66 @@ async fn a_stream_ends_with_the_root_that_proved_it() {
     }
     let refused = guarded.refusal(&Claim { leaf: Some(&old), ..Claim::default() }).await;
     assert_eq!(refused, Some((Code::Unavailable, String::new())));
+}
+
+/// A certificate of the mesh's root for another trust domain.
+fn leaf_of(guarded: &Guarded, domain: &str) -> Leaf {
+    let directory = guarded.plane.mesh.objects().parent().unwrap().join("identity");
+    let settings = AuthoritySettings::new(directory, domain, "Kubernetes");
+    let identity = format!("spiffe://{domain}/ns/shop/sa/cart").parse().unwrap();
+    let issued = Authority::open(settings).unwrap().issue(&identity).unwrap();
+    Leaf {
+        certificate_pem: issued.chain_pem.to_string(),
+        key_pem: issued.key_pem.expose().to_owned(),
+        ..guarded.leaf("shop", "cart")
+    }
+}
+
+/// As in the policies, an alias is another name of the same mesh.
+#[tokio::test]
+async fn a_certificate_of_an_alias_proves_the_same_workload() {
+    let config = |aliases: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: istio, namespace: istio-system}}\n\
+             data:\n  mesh: |\n    trustDomain: new.example\n    trustDomainAliases: [{aliases}]\n"
+        )
+    };
+    let files = [("shop.yaml", SHOP), ("mesh.yaml", &config("old.example"))];
+    let guarded = Guarded::start_in("new.example", Ipv4Addr::LOCALHOST.into(), &files).await;
+    let old = leaf_of(&guarded, "old.example");
+    let old = Claim { leaf: Some(&old), ..Claim::default() };
+    // What it gets is a certificate of the mesh's own domain.
+    let mut client = guarded.open(&old).await.unwrap();
+    client.subscribe(type_url::SECRET, ["default".to_owned()], BTreeMap::new()).await.unwrap();
+    let response = client.next_response().await.unwrap().unwrap();
+    let secret: Secret = response.resources[0].resource.as_ref().unwrap().unpack().unwrap();
+    assert_eq!(shown_name(&secret), ["spiffe://new.example/ns/shop/sa/cart"]);
+    let other = leaf_of(&guarded, "other.example");
+    let refused = guarded.refusal(&Claim { leaf: Some(&other), ..Claim::default() }).await.unwrap();
+    assert_eq!(refused.0, Code::Unauthenticated, "{}", refused.1);
+    assert!(refused.1.contains("of the trust domain `other.example`"), "{}", refused.1);
+    // Once it is no alias any more, what it has proven is nothing.
+    guarded.plane.mesh.write("mesh.yaml", &config("")).unwrap();
+    match time::timeout(PATIENCE, client.next_response()).await.expect("it ends") {
+        Err(ClientError::Ended(status)) => assert_eq!(status.code, Code::Unauthenticated),
+        other => panic!("{other:?}"),
+    }
+    assert!(guarded.refusal(&old).await.is_some());
+}
+
+/// The URIs in the certificate that a secret holds.
+fn shown_name(secret: &Secret) -> Vec<String> {
+    use envoy::{
+        config::core::v3::data_source::Specifier,
+        extensions::transport_sockets::tls::v3::secret::Type,
+    };
+    let Some(Type::TlsCertificate(certificate)) = &secret.r#type else { return Vec::new() };
+    match certificate.certificate_chain.as_ref().unwrap().specifier.as_ref().unwrap() {
+        Specifier::InlineBytes(pem) => {
+            parse_certificate(&CertificateDer::from_pem_slice(pem).unwrap()).unwrap().uris
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]
