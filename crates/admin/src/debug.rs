@@ -22,6 +22,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/debug/counters", "work done since the start"),
     ("/debug/proxies", "the connected proxies: synced, stale, refused"),
     ("/debug/config_dump?proxy=NAME.NAMESPACE", "what a proxy holds, with its resources"),
+    ("/debug/identities", "certificates and roots that the proxies have acknowledged"),
     ("/debug/syncz", "state of each proxy by type"),
     ("/debug/connections", "the connected proxies, as they introduced themselves"),
     (

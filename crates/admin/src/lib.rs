@@ -45,7 +45,9 @@ pub use self::{
     error::{ApiError, ErrorBody, Reason},
     finding::{Finding, FindingList},
     metrics::MeshMetrics,
-    proxies::{ProxyConfig, ProxyStatus, ProxyStatusList, ResourceStatus},
+    proxies::{
+        ProxyConfig, ProxyIdentity, ProxyIdentityList, ProxyStatus, ProxyStatusList, ResourceStatus,
+    },
     wait::{RefusedResource, WaitEvent, WaitOutcome, WaitQuery, WaitReport, WaitingProxy},
 };
 
@@ -87,6 +89,7 @@ fn router(admin: Admin, shutdown: CancellationToken) -> Router {
         .route("/api/diff", post(diff::diff))
         .route("/debug/proxies", get(proxies::list))
         .route("/debug/config_dump", get(proxies::config))
+        .route("/debug/identities", get(proxies::identities))
         .merge(debug::routes())
         .layer(Extension(shutdown))
         .layer(Extension(Arc::new(Lints::default())))

@@ -8,7 +8,7 @@ use axum::{
 };
 use envoy::json::{FieldNames, bytes_to_json};
 use model::ObjectKey;
-use push::{ProxyDump, ResourceDump, ResourceKind};
+use push::{HeldIdentity, ProxyDump, ResourceDump, ResourceKind};
 use serde::{Deserialize, Serialize};
 
 use crate::{ApiError, Reason, Shared, redact::redact};
@@ -145,6 +145,40 @@ pub(crate) async fn list(State(admin): State<Shared>) -> Json<ProxyStatusList> {
     let mut items: Vec<ProxyStatus> = dumps.iter().map(proxy_status).collect();
     items.sort_by(|a, b| a.proxy.cmp(&b.proxy));
     Json(ProxyStatusList { items })
+}
+
+/// One proxy in `/debug/identities`: what it has acknowledged of its own identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyIdentity {
+    /// `name.namespace`.
+    pub proxy: String,
+    /// Whether it could be asked in time; otherwise the rest is empty.
+    pub answered: bool,
+    /// By what it proves who it is to others: leaf and intermediates (PEM).
+    #[serde(default)]
+    pub certificate: String,
+    /// The roots that it believes (PEM).
+    #[serde(default)]
+    pub authorities: String,
+}
+
+/// The list in `/debug/identities`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProxyIdentityList {
+    pub items: Vec<ProxyIdentity>,
+}
+
+pub(crate) async fn identities(State(admin): State<Shared>) -> Json<ProxyIdentityList> {
+    let held = admin.streams.identities().await.into_iter();
+    let mut items: Vec<ProxyIdentity> = held
+        .map(|(proxy, held)| {
+            let (proxy, answered) = (proxy_name(&proxy), held.is_some());
+            let HeldIdentity { certificate, authorities } = held.unwrap_or_default();
+            ProxyIdentity { proxy, answered, certificate, authorities }
+        })
+        .collect();
+    items.sort_by(|a, b| a.proxy.cmp(&b.proxy));
+    Json(ProxyIdentityList { items })
 }
 
 #[derive(Debug, Deserialize)]

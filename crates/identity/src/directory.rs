@@ -106,6 +106,13 @@ impl AuthorityDirectory {
         self.describe(&next)
     }
 
+    /// What is in it, if the next step of a rotation may be taken now; otherwise why not.
+    pub fn require_ready(&self) -> Result<DirectoryStatus, AuthorityError> {
+        let state = self.store.require()?;
+        state.next(self.ambient.now(), Haste::InTime)?;
+        self.describe(&state)
+    }
+
     /// Takes the next step of a rotation.
     pub fn continue_rotation(&self, haste: Haste) -> Result<DirectoryStatus, AuthorityError> {
         let step = |state: &State| self.checked(state.next(self.ambient.now(), haste)?);

@@ -63,6 +63,9 @@ identity-issuing = Both roots are trusted, the new one issues. From { $until } o
 identity-issuing-ready = Both roots are trusted, the new one issues. Next: meltemi identity rotate next (the old one goes; other clusters need their new intermediates before)
 identity-reverting = The rotation is undone: the old root issues, the new one stays trusted. From { $until } on: meltemi identity rotate next
 identity-reverting-ready = The rotation is undone: the old root issues. Next: meltemi identity rotate next (the new root goes)
+identity-behind = { $count } of { $total } connected proxies have not acknowledged what the step needs: { $names }
+identity-behind-hint = wait for them (`meltemi ps`), or use `--force` with a reason: calls of and to them may fail
+identity-unasked-hint = name the control plane with --server, so that its proxies can be asked; or use `--force` with a reason
 
 help-mistake = The mistake:
 help-repaired = Repaired:

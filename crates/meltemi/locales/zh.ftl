@@ -45,6 +45,9 @@ identity-issuing = 两个根证书都受信任，由新根签发。{ $until } �
 identity-issuing-ready = 两个根证书都受信任，由新根签发。下一步：meltemi identity rotate next（移除旧根；其他集群须先换上新的中间证书）
 identity-reverting = 轮换正在撤销：由旧根签发，新根仍受信任。{ $until } 之后可执行：meltemi identity rotate next
 identity-reverting-ready = 轮换正在撤销：由旧根签发。下一步：meltemi identity rotate next（移除新根）
+identity-behind = { $total } 个已连接的代理中有 { $count } 个尚未确认这一步所需的内容：{ $names }
+identity-behind-hint = 请等待它们（`meltemi ps`），或用 `--force` 并说明原因：与它们之间的调用可能失败
+identity-unasked-hint = 用 --server 指明控制面，以便询问其代理；或用 `--force` 并说明原因
 
 help-mistake = 错误写法：
 help-repaired = 正确写法：

@@ -128,7 +128,7 @@ impl Verb {
                 args.run(own, matches, environment, screen).await
             }
             Self::Bootstrap(args) => args.run(environment, screen),
-            Self::Identity(verb) => verb.run(screen),
+            Self::Identity(verb) => verb.run(screen).await,
             Self::Proxy(ProxyVerb::Status(args)) | Self::Ps(args) => args.run(screen).await,
             Self::Proxy(ProxyVerb::Config(args)) | Self::Pc(args) => args.run(screen).await,
             Self::Help(args) => args.run(command.clone(), screen),

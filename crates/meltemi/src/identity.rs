@@ -6,6 +6,7 @@
 //!   was asked for.
 //! - Not here: what an authority does (the crate `identity`).
 
+mod acknowledged;
 mod init;
 mod intermediate;
 mod issue;
@@ -73,12 +74,12 @@ impl IdentityVerb {
         }
     }
 
-    pub(crate) fn run(self, screen: &mut Screen<'_>) -> anyhow::Result<Exit> {
+    pub(crate) async fn run(self, screen: &mut Screen<'_>) -> anyhow::Result<Exit> {
         match self {
             Self::Init(args) => args.run(screen),
             Self::Intermediate(args) => args.run(screen),
             Self::Issue(args) => args.run(screen),
-            Self::Rotate(verb) => verb.run(screen),
+            Self::Rotate(verb) => verb.run(screen).await,
             Self::Status(args) => args.run(screen),
             Self::Token(args) => args.run(screen),
         }

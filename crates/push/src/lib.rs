@@ -24,7 +24,7 @@ pub use engine::{Engine, EngineHandle, FacetPreview, Preview, ResourceChange};
 pub use kind::ResourceKind;
 pub use own::{Issuer, OwnCertificate};
 pub use service::{
-    HeldBack, ProxyDump, PushService, Refusal, ResourceDump, Standing, StreamMetrics,
+    HeldBack, HeldIdentity, ProxyDump, PushService, Refusal, ResourceDump, Standing, StreamMetrics,
     StreamRegistry, Waiting, Watch,
 };
 pub use table::{FacetView, Table};

@@ -6,6 +6,7 @@ mod metrics;
 mod registry;
 mod secrets;
 mod standing;
+mod trust;
 
 use std::{
     collections::BTreeSet,
@@ -29,6 +30,7 @@ pub use self::{
     metrics::StreamMetrics,
     registry::{ProxyDump, ResourceDump, StreamRegistry},
     standing::{HeldBack, Refusal, Standing, Waiting, Watch},
+    trust::HeldIdentity,
 };
 use crate::{
     Access, EngineHandle, FacetView, ResourceKind,

@@ -3,8 +3,11 @@
 use clap::Subcommand;
 use identity::{AuthorityError, DirectoryStatus, Haste};
 
-use super::{Directory, failure, status};
-use crate::output::{Exit, Format, Screen};
+use super::{Directory, acknowledged::require_acknowledged, failure, status};
+use crate::{
+    client::Server,
+    output::{Exit, Format, Screen},
+};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -42,18 +45,22 @@ pub(crate) struct Start {
 }
 
 /// Take the next step: the new root issues; then the old one goes. Refused before every
-/// certificate that the step would break has expired.
+/// certificate that the step would break has expired, and while a connected proxy has not
+/// acknowledged what it needs for the step.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   meltemi identity rotate next --directory ./authority
   meltemi identity rotate next --directory ./authority --force --reason stolen-key
 
-Exit codes: 0 done, 1 no rotation is under way, 64 wrong usage, 65 a file is wrong, 75 too early")]
+Exit codes: 0 done, 1 no rotation is under way, 64 wrong usage, 65 a file is wrong,
+69 no control plane to ask, 75 too early, or a proxy is behind")]
 pub(crate) struct Next {
     #[command(flatten)]
     directory: Directory,
-    /// Take the step before its time: certificates that are in use may stop working.
+    #[command(flatten)]
+    server: Server,
+    /// Take the step before its time and without asking: calls may fail.
     #[arg(long, requires = "reason")]
     force: bool,
     /// Why the step is taken before its time; it is kept with the state.
@@ -88,16 +95,20 @@ impl RotateVerb {
         }
     }
 
-    pub(super) fn run(self, screen: &mut Screen<'_>) -> anyhow::Result<Exit> {
+    pub(super) async fn run(self, screen: &mut Screen<'_>) -> anyhow::Result<Exit> {
         match self {
             Self::Start(Start { directory, output }) => {
                 finish(directory.open().start_rotation(), output, screen)
             }
-            Self::Next(Next { directory, force, reason, output }) => {
+            Self::Next(Next { directory, server, force, reason, output }) => {
                 let haste = match (force, reason) {
                     (true, Some(reason)) => Haste::Forced(reason),
                     (true, None) | (false, _) => Haste::InTime,
                 };
+                if haste == Haste::InTime {
+                    let ready = directory.open().require_ready().map_err(|it| failure(&it))?;
+                    require_acknowledged(&ready, &server, screen).await?;
+                }
                 finish(directory.open().continue_rotation(haste), output, screen)
             }
             Self::Status(args) => args.run(screen),

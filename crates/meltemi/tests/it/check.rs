@@ -203,6 +203,43 @@ spec:
 }
 
 /// A service of a namespace, seen by `export_to`, with a pod and a rule that leads nowhere.
+/// What only a compiled proxy shows is told as well: two services that disagree on a port of their
+/// pod, and two servers that want the same port.
+#[test]
+fn what_proxies_cannot_have_together_is_told() {
+    let service = |name: &str, port: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop}}\n\
+             spec: {{selector: {{app: web}}, ports: [{{name: {port}, targetPort: 8080}}]}}\n---\n"
+        )
+    };
+    let gateway = |name: &str, protocol: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: Gateway\n\
+             metadata: {{name: {name}, namespace: edge}}\nspec:\n  selector: {{app: edge}}\n  \
+             servers: [{{port: {{number: 8080, name: p, protocol: {protocol}}}, hosts: [a.com]}}]\n---\n"
+        )
+    };
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: web-1, namespace: shop, \
+               labels: {app: web}}\nstatus: {podIP: 10.0.0.1, phase: Running}\n---\n";
+    let yaml = [
+        &*service("old", "tcp, port: 80"),
+        &*service("web", "http, port: 81"),
+        pod,
+        &*gateway("a", "TCP"),
+        &*gateway("b", "HTTP"),
+    ];
+    let folder = folder(&[("mesh.yaml", &*yaml.concat())]);
+    let run = check(folder.path(), &["-o", "json"]);
+    let found: Value = serde_json::from_str(&run.stdout).unwrap();
+    let objects_of = |code: &str| -> Vec<&str> {
+        let all = found["items"].as_array().into_iter().flatten();
+        all.filter(|it| it["code"] == code).filter_map(|it| it["object"].as_str()).collect()
+    };
+    assert_eq!(objects_of("MEL0335"), ["Service shop/web"], "{}", run.stdout);
+    assert_eq!(objects_of("MEL0340"), ["Gateway edge/b"], "{}", run.stdout);
+}
+
 fn team(namespace: &str, number: u8, export_to: &str) -> String {
     format!(
         "\

@@ -12,6 +12,7 @@ mod envoy;
 mod help;
 mod identity;
 mod plane;
+mod rotation;
 mod settings;
 mod streams;
 mod wait;

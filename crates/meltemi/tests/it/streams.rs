@@ -49,7 +49,7 @@ pub(crate) struct Claim<'c> {
 }
 
 impl Guarded {
-    async fn start(files: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(files: &[(&str, &str)]) -> Self {
         Self::start_at(Ipv4Addr::LOCALHOST.into(), files).await
     }
 
@@ -107,7 +107,7 @@ impl Guarded {
         }
     }
 
-    async fn open(&self, claim: &Claim<'_>) -> Result<AdsClient, ClientError> {
+    pub(crate) async fn open(&self, claim: &Claim<'_>) -> Result<AdsClient, ClientError> {
         AdsClient::connect_with(&self.settings(claim)).await
     }
 

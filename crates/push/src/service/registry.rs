@@ -17,7 +17,10 @@ use tokio::{
 };
 use xds::Protocol;
 
-use super::standing::{HeldBack, Standing, Watch, Watchers, held_back};
+use super::{
+    standing::{HeldBack, Standing, Watch, Watchers, held_back},
+    trust::HeldIdentity,
+};
 use crate::{ResourceKind, caller::Caller, state::StreamState};
 
 /// How long a stream's task may take to answer a question.
@@ -65,6 +68,8 @@ pub(super) enum Query {
     Standing(oneshot::Sender<Standing>),
     /// When it is live, or has refused something.
     Watch(oneshot::Sender<Standing>),
+    /// By what it proves who it is, and whom it believes.
+    Identity(oneshot::Sender<HeldIdentity>),
 }
 
 impl Query {
@@ -86,6 +91,9 @@ impl Query {
                 let _ = reply.send(Standing::of(state));
             }
             Self::Watch(reply) => watchers.add(reply),
+            Self::Identity(reply) => {
+                let _ = reply.send(HeldIdentity::of(state));
+            }
         }
     }
 }
@@ -239,6 +247,29 @@ impl StreamRegistry {
             }
         }
         standings
+    }
+
+    /// What each connected proxy has acknowledged of its own identity; `None` for one whose task
+    /// does not answer in time.
+    pub async fn identities(&self) -> Vec<(Arc<Proxy>, Option<HeldIdentity>)> {
+        let mut asked = Vec::new();
+        for (_, entry) in self.entries() {
+            let (reply, answer) = oneshot::channel();
+            if entry.queries.send(Query::Identity(reply)).await.is_ok() {
+                asked.push((entry.proxy, answer));
+            }
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let mut held = Vec::with_capacity(asked.len());
+        for (proxy, answer) in asked {
+            match timeout_at(deadline, answer).await {
+                Ok(Ok(identity)) => held.push((proxy, Some(identity))),
+                // The stream has ended.
+                Ok(Err(_)) => (),
+                Err(_) => held.push((proxy, None)),
+            }
+        }
+        held
     }
 
     /// Watches every proxy that is connected now. Each task has taken in what the engine has told
