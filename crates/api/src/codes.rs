@@ -142,6 +142,7 @@ codes! {
     TEL_OVERRIDE "MEL0220" Error "An override of a metric is incomplete or contradictory";
     TEL_TAG "MEL0221" Error "A custom tag is empty";
     TEL_MULTIPLE "MEL0222" Warning "Only one of several has an effect";
+    TEL_PROVIDER "MEL0223" Warning "A part of a provider has no effect";
     WASM_URL "MEL0225" Error "The address of a plugin is missing or malformed";
     WASM_FIELD "MEL0226" Error "A field of a plugin is malformed";
     WASM_ENV "MEL0227" Error "An environment variable of a plugin is wrong";

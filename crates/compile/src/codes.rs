@@ -9,7 +9,7 @@ api::codes! {
     AUTHORIZER_UNUSABLE "MEL0261" Error "An external authorizer cannot be asked, so what it would decide is denied";
     AUTHORIZER_ONLY_HTTP "MEL0262" Info "An external authorizer that speaks HTTP does not decide about TCP connections";
     TOKEN_KEYS "MEL0263" Warning "The keys of an issuer are not known, so its tokens are refused";
-    PROVIDER "MEL0290" Warning "A Telemetry names a provider that does not exist or does not do this";
+    PROVIDER "MEL0290" Warning "A provider is named that does not exist or does not do this";
     PROVIDER_KIND "MEL0291" Warning "A provider is of a kind that is gone";
     COLLECTOR "MEL0292" Warning "A provider's address leads nowhere";
     LOG_FORMAT "MEL0293" Warning "A format has a part that Envoy would refuse";

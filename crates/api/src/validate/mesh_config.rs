@@ -1,6 +1,6 @@
 //! MeshConfig. Absent fields have defaults, so only what is written is judged.
 
-use super::{Check, Path, destination_rule, http_action, load_balancer, names};
+use super::{Check, Path, destination_rule, http_action, load_balancer, names, telemetry};
 use crate::{
     codes,
     istio::mesh_config::{IngressControllerMode, MeshConfig},
@@ -52,6 +52,14 @@ pub(super) fn check(check: &mut Check<'_>, mesh: &MeshConfig) {
             let message = format!("there is already a provider `{}`", provider.name);
             check.report(&codes::DUPLICATE, &at.field("name"), message, "");
         }
+        telemetry::provider(check, &at, provider);
+    }
+    if let Some(defaults) = &mesh.default_providers {
+        telemetry::default_providers(check, &path.field("defaultProviders"), defaults);
+    }
+    let config = path.field("defaultConfig");
+    if let Some(tracing) = mesh.default_config.as_ref().and_then(|it| it.tracing.as_ref()) {
+        telemetry::mesh_tracing(check, &config.field("tracing"), tracing);
     }
     unsupported(check, &path, mesh);
 }
@@ -94,5 +102,17 @@ fn unsupported(check: &mut Check<'_>, path: &Path<'_>, mesh: &MeshConfig) {
     ];
     for (name, is_set) in fields {
         check.unsupported(is_set, path, name);
+    }
+    let config = path.field("defaultConfig");
+    let service = mesh.default_config.as_ref().and_then(|it| it.envoy_access_log_service.as_ref());
+    let als = [
+        (path.field("enableEnvoyAccessLogService"), mesh.enable_envoy_access_log_service),
+        (config.field("envoyAccessLogService"), service.is_some()),
+    ];
+    for (at, _) in als.iter().filter(|(_, is_set)| *is_set) {
+        let message = "the access log service is a provider, and this field has no effect";
+        let hint =
+            "add a provider with `envoyHttpAls`, and name it in `defaultProviders.accessLogging`";
+        check.report(&codes::UNSUPPORTED_FIELD, at, message, hint);
     }
 }

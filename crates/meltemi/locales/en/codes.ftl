@@ -282,6 +282,9 @@ MEL0221 = A custom tag is empty
 MEL0222 = Only one of several has an effect
     .help = Keep one, or put the others into objects of their own.
 
+MEL0223 = A part of a provider has no effect
+    .help = The rest of the provider is used. A header whose value is to come from the environment (`envName`) is left out, since a value from the control plane's environment would be shown wherever configuration is: write its `value`. A provider has exactly one kind.
+
 MEL0225 = The address of a plugin is missing or malformed
     .help = Write `oci://…`, `http(s)://…` or `file:///…`.
 
@@ -328,7 +331,7 @@ MEL0266 = The time at which a policy expires cannot be read, so it stays
     .help = Write the annotation `meltemi.io/expires-at` as RFC 3339, such as `2026-01-31T12:00:00Z`.
 
     .help = The control plane has not fetched a usable key set yet, or `jwks` holds none. Check that it reaches the address; tokens of other issuers are not affected.
-MEL0290 = A Telemetry names a provider that does not exist or does not do this
+MEL0290 = A provider is named that does not exist or does not do this
     .help = Nothing is sent to it; other providers of the rule are used. Add the provider to `extensionProviders` of the MeshConfig, or correct the name; `envoy` and `prometheus` are always there.
 
 MEL0291 = A provider is of a kind that is gone
