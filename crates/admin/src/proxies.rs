@@ -30,6 +30,9 @@ pub struct ProxyStatus {
     pub identity: String,
     /// `SYNCED`, `STALE` (something waits for an answer) or `NACK`.
     pub state: String,
+    /// The types that the proxy has asked for; an older server does not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub subscribed: Option<Vec<String>>,
     /// Names that wait, by type.
     pub pending: BTreeMap<String, usize>,
     /// What waits for clusters that nothing defines, in words.
@@ -128,6 +131,7 @@ fn proxy_status(dump: &ProxyDump) -> ProxyStatus {
         version: dump.proxy.istio_version.to_string(),
         identity: dump.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
         state: state.to_owned(),
+        subscribed: Some(dump.subscribed.iter().copied().map(kind_name).collect()),
         pending: pending.map(|(kind, count)| (kind_name(*kind), *count)).collect(),
         held_back: dump.held_back.iter().map(held_back_text).collect(),
         refused,

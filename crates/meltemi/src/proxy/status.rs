@@ -12,8 +12,14 @@ use crate::{
 /// The longest list that is printed as a whole unless asked for.
 const LONG: usize = 200;
 /// Types in the order in which they are sent, with the short names that istioctl's users know.
-const TYPES: [(&str, &str); 4] =
-    [("cluster", "CDS"), ("endpoint", "EDS"), ("listener", "LDS"), ("route", "RDS")];
+const TYPES: [(&str, &str); 6] = [
+    ("cluster", "CDS"),
+    ("endpoint", "EDS"),
+    ("listener", "LDS"),
+    ("route", "RDS"),
+    ("secret", "SDS"),
+    ("runtime", "RTDS"),
+];
 
 const FORMATS: &[Format] =
     &[Format::Table, Format::Wide, Format::Short, Format::Name, Format::Json, Format::Yaml];
@@ -176,8 +182,11 @@ fn table(items: &[&ProxyStatus], output: Format) -> Table {
     table
 }
 
-/// How far the resources of one type are.
+/// How far the resources of one type are; nothing where the proxy has not asked for any.
 fn type_cell(item: &ProxyStatus, kind: &str) -> Cell {
+    if item.subscribed.as_ref().is_some_and(|kinds| kinds.iter().all(|it| it != kind)) {
+        return "-".into();
+    }
     let refused = item.refused.iter().filter(|resource| resource.kind == kind).count();
     match (refused, item.pending.get(kind)) {
         (0, None) => "ok".into(),

@@ -24,6 +24,7 @@ fn proxy(name: &str, state: &str) -> Value {
     json!({
         "id": format!("sidecar~10.0.0.1~{name}~shop.svc.cluster.local"), "proxy": name,
         "kind": "sidecar", "protocol": "delta", "version": "1.30.0", "state": state,
+        "subscribed": ["cluster", "endpoint", "listener", "route", "runtime"],
         "pending": {}, "refused": [],
     })
 }
@@ -45,10 +46,10 @@ fn what_is_wrong_comes_first_with_envoys_words() {
         |screen| status::print(list, false, Format::Table, screen),
         expect![[r#"
             × 3 proxies: 1 synced, 1 stale, 1 refused something
-            PROXY        STATE   CDS     EDS  LDS        RDS  KIND     PROTOCOL  VERSION
-            web-1.shop   NACK    ok      ok   1 refused  ok   sidecar  delta     1.30.0
-            pay-1.shop   STALE   3 wait  ok   ok         ok   sidecar  delta     1.30.0
-            cart-1.shop  SYNCED  ok      ok   ok         ok   sidecar  delta     1.30.0
+            PROXY        STATE   CDS     EDS  LDS        RDS  SDS  RTDS  KIND     PROTOCOL  VERSION
+            web-1.shop   NACK    ok      ok   1 refused  ok   -    ok    sidecar  delta     1.30.0
+            pay-1.shop   STALE   3 wait  ok   ok         ok   -    ok    sidecar  delta     1.30.0
+            cart-1.shop  SYNCED  ok      ok   ok         ok   -    ok    sidecar  delta     1.30.0
             × web-1.shop listener `0.0.0.0_80`: no filter
             ‼ pay-1.shop route `80` waits for `outbound|80|v2|pay`, which nothing defines
         "#]],
@@ -64,8 +65,8 @@ fn a_long_list_is_a_summary_and_the_exceptions() {
         |screen| status::print(statuses(items), false, Format::Table, screen),
         expect![[r#"
             ‼ 301 proxies: 300 synced, 1 stale, 0 refused something
-            PROXY      STATE  CDS  EDS  LDS  RDS  KIND     PROTOCOL  VERSION
-            late.shop  STALE  ok   ok   ok   ok   sidecar  delta     1.30.0
+            PROXY      STATE  CDS  EDS  LDS  RDS  SDS  RTDS  KIND     PROTOCOL  VERSION
+            late.shop  STALE  ok   ok   ok   ok   -    ok    sidecar  delta     1.30.0
             300 synced proxies are not listed; `--all` lists all
         "#]],
     );
