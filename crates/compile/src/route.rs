@@ -18,7 +18,7 @@ use model::{Diagnostics, Generator, Hostname, Labels, Namespace, Protocol};
 use prost_types::{Struct, Value, value};
 use snapshot::{Mesh, VirtualServiceRecord};
 
-use crate::{codes, grpc};
+use crate::{codes, grpc, telemetry::mark_route};
 
 mod action;
 mod destination;
@@ -56,6 +56,16 @@ impl RouteContext<'_> {
     /// Whether requests to a port of this protocol are gRPC calls.
     fn calls_grpc(&self, protocol: Protocol) -> bool {
         matches!(protocol, Protocol::Grpc | Protocol::GrpcWeb) || self.generator == Generator::Grpc
+    }
+
+    /// Says in a route who logs the calls to the hosts that it leads to.
+    fn mark_logged<'h>(&self, route: &mut Route, hosts: impl Iterator<Item = &'h str>) {
+        if self.generator == Generator::Envoy {
+            let known = hosts.filter_map(|host| {
+                self.destination(Hostname::new(host).as_str())?.service.as_deref()
+            });
+            mark_route(&mut route.metadata, known, &self.mesh.config);
+        }
     }
 }
 
@@ -171,6 +181,8 @@ impl Translation<'_> {
         if route.action.is_none() {
             self.refuse(&mut route, out);
         }
+        let destinations = self.http.route.iter().filter_map(|it| it.destination.as_ref());
+        self.context.mark_logged(&mut route, destinations.map(|it| it.host.as_str()));
         route.decorator = Some(Decorator { operation: self.operation(&route), propagate: None });
         route
     }
@@ -231,7 +243,7 @@ pub fn default_route(hostname: &Hostname, context: &RouteContext<'_>) -> Route {
     action.hash_policy.extend(target.consistent_hash.and_then(hash::hash_policy));
     action.retry_policy = retry::retry_policy(None, context.mesh, upstream);
     action.cluster_specifier = Some(ClusterSpecifier::Cluster(target.cluster()));
-    Route {
+    let mut route = Route {
         name: "default".to_owned(),
         r#match: Some(matches::translate_match(None)),
         decorator: Some(Decorator {
@@ -240,7 +252,9 @@ pub fn default_route(hostname: &Hostname, context: &RouteContext<'_>) -> Route {
         }),
         action: Some(route::Action::Route(action)),
         ..Route::default()
-    }
+    };
+    context.mark_logged(&mut route, std::iter::once(hostname.as_str()));
+    route
 }
 
 /// Whether no request gets past the route.

@@ -21,6 +21,7 @@ mod logs;
 mod metrics;
 mod provider;
 mod runtime;
+mod services;
 mod sink;
 #[cfg(test)]
 mod tests;
@@ -38,13 +39,16 @@ use model::{Diagnostic, Generator, ObjectKey, Proxy, ServiceKey, Shared};
 use snapshot::{PolicyRecord, Reader};
 
 pub(crate) use self::access_log::{http_logs, listener_logs, tcp_logs};
-pub(crate) use self::tracing::Tracing;
 pub use self::{
     client::TelemetryClient,
     collector::{Collectors, select_collectors},
     runtime::{RUNTIME_LAYER, RuntimeInput, compile_runtime, select_runtime},
 };
 use self::{collector::Collector, labels::Known, logs::Logger, metrics::Metrics};
+pub(crate) use self::{
+    services::{check_marks, mark_route},
+    tracing::Tracing,
+};
 use crate::{Client, inbound::InboundPort};
 
 /// Which end of a call a listener is. A gateway is the caller of those behind it.

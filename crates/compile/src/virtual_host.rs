@@ -18,6 +18,7 @@ use snapshot::{Mesh, VirtualServiceRecord};
 use crate::{
     grpc, names,
     route::{Destination, RouteContext, Scheme, default_route, rule_applies, translate_routes},
+    telemetry::check_marks,
 };
 
 mod domains;
@@ -164,6 +165,11 @@ pub fn compile_virtual_host(input: &VirtualHostInput) -> CompiledVirtualHost {
             }
         }
     };
+    for service in input.service.iter().filter(|_| input.caller.generator == Generator::Envoy) {
+        for finding in check_marks(service, &input.mesh.config) {
+            out.diagnostics.push(finding);
+        }
+    }
     let policies = input.destinations.iter().flat_map(|it| &it.policies.records);
     origins.extend(policies.map(|rule| rule.key.clone()));
     out.origins = origins;

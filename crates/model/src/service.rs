@@ -107,6 +107,9 @@ pub struct Service {
     pub alias_of: Option<Hostname>,
     /// Pods take part before they are ready (`publishNotReadyAddresses`).
     pub publish_not_ready: bool,
+    /// Who takes an access log of every call to it (`meltemi.io/access-log`): names of providers, or
+    /// `true` for those of the mesh. Sorted.
+    pub access_log: Arc<[Arc<str>]>,
 }
 
 impl Service {

@@ -77,8 +77,9 @@ pub(crate) enum Job {
 type Made = Vec<(ResourceKind, Arc<Compiled>)>;
 
 /// The values that proxies of a class look up while they run, if they look anything up.
-fn runtime(client: &Client, work: &Work<'_>) -> Made {
-    let input = select_runtime(client, work.reader);
+/// `marks` are those of the services that the class sees.
+fn runtime(client: &Client, marks: &BTreeSet<Arc<str>>, work: &Work<'_>) -> Made {
+    let input = select_runtime(client, marks, work.reader);
     let compile = |input: RuntimeInput| {
         work.counters.compiled.inc();
         (ResourceKind::Runtime, Arc::new(compile_runtime(&input)))

@@ -81,7 +81,7 @@ impl Target<'_> {
 }
 
 impl<'a> RouteContext<'a> {
-    fn destination(&self, hostname: &str) -> Option<&'a Destination> {
+    pub(super) fn destination(&self, hostname: &str) -> Option<&'a Destination> {
         let found = self.destinations.binary_search_by(|it| it.hostname.as_str().cmp(hostname));
         found.ok().map(|index| &self.destinations[index])
     }

@@ -6,7 +6,7 @@ use envoy::{
     Any,
     config::{
         accesslog::v3::{
-            AccessLog, AccessLogFilter, AndFilter, ExtensionFilter, ResponseFlagFilter,
+            AccessLog, AccessLogFilter, AndFilter, ExtensionFilter, OrFilter, ResponseFlagFilter,
             RuntimeFilter, access_log, access_log_filter::FilterSpecifier, extension_filter,
         },
         core::v3::{
@@ -29,7 +29,7 @@ use prost_types::{ListValue, Struct, Value, value::Kind};
 use super::{
     Telemetry,
     format::LogFormat,
-    logs::Logger,
+    logs::{Condition, Logger, Subject},
     metrics::Metrics,
     sink::{AlsSink, FileSink, OtelSink, Sink},
 };
@@ -90,39 +90,56 @@ fn access_log(logger: &Logger, place: Place) -> Option<AccessLog> {
     })
 }
 
-/// The switch comes first: it costs nothing, and while it is off nothing else is looked at.
+/// Any of the conditions, and for a listener the flag.
 fn filter(logger: &Logger, place: Place) -> Option<AccessLogFilter> {
-    let switch = logger.switch.as_ref().map(|key| {
-        FilterSpecifier::RuntimeFilter(RuntimeFilter {
+    let flag = (place == Place::Listener).then(|| {
+        let flags = vec![NO_ROUTE.to_owned()];
+        one(FilterSpecifier::ResponseFlagFilter(ResponseFlagFilter { flags }))
+    });
+    let has_place = |it: &&Condition| match it.subject {
+        Subject::Connection => true,
+        Subject::Route => place == Place::Http,
+    };
+    let conditions = logger.conditions.iter().filter(has_place).map(condition);
+    // One without a filter is always met.
+    let any = conditions.collect::<Option<Vec<_>>>().and_then(|mut filters| match filters.len() {
+        0 | 1 => filters.pop(),
+        _ => Some(one(FilterSpecifier::OrFilter(OrFilter { filters }))),
+    });
+    all(flag.into_iter().chain(any).collect())
+}
+
+/// The switch comes first: it costs nothing, and while it is off nothing else is looked at.
+fn condition(condition: &Condition) -> Option<AccessLogFilter> {
+    let switch = condition.switch.as_ref().map(|key| {
+        one(FilterSpecifier::RuntimeFilter(RuntimeFilter {
             runtime_key: key.to_string(),
             percent_sampled: Some(FractionalPercent {
                 numerator: 0,
                 denominator: DenominatorType::TenThousand.into(),
             }),
             use_independent_randomness: true,
-        })
+        }))
     });
-    let flag = (place == Place::Listener).then(|| {
-        let flags = vec![NO_ROUTE.to_owned()];
-        FilterSpecifier::ResponseFlagFilter(ResponseFlagFilter { flags })
-    });
-    let expression = logger.expression.as_ref().map(|expression| {
+    let expression = condition.expression.as_ref().map(|expression| {
         let config =
             ExpressionFilter { expression: expression.to_string(), ..ExpressionFilter::default() };
-        FilterSpecifier::ExtensionFilter(extension_filter(
+        one(FilterSpecifier::ExtensionFilter(extension_filter(
             "envoy.access_loggers.extension_filters.cel",
             &config,
-        ))
+        )))
     });
-    let parts = switch.into_iter().chain(flag).chain(expression);
-    let mut parts: Vec<AccessLogFilter> =
-        parts.map(|it| AccessLogFilter { filter_specifier: Some(it) }).collect();
-    match parts.len() {
-        0 | 1 => parts.pop(),
-        _ => {
-            let all = FilterSpecifier::AndFilter(AndFilter { filters: parts });
-            Some(AccessLogFilter { filter_specifier: Some(all) })
-        }
+    all(switch.into_iter().chain(expression).collect())
+}
+
+fn one(filter: FilterSpecifier) -> AccessLogFilter {
+    AccessLogFilter { filter_specifier: Some(filter) }
+}
+
+fn all(mut filters: Vec<AccessLogFilter>) -> Option<AccessLogFilter> {
+    match filters.len() {
+        0 | 1 => filters.pop(),
+        _ => Some(one(FilterSpecifier::AndFilter(AndFilter { filters }))),
     }
 }
 

@@ -5,24 +5,46 @@ use std::{
     sync::Arc,
 };
 
-use api::istio::telemetry::{AccessLogging, ProviderRef, Telemetry as TelemetryObject};
+use api::istio::{
+    extension_provider::ExtensionProvider,
+    mesh_config::MeshConfig,
+    telemetry::{AccessLogging, ProviderRef, Telemetry as TelemetryObject},
+};
 use model::{Diagnostic, Kind, ObjectKey, Shared};
 use snapshot::{PolicyRecord, Reader};
 
-use super::{Side, cel, provider::Provider, sink::Sink};
+use super::{Side, cel, provider::Provider, services, sink::Sink};
 use crate::{Client, codes};
 
 /// Stands for `accessLogFile` among the names of providers.
 const MESH_FILE: &str = "accessLogFile";
+pub(super) const LOG_KINDS: &str =
+    "name one with `envoyFileAccessLog`, `envoyHttpAls`, `envoyTcpAls` or `envoyOtelAls`";
 
 /// One access log of a listener.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Logger {
     pub sink: Sink,
+    /// Of which one must hold, so that no request has two entries. Sorted.
+    pub conditions: Vec<Condition>,
+}
+
+/// When a log has an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Condition {
     /// The runtime key that turns it on; without one it is on.
     pub switch: Option<Arc<str>>,
     /// A CEL expression that must hold too.
     pub expression: Option<Arc<str>>,
+    /// What it is about.
+    pub subject: Subject,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Subject {
+    Connection,
+    /// A request with its route, which connections do not have.
+    Route,
 }
 
 /// A provider, and what its entries must fulfil.
@@ -43,14 +65,20 @@ pub(super) fn select(
         true => all(side, objects, reader).into_iter().chain(on).collect(),
         false => on,
     };
-    let mut sinks: BTreeMap<Arc<str>, Option<Sink>> = BTreeMap::new();
-    let mut loggers = Vec::new();
+    let runtime = client.telemetry.runtime;
+    let mut conditions: BTreeMap<Arc<str>, Vec<Condition>> = BTreeMap::new();
     for (name, expression) in choices {
-        let sink =
-            sinks.entry(name.clone()).or_insert_with(|| find_sink(&name, client, reader, findings));
-        let Some(sink) = sink.clone() else { continue };
-        let switch = client.telemetry.runtime.then(|| switch(side, &name, expression.as_deref()));
-        loggers.push(Logger { sink, switch, expression });
+        let switch = runtime.then(|| switch(side, &name, expression.as_deref()));
+        let condition = Condition { switch, expression, subject: Subject::Connection };
+        conditions.entry(name).or_default().push(condition);
+    }
+    let mut loggers = Vec::new();
+    for (name, mut conditions) in conditions {
+        let Some(sink) = find_sink(&name, client, reader, findings) else { continue };
+        if runtime && side == Side::Client {
+            conditions.push(services::condition(&name));
+        }
+        loggers.push(Logger { sink, conditions });
     }
     loggers
 }
@@ -81,14 +109,9 @@ fn switch(side: Side, provider: &str, expression: Option<&str>) -> Arc<str> {
 /// of them with an expression that some object has for it, also where it is disabled.
 fn all(side: Side, objects: Objects<'_, '_>, reader: &Reader<'_>) -> BTreeSet<Choice> {
     let config = &reader.mesh().config;
-    let configured = config.extension_providers.iter().filter(|it| {
-        it.envoy_file_access_log.is_some()
-            || it.envoy_http_als.is_some()
-            || it.envoy_tcp_als.is_some()
-            || it.envoy_otel_als.is_some()
-    });
+    let configured = config.extension_providers.iter().filter(|it| takes_logs(it));
     let configured = configured.map(|it| Arc::from(it.name.as_str()));
-    let file = mesh_file(reader);
+    let file = mesh_file(config);
     let mut choices: BTreeSet<Choice> = std::iter::once(super::provider::ENVOY.into())
         .chain(configured)
         .chain(file)
@@ -104,9 +127,16 @@ fn all(side: Side, objects: Objects<'_, '_>, reader: &Reader<'_>) -> BTreeSet<Ch
     choices
 }
 
+/// Whether a provider is one of access logs.
+pub(super) fn takes_logs(provider: &ExtensionProvider) -> bool {
+    provider.envoy_file_access_log.is_some()
+        || provider.envoy_http_als.is_some()
+        || provider.envoy_tcp_als.is_some()
+        || provider.envoy_otel_als.is_some()
+}
+
 /// The provider that stands for `accessLogFile`: `envoy` if that writes the same.
-fn mesh_file(reader: &Reader<'_>) -> Option<Arc<str>> {
-    let config = &reader.mesh().config;
+pub(super) fn mesh_file(config: &MeshConfig) -> Option<Arc<str>> {
     let own = Sink::of_mesh(config).0?;
     let is_same = match Provider::find(super::provider::ENVOY, config) {
         Some(Provider::Envoy) => {
@@ -150,7 +180,7 @@ fn rules<'a>(
     objects: Objects<'a, '_>,
     reader: &Reader<'_>,
 ) -> Vec<(&'a ObjectKey, &'a AccessLogging, Vec<Arc<str>>)> {
-    let mut inherited = defaults(reader);
+    let mut inherited = defaults(&reader.mesh().config);
     let mut rules = Vec::new();
     for object in objects {
         for rule in &object.spec.access_logging {
@@ -166,8 +196,8 @@ fn rules<'a>(
     rules
 }
 
-fn defaults(reader: &Reader<'_>) -> Vec<Arc<str>> {
-    let defaults = reader.mesh().config.default_providers.as_ref();
+pub(super) fn defaults(config: &MeshConfig) -> Vec<Arc<str>> {
+    let defaults = config.default_providers.as_ref();
     defaults.iter().flat_map(|it| &it.access_logging).map(|name| name.as_str().into()).collect()
 }
 
@@ -190,9 +220,10 @@ fn chosen(
     findings: &mut Vec<Diagnostic>,
 ) -> BTreeSet<Choice> {
     let rules = rules(side, objects, reader);
-    let default = defaults(reader);
+    let config = &reader.mesh().config;
+    let default = defaults(config);
     if rules.is_empty() && default.is_empty() {
-        return mesh_file(reader).map(|name| (name, None)).into_iter().collect();
+        return mesh_file(config).map(|name| (name, None)).into_iter().collect();
     }
     let naming = rules.iter().filter(|(_, rule, _)| !rule.providers.is_empty());
     let last = naming.clone().next_back().map(|(key, ..)| *key);
@@ -204,7 +235,11 @@ fn chosen(
     }
     let mut on: BTreeMap<Arc<str>, Option<Arc<str>>> = BTreeMap::new();
     if rules.is_empty() {
-        on.extend(default.into_iter().map(|name| (name, None)));
+        let mesh = ObjectKey::new(Kind::MeshConfig, "", "mesh");
+        for name in default {
+            check_provider(&mesh, "defaultProviders.accessLogging", &name, reader, findings);
+            on.insert(name, None);
+        }
     }
     for (key, rule, providers) in rules {
         for name in providers.into_iter().filter(|name| in_scope.contains(name)) {
@@ -234,27 +269,40 @@ fn check(
     reader: &Reader<'_>,
     findings: &mut Vec<Diagnostic>,
 ) {
-    let provider = Provider::find(name, &reader.mesh().config);
     let field = "spec.accessLogging";
-    match provider {
-        None => {
-            let message = format!("no provider is called `{name}`");
-            let hint = "add it to `extensionProviders` of the MeshConfig";
-            let finding = codes::PROVIDER.diagnostic(message).object(key.clone());
-            findings.push(finding.field(format!("{field}.providers")).hint(hint));
-        }
-        Some(provider) => {
-            if let Some(kind) = provider.unsupported() {
-                let message =
-                    format!("the provider `{name}` is of the kind `{kind}`, which is gone");
-                let finding = codes::PROVIDER_KIND.diagnostic(message).object(key.clone());
-                findings.push(finding.field(format!("{field}.providers")));
-            }
-        }
-    }
+    check_provider(key, &format!("{field}.providers"), name, reader, findings);
     if let Some(Err(why)) = expression(rule).map(|it| cel::check_expression(&it)) {
         let message = format!("the filter is left out, as {why}");
         let finding = codes::EXPRESSION.diagnostic(message).object(key.clone());
         findings.push(finding.field(format!("{field}.filter.expression")));
+    }
+}
+
+/// Reports a provider that writes no access log.
+fn check_provider(
+    key: &ObjectKey,
+    field: &str,
+    name: &str,
+    reader: &Reader<'_>,
+    findings: &mut Vec<Diagnostic>,
+) {
+    let finding = match Provider::find(name, &reader.mesh().config) {
+        None => codes::PROVIDER
+            .diagnostic(format!("no provider is called `{name}`"))
+            .hint("add it to `extensionProviders` of the MeshConfig"),
+        Some(provider) => match (provider.unsupported(), provider) {
+            (Some(kind), _) => codes::PROVIDER_KIND.diagnostic(format!(
+                "the provider `{name}` is of the kind `{kind}`, which is gone"
+            )),
+            (None, Provider::Envoy) => return,
+            (None, Provider::Configured(configured)) if takes_logs(configured) => return,
+            (None, Provider::Configured(_) | Provider::Prometheus) => codes::PROVIDER
+                .diagnostic(format!("the provider `{name}` takes no access logs"))
+                .hint(LOG_KINDS),
+        },
+    };
+    let finding = finding.object(key.clone()).field(field);
+    if !findings.contains(&finding) {
+        findings.push(finding);
     }
 }

@@ -3,14 +3,17 @@
 //! - One resource for both sides of a proxy, since Envoy's runtime is the process's.
 //! - Only whole numbers: Envoy takes a fraction here without a word, and reads it as zero.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use envoy::{Resource, service::runtime::v3::Runtime, type_url};
 use model::{Generator, ObjectKey};
 use prost_types::{Struct, Value, value::Kind};
 use snapshot::Reader;
 
-use super::{Side, logs, objects, tracing};
+use super::{Side, logs, objects, services, tracing};
 use crate::{Client, Compiled};
 
 /// Name of the resource, and of the layer in the bootstrap.
@@ -27,8 +30,13 @@ pub struct RuntimeInput {
     pub origins: Vec<ObjectKey>,
 }
 
-/// Selects the values of a class; `None` for proxies that look nothing up.
-pub fn select_runtime(client: &Client, reader: &Reader<'_>) -> Option<RuntimeInput> {
+/// Selects the values of a class; `None` for proxies that look nothing up. `marks` are those of the
+/// services that it sees.
+pub fn select_runtime(
+    client: &Client,
+    marks: &BTreeSet<Arc<str>>,
+    reader: &Reader<'_>,
+) -> Option<RuntimeInput> {
     if !client.telemetry.runtime || client.generator == Generator::Grpc {
         return None;
     }
@@ -38,6 +46,8 @@ pub fn select_runtime(client: &Client, reader: &Reader<'_>) -> Option<RuntimeInp
         let on = logs::switched_on(side, &objects, reader);
         values.extend(on.into_iter().map(|key| (key, ALL)));
     }
+    let of_services = services::providers(marks.iter(), &reader.mesh().config);
+    values.extend(of_services.iter().map(|name| (services::switch(name), ALL)));
     values.extend(tracing::switches(&objects, reader));
     let origins = objects.iter().map(|record| record.key.clone()).collect();
     Some(RuntimeInput { values, origins })

@@ -277,9 +277,18 @@ fn tags(spec: &Spec<'_>, mesh: &Mesh, findings: &mut Vec<Diagnostic>) -> Vec<Tag
         (None, Some(legacy)) => (None, Some(&legacy.custom_tags)),
         (None, None) => (None, None),
     };
+    let mut leave_out = |name: &str, why: &str| {
+        let mesh = ObjectKey::new(Kind::MeshConfig, "", "mesh");
+        let message = format!("the tag `{name}` is left out, as {why}");
+        let object = key.cloned().unwrap_or(mesh);
+        findings.push(codes::LOG_FORMAT.diagnostic(message).object(object));
+    };
     for (name, tag) in written.into_iter().flatten() {
         let value = match tag {
-            CustomTag::Unset => continue,
+            CustomTag::Unset => {
+                leave_out(name, "it says nothing");
+                continue;
+            }
             CustomTag::Literal(tag) => TagValue::Literal(tag.value.as_str().into()),
             CustomTag::Environment(tag) => {
                 TagValue::Environment(tag.name.as_str().into(), tag.default_value.as_str().into())
@@ -289,10 +298,7 @@ fn tags(spec: &Spec<'_>, mesh: &Mesh, findings: &mut Vec<Diagnostic>) -> Vec<Tag
             }
             CustomTag::Formatter(tag) => {
                 if let Err(why) = check_format(&tag.value) {
-                    let message = format!("the tag `{name}` is left out, as {why}");
-                    let mesh = ObjectKey::new(Kind::MeshConfig, "", "mesh");
-                    let object = key.cloned().unwrap_or(mesh);
-                    findings.push(codes::LOG_FORMAT.diagnostic(message).object(object));
+                    leave_out(name, &why);
                     continue;
                 }
                 TagValue::Format(tag.value.as_str().into())

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use testkit::{
     EnvoyProcess,
-    http::{Client, TcpBackend, tcp_exchange},
+    http::{Client, Request, TcpBackend, tcp_exchange},
     mesh::ProxySettings,
     ports,
 };
 
-use crate::shop::{Instance, Shop, ShopSettings, egress, eventually, require, service_on};
+use crate::shop::{
+    Instance, Shop, ShopSettings, backend, egress, eventually, require, service, service_on,
+};
 
 const BYTES: u16 = 9000;
 
@@ -90,6 +92,56 @@ async fn logs_are_turned_on_and_off_while_connections_stay() {
     until_logged(&shop, &client, "else", false).await;
     let after = (listener_changes(&shop.envoy).await, connections(&shop.envoy).await);
     assert_eq!(after, before);
+    shop.mesh.expect_synced(1).await.unwrap();
+}
+
+/// The mark of a service is in its routes, so that nothing but them changes for its callers, and the
+/// value that has them look for it.
+#[tokio::test]
+async fn calls_to_one_service_are_logged_while_connections_stay() {
+    let other = backend("other").await;
+    let yaml = service("other", &[Instance::new("v1", &other)]);
+    let settings = ShopSettings { versions: &["v1"], yaml: &yaml, ..ShopSettings::default() };
+    let shop = Shop::start_with(settings).await;
+    let client = Client::keep_alive();
+    until_logged(&shop, &client, "silent", false).await;
+    let count = async || {
+        let filter =
+            r"^(cluster_manager\.cds|listener_manager\.lds|http\..*\.rds\..*)\.update_success$";
+        let mut counts = shop.envoy.stats(filter).await.unwrap();
+        let routes: u64 =
+            counts.extract_if(.., |name, _| name.contains(".rds.")).map(|it| it.1).sum();
+        (counts, listener_changes(&shop.envoy).await, routes)
+    };
+    let (before, connected) = (count().await, connections(&shop.envoy).await);
+    let plain = service("web", &[Instance::new("v1", &shop.web[0])]);
+    let marked = |mark: &str| {
+        let annotation = format!("shop, annotations: {{meltemi.io/access-log: {mark}}}}}");
+        plain.replacen("shop}", &annotation, 1)
+    };
+    shop.rewrite_web(&marked("envoy"));
+    until_logged(&shop, &client, "loud", true).await;
+    let request = Request::get(shop.address, "other", "/elsewhere");
+    assert!(client.send(&request).await.unwrap().status.is_success());
+    // Who logs everything and the service too writes one line.
+    let all = "{accessLogging: [{providers: [{name: envoy}]}]}";
+    shop.mesh.write("telemetry.yaml", &telemetry("shop", all)).unwrap();
+    eventually(async || {
+        client.send(&Request::get(shop.address, "other", "/everywhere")).await?;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        require(lines(&shop.envoy, "/everywhere ") > 0, "not all are logged yet")
+    })
+    .await;
+    client.send(&shop.request("/once")).await.unwrap();
+    shop.mesh.remove("telemetry.yaml").unwrap();
+    shop.rewrite_web(&marked("'false'"));
+    until_logged(&shop, &client, "silent-again", false).await;
+    assert_eq!(lines(&shop.envoy, "/elsewhere "), 0, "other services are silent");
+    assert_eq!(lines(&shop.envoy, "/once "), 1);
+    let after = count().await;
+    assert_eq!((&after.0, &after.1), (&before.0, &before.1), "no cluster and no listener was sent");
+    assert_eq!(after.2, before.2 + 2, "the routes were sent when the mark came and when it went");
+    assert_eq!(connections(&shop.envoy).await, connected);
     shop.mesh.expect_synced(1).await.unwrap();
 }
 

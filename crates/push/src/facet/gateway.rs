@@ -32,6 +32,8 @@ pub(super) struct Gateway {
     scope: Option<Arc<GatewayScope>>,
     routes: HashMap<Arc<str>, Option<GatewayRouteInput>>,
     pub(super) clusters: Clusters,
+    /// Who logs calls to the services behind the clusters.
+    marks: BTreeSet<Arc<str>>,
     /// Of the newest plan.
     pub(super) findings: Diagnostics,
 }
@@ -39,7 +41,8 @@ pub(super) struct Gateway {
 impl Gateway {
     pub(super) fn new(client: Client, ports: OwnPorts) -> Self {
         let (scope, routes, clusters) = (None, HashMap::new(), Clusters::default());
-        Self { client, ports, scope, routes, clusters, findings: Diagnostics::default() }
+        let (marks, findings) = (BTreeSet::new(), Diagnostics::default());
+        Self { client, ports, scope, routes, clusters, marks, findings }
     }
 
     fn run_scope(&mut self, work: &mut Work<'_>) -> Option<Made> {
@@ -92,13 +95,18 @@ impl Gateway {
     fn run_wanted(&mut self, view: &FacetView, work: &mut Work<'_>) -> Option<Made> {
         let naming = [ResourceKind::Listener, ResourceKind::Route];
         let naming = naming.into_iter().flat_map(|kind| view.table(kind).values());
-        let mut services = BTreeMap::new();
+        let (mut services, mut marks) = (BTreeMap::new(), BTreeSet::new());
         for (hostname, wanted) in gateway_clusters(naming.map(|compiled| &**compiled)) {
             let own = Some(&self.client.namespace);
             let Some(service) = find_service(&hostname, own, &self.client, work.reader) else {
                 continue;
             };
+            marks.extend(service.access_log.iter().cloned());
             services.insert(service.key.clone(), (service.clone(), Wanted::Only(wanted)));
+        }
+        if self.marks != marks {
+            self.marks = marks;
+            work.dirty.insert(Job::Telemetry);
         }
         self.clusters.set_services(services, work);
         None
@@ -126,7 +134,7 @@ impl Jobs for Gateway {
             Job::Wanted => self.run_wanted(view, work),
             Job::Clusters(key) => self.clusters.run_clusters(key, &self.client, work),
             Job::Assignments(key) => self.clusters.run_assignments(key, &self.client, work),
-            Job::Telemetry => Some(runtime(&self.client, work)),
+            Job::Telemetry => Some(runtime(&self.client, &self.marks, work)),
             Job::Inbound | Job::Secret(_) => None,
         }
     }

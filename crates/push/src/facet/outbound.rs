@@ -30,6 +30,8 @@ pub(super) struct Outbound {
     routes: HashMap<Arc<str>, Option<RouteInput>>,
     pub(super) clusters: Clusters,
     collectors: Collectors,
+    /// Who logs calls to services of the scope.
+    marks: BTreeSet<Arc<str>>,
     /// Of the newest plan.
     pub(super) findings: Diagnostics,
 }
@@ -38,7 +40,8 @@ impl Outbound {
     pub(super) fn new(client: Client) -> Self {
         let (routes, clusters) = (HashMap::new(), Clusters::default());
         let (collectors, findings) = (Collectors::new(), Diagnostics::default());
-        Self { client, scope: None, routes, clusters, collectors, findings }
+        let marks = BTreeSet::new();
+        Self { client, scope: None, routes, clusters, collectors, marks, findings }
     }
 
     fn run_scope(&mut self, work: &mut Work<'_>) -> Option<Made> {
@@ -47,6 +50,12 @@ impl Outbound {
         if self.scope.as_ref().is_none_or(|old| **old != scope) {
             work.dirty.insert(Job::Listeners);
             work.dirty.extend(self.routes.keys().cloned().map(Job::Route));
+            let marks =
+                scope.services.iter().flat_map(|it| it.access_log.iter().cloned()).collect();
+            if self.marks != marks {
+                self.marks = marks;
+                work.dirty.insert(Job::Telemetry);
+            }
             self.scope = Some(Arc::new(scope));
             self.set_services(work);
         }
@@ -71,7 +80,7 @@ impl Outbound {
             self.collectors = collectors;
             self.set_services(work);
         }
-        runtime(&self.client, work)
+        runtime(&self.client, &self.marks, work)
     }
 
     fn run_listeners(&mut self, work: &mut Work<'_>) -> Option<Made> {

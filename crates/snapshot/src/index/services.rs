@@ -1,6 +1,6 @@
 //! Kubernetes Services and ServiceEntries → services of the mesh.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use api::{
     IntOrString,
@@ -17,6 +17,8 @@ use crate::{Mesh, hosts::resolve_short_name};
 
 /// The address of what has none.
 const EVERYWHERE: &str = "0.0.0.0";
+/// Annotation of a service whose calls are logged by their callers.
+const ACCESS_LOG: &str = "meltemi.io/access-log";
 
 /// Seconds since the epoch; 0 when the object does not say.
 pub(super) fn created(meta: &ObjectMeta) -> i64 {
@@ -69,6 +71,7 @@ pub(super) fn convert_kubernetes_service(
         traffic_distribution: traffic_distribution(meta, &spec.traffic_distribution),
         alias_of: external.then(|| Hostname::new(&spec.external_name)),
         publish_not_ready: spec.publish_not_ready_addresses,
+        access_log: access_log(meta),
     }
 }
 
@@ -79,6 +82,15 @@ fn annotation_visibility(meta: &ObjectMeta, namespace: &Namespace, mesh: &Mesh) 
         .map(|text| text.split(',').map(|part| part.trim().to_owned()).collect())
         .unwrap_or_default();
     mesh.visibility(&written, &mesh.default_service_visibility, namespace)
+}
+
+/// Names with commas between them; `false` is nobody.
+fn access_log(meta: &ObjectMeta) -> Arc<[Arc<str>]> {
+    let text = meta.annotations.get(ACCESS_LOG).map_or("", String::as_str);
+    let names = text.split(',').map(str::trim);
+    let names: BTreeSet<Arc<str>> =
+        names.filter(|it| !it.is_empty() && *it != "false").map(Arc::from).collect();
+    names.into_iter().collect()
 }
 
 fn traffic_distribution(meta: &ObjectMeta, field: &str) -> TrafficDistribution {
@@ -187,6 +199,7 @@ pub(super) fn convert_service_entry(
             traffic_distribution: traffic_distribution(meta, ""),
             alias_of: None,
             publish_not_ready: false,
+            access_log: access_log(meta),
         })
         .collect()
 }

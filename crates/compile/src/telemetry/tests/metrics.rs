@@ -1,0 +1,106 @@
+//! What metrics are labelled with.
+
+use envoy::config::accesslog::v3::AccessLog;
+use expect_test::expect;
+use serde_json::Value;
+use snapshot::Reader;
+
+use super::{
+    super::{Side, http_logs, select_telemetry},
+    mesh, proxy, yaml,
+};
+use crate::{Client, fixture, inbound::select_inbound};
+
+/// The proxy's own service.
+pub(super) const SERVICE: &str = "
+---
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop}
+spec: {clusterIP: 10.96.1.1, selector: {app: cart}, ports: [{name: http, port: 80}, {name: tcp, port: 81}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: cart-1, namespace: shop, labels: {app: cart}}
+status: {phase: Running, podIP: 10.9.9.9}
+";
+
+/// What the labels of requests are written from.
+fn labels(logs: &[AccessLog]) -> String {
+    let values: Value = serde_json::from_str(&yaml(logs)).unwrap();
+    let tags = values.as_array().unwrap().last().unwrap();
+    let tags = tags["typed_config"]["counters"][0]["stat"]["tags"].as_array().unwrap();
+    let line = |tag: &Value| {
+        format!("{} {}\n", tag["name"].as_str().unwrap(), tag["value_format"].as_str().unwrap())
+    };
+    tags.iter().map(line).collect()
+}
+
+#[test]
+fn no_label_is_an_expression() {
+    let yaml = mesh("{metrics: [prometheus]}", &[]) + SERVICE;
+    let snapshot = fixture::snapshot(&yaml);
+    let reader = Reader::new(&snapshot);
+    let proxy = proxy(true);
+    let client = Client::reduce(&proxy, &reader);
+    let input = select_inbound(&proxy, &client, &reader);
+    let server = labels(&http_logs(&input.port_telemetry[&80]));
+    expect![[r#"
+        connection_security_policy %DOWNSTREAM_PEER_URI_SAN%
+        destination_app cart
+        destination_canonical_revision latest
+        destination_canonical_service cart
+        destination_cluster Kubernetes
+        destination_principal %DOWNSTREAM_LOCAL_URI_SAN%
+        destination_service cart.shop.svc.cluster.local
+        destination_service_name cart
+        destination_service_namespace shop
+        destination_version unknown
+        destination_workload unknown
+        destination_workload_namespace shop
+        grpc_response_status %GRPC_STATUS_NUMBER%
+        reporter destination
+        request_protocol %REQ(CONTENT-TYPE)%
+        response_code %RESPONSE_CODE%
+        response_flags %RESPONSE_FLAGS%
+        source_app unknown
+        source_canonical_revision unknown
+        source_canonical_service unknown
+        source_cluster unknown
+        source_principal %DOWNSTREAM_PEER_URI_SAN%
+        source_version unknown
+        source_workload unknown
+        source_workload_namespace %FILTER_STATE(meltemi.source_workload_namespace:PLAIN)%
+    "#]]
+    .assert_eq(&server);
+    let client = labels(&http_logs(&select_telemetry(Side::Client, &client, &reader).0));
+    expect![[r#"
+        connection_security_policy unknown
+        destination_app %METADATA(UPSTREAM_HOST:istio:app)%
+        destination_canonical_revision %METADATA(UPSTREAM_HOST:istio:revision)%
+        destination_canonical_service %METADATA(UPSTREAM_HOST:istio:service)%
+        destination_cluster %METADATA(UPSTREAM_HOST:istio:cluster)%
+        destination_principal %UPSTREAM_PEER_URI_SAN%
+        destination_service %METADATA(CLUSTER:istio:host)%
+        destination_service_name %METADATA(CLUSTER:istio:name)%
+        destination_service_namespace %METADATA(CLUSTER:istio:namespace)%
+        destination_version %METADATA(UPSTREAM_HOST:istio:version)%
+        destination_workload %METADATA(UPSTREAM_HOST:istio:name)%
+        destination_workload_namespace %METADATA(CLUSTER:istio:namespace)%
+        grpc_response_status %GRPC_STATUS_NUMBER%
+        reporter source
+        request_protocol %REQ(CONTENT-TYPE)%
+        response_code %RESPONSE_CODE%
+        response_flags %RESPONSE_FLAGS%
+        source_app %FILTER_STATE(meltemi.source_app:PLAIN)%
+        source_canonical_revision %FILTER_STATE(meltemi.source_canonical_revision:PLAIN)%
+        source_canonical_service %FILTER_STATE(meltemi.source_canonical_service:PLAIN)%
+        source_cluster Kubernetes
+        source_principal %UPSTREAM_LOCAL_URI_SAN%
+        source_version %FILTER_STATE(meltemi.source_version:PLAIN)%
+        source_workload %FILTER_STATE(meltemi.source_workload:PLAIN)%
+        source_workload_namespace shop
+    "#]]
+    .assert_eq(&client);
+    assert!(!server.contains("CEL") && !client.contains("CEL"));
+}
