@@ -1,5 +1,6 @@
 //! What a proxy reports of its requests to collectors, by the protocol of each.
 
+mod agent;
 mod collector;
 mod spans;
 
@@ -12,8 +13,7 @@ use envoy::{
 };
 use prost::Message;
 use testkit::{
-    http::{Client, Echo, Receiver, TcpBackend, tcp_exchange},
-    mesh::ProxySettings,
+    http::{Client, Echo, Receiver, Report, TcpBackend, tcp_exchange},
     ports,
 };
 
@@ -28,6 +28,10 @@ const BYTES: u16 = 9000;
 const PROVIDERS: &str = "extensionProviders:
 - {name: zipkin, zipkin: {service: http.shop.svc.cluster.local, port: 9411}}
 - {name: zipkin-by-service, zipkin: {service: http.shop.svc.cluster.local, port: 9411, timeout: 5s}}
+- name: zipkin-w3c
+  zipkin:
+    {service: http.shop.svc.cluster.local, port: 9411, traceContextOption: USE_B3_WITH_W3C_PROPAGATION}
+- {name: datadog, datadog: {service: http.shop.svc.cluster.local, port: 9411}}
 - {name: otlp, opentelemetry: {service: grpc.shop.svc.cluster.local, port: 4317}}
 - name: otlp-http
   opentelemetry: {service: http.shop.svc.cluster.local, port: 9411, http: {path: /v1/traces}}
@@ -171,36 +175,37 @@ async fn skywalking_gets_segments() {
     assert!(echo.headers["sw8"].starts_with(&passed), "{:?}", echo.headers);
 }
 
-/// The agent on the proxy's own machine, over both transports.
+/// A caller that knows W3C's context alone is continued, and the application gets both.
 #[tokio::test]
-async fn an_agent_on_the_machine_gets_spans() {
-    let agent = Receiver::start(ports::loopback_socket(HTTP)).await.unwrap();
-    let mut proxy = ProxySettings::sidecar("client.shop");
-    proxy.node_agent = Some(agent.address());
-    let providers = "extensionProviders:
-- {name: zipkin, zipkin: {service: $(HOST_IP), port: 9411}}
-- {name: otlp, opentelemetry: {service: $(HOST_IP), port: 9411}}
-";
-    let shop = Shop::start_with(ShopSettings {
-        versions: &["v1"],
-        mesh_config: providers,
-        proxy: Some(proxy),
-        ..ShopSettings::default()
+async fn zipkin_goes_on_with_w3cs_context() {
+    let observed = Observed::start("", "").await;
+    let context = format!("00-{TRACE}-{PARENT}-01");
+    let headers = [("x-mine", "1"), ("traceparent", context.as_str())];
+    let (span, echo) = observed.span("zipkin-w3c", &headers).await;
+    expect_tags(&span);
+    assert_eq!((span.trace.as_str(), span.parent.as_str()), (TRACE, PARENT), "{span:?}");
+    assert_eq!(echo.headers["traceparent"], format!("00-{TRACE}-{}-01", span.id));
+    assert_eq!((&*echo.headers["x-b3-traceid"], &echo.headers["x-b3-spanid"]), (TRACE, &span.id));
+}
+
+#[tokio::test]
+async fn datadogs_agent_gets_traces() {
+    let observed = Observed::start("", "").await;
+    observed.shop.mesh.write("telemetry.yaml", &tracing("datadog", 100)).unwrap();
+    let report = eventually(async || {
+        observed.shop.get("/dog").await;
+        let mut reports = observed.http.reports().into_iter();
+        let traces = reports.find(|it| it.path.ends_with("/traces"));
+        traces.context("no trace yet").with_context(|| observed.shop.envoy.log_tail())
     })
     .await;
-    for (provider, path) in [
-        ("zipkin", "/api/v2/spans"),
-        ("otlp", "/opentelemetry.proto.collector.trace.v1.TraceService/Export"),
-    ] {
-        shop.mesh.write("telemetry.yaml", &tracing(provider, 100)).unwrap();
-        eventually(async || {
-            shop.get("/").await;
-            let arrived = spans(&agent)?.iter().any(|span| span.path == path);
-            require(arrived, shop.envoy.log_tail())
-        })
-        .await;
+    assert_eq!(report.path, "/v0.4/traces");
+    assert_eq!(report.headers["host"], "http.shop.svc.cluster.local");
+    assert_eq!(report.headers["content-type"], "application/msgpack");
+    for word in ["client.shop", "/dog", "istio.canonical_service", "team"] {
+        let found = report.message.windows(word.len()).any(|it| it == word.as_bytes());
+        assert!(found, "`{word}` is not in {:?}", report.message);
     }
-    eventually(async || shop.mesh.expect_synced(1).await).await;
 }
 
 #[tokio::test]
@@ -241,9 +246,15 @@ async fn the_share_of_traced_requests_changes_without_the_listener() {
     assert_eq!(shop.envoy.stats(changes).await.unwrap(), before);
 }
 
-fn entries(receiver: &Receiver) -> Result<(Vec<HttpAccessLogEntry>, Vec<TcpAccessLogEntry>)> {
+type Entries = (Vec<HttpAccessLogEntry>, Vec<TcpAccessLogEntry>);
+
+fn entries(receiver: &Receiver) -> Result<Entries> {
+    entries_of(receiver.reports().iter())
+}
+
+fn entries_of<'a>(reports: impl Iterator<Item = &'a Report>) -> Result<Entries> {
     let (mut http, mut tcp) = (Vec::new(), Vec::new());
-    for report in receiver.reports() {
+    for report in reports {
         let path = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs";
         ensure!(report.path == path, "a report at `{}`", report.path);
         match StreamAccessLogsMessage::decode(report.message.clone())?.log_entries {

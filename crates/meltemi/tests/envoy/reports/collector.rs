@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::{
     inbound::ingress,
-    shop::{PORT, Shop, ShopSettings, eventually, service, service_on},
+    shop::{PORT, Shop, ShopSettings, eventually, require, service, service_on},
 };
 
 const PROVIDERS: &str = "extensionProviders:
@@ -46,6 +47,7 @@ const LOGS: &str = "/v1/logs";
 struct Watched {
     shop: Shop,
     _stock: EnvoyProcess,
+    stock_address: SocketAddr,
     _application: Backend,
     collector: OtelCollector,
     sink: Receiver,
@@ -70,7 +72,14 @@ impl Watched {
         let proxy = ProxySettings { address: address.ip(), ..ProxySettings::sidecar("stock.shop") };
         let stock = shop.mesh.proxy(&proxy).await.unwrap();
         shop.wait_listening(address).await;
-        Self { shop, _stock: stock, _application: application, collector, sink }
+        Self {
+            shop,
+            _stock: stock,
+            stock_address: address,
+            _application: application,
+            collector,
+            sink,
+        }
     }
 
     fn request(&self, path: &str) -> Request {
@@ -128,6 +137,30 @@ async fn spans_of_both_sides_are_one_trace() {
         let cluster = "outbound|7080||stock.shop.svc.cluster.local";
         assert_eq!(client.tags["upstream_cluster"], cluster, "{client:?}");
     }
+}
+
+/// A share is the workload's own: what its callers do not trace, it may.
+#[tokio::test]
+async fn one_workload_traces_more_than_its_namespace() {
+    let watched = Watched::start().await;
+    let own = "{selector: {matchLabels: {app: stock}}, tracing: [{randomSamplingPercentage: 100}]}";
+    let objects = super::tracing("grpc", 0)
+        + "---\n"
+        + &telemetry(own).replace("{name: shop", "{name: stock");
+    watched.shop.mesh.write("telemetry.yaml", &objects).unwrap();
+    let client = Client::keep_alive();
+    let direct = |path: &str| Request::get(watched.stock_address, "stock", path);
+    eventually(async || {
+        client.send(&watched.request("/through")).await?;
+        client.send(&direct("/direct")).await?;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let spans = all_spans(&watched.sink)?;
+        require(spans.iter().any(|it| it.url().ends_with("/direct")), format!("{spans:?}"))
+    })
+    .await;
+    let spans = all_spans(&watched.sink).unwrap();
+    let services: BTreeSet<&str> = spans.iter().map(|it| it.service.as_str()).collect();
+    assert_eq!(services, BTreeSet::from(["stock.shop"]), "the client traces nothing");
 }
 
 /// An entry of a log.
