@@ -17,6 +17,7 @@ mod own;
 mod service;
 pub mod state;
 mod table;
+mod whole;
 
 pub use caller::{Access, Authentication, Authenticator, Proof, Unproven};
 pub use counters::{Count, Counters};

@@ -15,7 +15,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use compile::Compiled;
 use envoy::config::core::v3::Node;
 use model::{Locality, Proxy};
 use prost_types::{Struct, Value, value::Kind as ValueKind};
@@ -307,18 +306,11 @@ async fn expiry(at: Option<SystemTime>) {
 }
 
 fn response(outgoing: &Outgoing, protocol: Protocol) -> Response<'_> {
-    let chunks = outgoing.resources.iter().flat_map(|compiled: &Arc<Compiled>| {
-        let rope = match protocol {
-            Protocol::Delta => compiled.resource.delta_chunks(),
-            Protocol::Sotw => compiled.resource.sotw_chunks(),
-        };
-        rope.chunks().iter().cloned()
-    });
     Response {
         type_url: outgoing.kind.type_url(),
         nonce: outgoing.nonce,
         version: &outgoing.version,
-        chunks: chunks.collect(),
+        chunks: outgoing.resources.chunks(protocol),
         removed: outgoing.removed.clone(),
     }
 }

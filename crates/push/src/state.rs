@@ -19,6 +19,7 @@ mod request;
 mod tests;
 mod types;
 mod views;
+mod whole;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,13 +27,14 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use compile::Compiled;
 use xds::Protocol;
 
-pub(crate) use self::request::quotable;
 pub use self::types::{Held, Rejection, TypeState};
 use self::views::Views;
-use crate::{FacetView, ResourceKind};
+pub(crate) use self::{holdings::share, request::quotable};
+use crate::{FacetView, ResourceKind, whole::Whole};
 
 /// A response that the stream is to be sent.
 #[derive(Clone, Debug)]
@@ -40,9 +42,47 @@ pub struct Outgoing {
     pub kind: ResourceKind,
     pub nonce: u64,
     pub version: String,
-    pub resources: Vec<Arc<Compiled>>,
+    pub resources: Resources,
     /// Delta only.
     pub removed: Vec<Arc<str>>,
+}
+
+/// The resources of a response.
+#[derive(Clone, Debug)]
+pub struct Resources(Contents);
+
+#[derive(Clone, Debug)]
+enum Contents {
+    Listed(Vec<Arc<Compiled>>),
+    /// All that facets have of the type.
+    Whole(Vec<Arc<Whole>>),
+}
+
+impl Resources {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Compiled>> {
+        let (listed, wholes): (&[_], &[_]) = match &self.0 {
+            Contents::Listed(listed) => (listed, &[]),
+            Contents::Whole(wholes) => (&[], wholes),
+        };
+        listed.iter().chain(wholes.iter().flat_map(|whole: &Arc<Whole>| &whole.resources))
+    }
+
+    /// Their bytes within a response. Shared by all streams.
+    pub fn chunks(&self, protocol: Protocol) -> Vec<Bytes> {
+        match &self.0 {
+            Contents::Listed(listed) => {
+                let ropes = listed.iter().map(|compiled| match protocol {
+                    Protocol::Delta => compiled.resource.delta_chunks(),
+                    Protocol::Sotw => compiled.resource.sotw_chunks(),
+                });
+                ropes.flat_map(|rope| rope.chunks().iter().cloned()).collect()
+            }
+            Contents::Whole(wholes) => {
+                wholes.iter().flat_map(|whole| whole.chunks(protocol).iter().cloned()).collect()
+            }
+        }
+    }
 }
 
 /// The state of one stream.
@@ -112,8 +152,12 @@ impl StreamState {
         self.views.facets = views;
         match changed {
             Some(changed) => {
+                ResourceKind::ALL.into_iter().for_each(|kind| self.follow(kind));
                 for (kind, name) in changed {
                     let state = self.of_mut(*kind);
+                    if state.held.is_due() {
+                        continue;
+                    }
                     if state.wants(name) || state.held.contains(name) {
                         state.dirty.insert(name.clone());
                     }
@@ -125,7 +169,11 @@ impl StreamState {
 
     /// Marks every name of a type that is not as it should be.
     fn compare_all(&mut self, kind: ResourceKind) {
+        self.follow(kind);
         let state = self.of(kind);
+        if state.held.is_due() {
+            return;
+        }
         let mut dirty = state.held.names();
         if state.wildcard {
             dirty.extend(self.views.names(kind).cloned());
@@ -164,7 +212,7 @@ impl StreamState {
     pub fn pending(&self, kind: ResourceKind) -> usize {
         let state = self.of(kind);
         let waiting = state.in_flight.as_ref().map_or(0, |it| it.names.len());
-        state.dirty.len() + waiting
+        state.dirty.len() + waiting + state.held.open()
     }
 
     /// Whether the proxy has acknowledged everything that it should hold, or has refused it.

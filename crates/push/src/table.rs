@@ -2,13 +2,13 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use compile::Compiled;
 use rpds::RedBlackTreeMapSync;
 
-use crate::ResourceKind;
+use crate::{ResourceKind, whole::Whole};
 
 /// Resources of one type by name.
 pub type Table = RedBlackTreeMapSync<Arc<str>, Arc<Compiled>>;
@@ -18,15 +18,24 @@ pub type Table = RedBlackTreeMapSync<Arc<str>, Arc<Compiled>>;
 pub struct FacetView {
     /// Snapshot revision that it was compiled from.
     pub revision: u64,
-    tables: [Table; ResourceKind::COUNT],
+    tables: [Arc<Table>; ResourceKind::COUNT],
     /// What `references` has found.
     references: OnceLock<Arc<HashSet<Arc<str>>>>,
+    /// Of the newest revision that was asked for it, by type.
+    wholes: Arc<[Mutex<Option<MadeWhole>>; ResourceKind::COUNT]>,
+}
+
+/// A table as a whole. It lies with the facet and not with the table: streams keep old tables.
+#[derive(Debug)]
+struct MadeWhole {
+    of: Arc<Table>,
+    whole: Arc<Whole>,
 }
 
 impl Default for FacetView {
     fn default() -> Self {
-        let tables = std::array::from_fn(|_| Table::new_sync());
-        Self { revision: 0, tables, references: OnceLock::new() }
+        let tables = std::array::from_fn(|_| Arc::new(Table::new_sync()));
+        Self { revision: 0, tables, references: OnceLock::new(), wholes: Arc::default() }
     }
 }
 
@@ -39,6 +48,11 @@ impl FacetView {
         self.table(kind).get(name)
     }
 
+    /// Whether both are of one facet, and have the same of a type. `false` says nothing.
+    pub(crate) fn same(&self, other: &Self, kind: ResourceKind) -> bool {
+        Arc::ptr_eq(&self.tables[kind as usize], &other.tables[kind as usize])
+    }
+
     /// The clusters that listeners and routes name. Found once for all streams that see the view.
     pub(crate) fn references(&self) -> &HashSet<Arc<str>> {
         self.references.get_or_init(|| {
@@ -48,6 +62,20 @@ impl FacetView {
         })
     }
 
+    /// All resources of a type, made ready once for all streams that are sent all of them.
+    pub(crate) fn whole(&self, kind: ResourceKind) -> Arc<Whole> {
+        let table = &self.tables[kind as usize];
+        let mut made = self.wholes[kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        match &*made {
+            Some(made) if Arc::ptr_eq(&made.of, table) => made.whole.clone(),
+            _ => {
+                let whole = Arc::new(Whole::new(table.values().cloned().collect()));
+                *made = Some(MadeWhole { of: table.clone(), whole: whole.clone() });
+                whole
+            }
+        }
+    }
+
     /// Puts or removes a resource. Whether its bytes differ from before.
     pub(crate) fn set(
         &mut self,
@@ -55,8 +83,12 @@ impl FacetView {
         name: &Arc<str>,
         new: Option<Arc<Compiled>>,
     ) -> bool {
-        self.references = OnceLock::new();
-        let table = &mut self.tables[kind as usize];
+        if matches!(kind, ResourceKind::Listener | ResourceKind::Route) {
+            self.references = OnceLock::new();
+        }
+        // What was made ready is out of date, and must not keep the old table alive.
+        *self.wholes[kind as usize].lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let table = Arc::make_mut(&mut self.tables[kind as usize]);
         let version = |compiled: &Arc<Compiled>| compiled.resource.version();
         let same = table.get(name).map(version) == new.as_ref().map(version);
         match new {

@@ -17,11 +17,23 @@ use crate::ResourceKind;
 /// Fewer differences than this are not worth the time to look for them in new views.
 const MIN_DIFFERENCES: usize = 32;
 
+/// How far the proxy is with what the base says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It has asked for all of it and holds none of it.
+    Due,
+    /// It was sent all of it in one response, and held none of it before.
+    Sent,
+    /// It holds it.
+    Settled,
+}
+
 #[derive(Debug)]
 pub(super) struct Holdings {
     kind: ResourceKind,
-    /// Where the proxy holds what these views say, except for `differing`.
+    /// Where the proxy is with what these views say, except for `differing`: at `stage`.
     base: Views,
+    stage: Stage,
     differing: BTreeMap<Arc<str>, Option<Held>>,
     /// Whether all names of `base` were asked for by name, except for `naming`.
     named: bool,
@@ -33,7 +45,7 @@ pub(super) struct Holdings {
 
 /// What a resource adds to the version of all of its type: a sum, so that a change costs the same
 /// however much the proxy holds.
-pub(super) fn share(compiled: &Compiled) -> u64 {
+pub(crate) fn share(compiled: &Compiled) -> u64 {
     share_of(compiled.resource.name(), compiled.resource.version())
 }
 
@@ -44,20 +56,28 @@ pub(super) fn share_of(name: &str, version: u64) -> u64 {
 impl Holdings {
     pub(super) fn new(kind: ResourceKind) -> Self {
         let (base, differing, naming) = (Views::default(), BTreeMap::new(), BTreeMap::new());
-        Self { kind, base, differing, named: false, naming, sum: 0 }
+        Self { kind, base, stage: Stage::Settled, differing, named: false, naming, sum: 0 }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Held> {
         match self.differing.get(name) {
             Some(differing) => differing.clone(),
-            None => self.base.get(self.kind, name).cloned().map(Held::settled),
+            None => self.base_held(self.base.get(self.kind, name)?),
+        }
+    }
+
+    fn base_held(&self, resource: &Arc<Compiled>) -> Option<Held> {
+        match self.stage {
+            Stage::Due => None,
+            Stage::Sent => Some(Held::sent(resource.clone())),
+            Stage::Settled => Some(Held::settled(resource.clone())),
         }
     }
 
     pub(super) fn contains(&self, name: &str) -> bool {
         match self.differing.get(name) {
             Some(differing) => differing.is_some(),
-            None => self.base.get(self.kind, name).is_some(),
+            None => self.stage != Stage::Due && self.base.get(self.kind, name).is_some(),
         }
     }
 
@@ -85,7 +105,10 @@ impl Holdings {
 
     /// All names that the proxy holds something under, sorted.
     pub(super) fn names(&self) -> BTreeSet<Arc<str>> {
-        let base = self.base.names(self.kind).filter(|name| !self.differing.contains_key(*name));
+        let base = self
+            .base
+            .names(self.kind)
+            .filter(|name| self.stage != Stage::Due && !self.differing.contains_key(*name));
         let differing = self.differing.iter().filter(|(_, held)| held.is_some());
         base.chain(differing.map(|(name, _)| name)).cloned().collect()
     }
@@ -130,7 +153,8 @@ impl Holdings {
     /// The proxy holds, of what it asked for, exactly what `views` say. Keeps only what differs
     /// from these, if it has asked for all of it.
     pub(super) fn compact(&mut self, views: &Views, wildcard: bool) {
-        if self.differing.len() + self.naming.len() < MIN_DIFFERENCES {
+        let few = self.differing.len() + self.naming.len() < MIN_DIFFERENCES;
+        if few || self.stage != Stage::Settled {
             return;
         }
         let kind = self.kind;
@@ -146,5 +170,88 @@ impl Holdings {
         self.base = views.clone();
         self.differing = held.into_iter().map(|(name, held)| (name, Some(held))).collect();
         self.naming = named.into_iter().map(|name| (name, true)).collect();
+    }
+}
+
+/// What is asked for, sent and acknowledged as a whole.
+impl Holdings {
+    /// Whether nothing is held and nothing was asked for.
+    fn is_new(&self) -> bool {
+        self.base.facets.is_empty() && self.differing.is_empty() && self.naming.is_empty()
+    }
+
+    /// The proxy asks for all that `views` have of the type, by `names` or by none. Whether it can
+    /// be answered as a whole: it holds nothing, and asks for all of it and nothing else.
+    pub(super) fn ask_for_all(&mut self, views: &Views, names: Option<&[String]>) -> bool {
+        let size = views.size(self.kind);
+        if !self.is_new()
+            || size == 0
+            || names.is_some_and(|names| !views.are_all(self.kind, names))
+        {
+            return false;
+        }
+        (self.base, self.named, self.stage) = (views.clone(), names.is_some(), Stage::Due);
+        true
+    }
+
+    /// Whether all of the base is asked for and none of it was sent.
+    pub(super) fn is_due(&self) -> bool {
+        self.stage == Stage::Due
+    }
+
+    /// Views have changed before all of it was sent. Whether the new ones can be sent as a whole.
+    pub(super) fn follow(&mut self, views: &Views) -> bool {
+        let follows = self.base.same(views, self.kind) || !self.named && views.size(self.kind) > 0;
+        if follows {
+            self.base = views.clone();
+        }
+        follows
+    }
+
+    /// All of the base is on its way.
+    pub(super) fn send_all(&mut self, sum: u64) {
+        (self.stage, self.sum) = (Stage::Sent, sum);
+    }
+
+    /// All of the base has arrived.
+    pub(super) fn settle_all(&mut self) {
+        self.stage = Stage::Settled;
+    }
+
+    /// Whether the proxy holds exactly what `views` say, and nothing else.
+    pub(super) fn is_all_of(&self, views: &Views) -> bool {
+        self.stage == Stage::Settled
+            && self.differing.is_empty()
+            && self.naming.is_empty()
+            && self.base.same(views, self.kind)
+    }
+
+    /// Whether something that is on its way as a whole names this cluster.
+    pub(super) fn sends_reference(&self, cluster: &str) -> bool {
+        self.stage == Stage::Sent && self.base.reference(cluster)
+    }
+
+    /// How many names are asked for, or on their way, as a whole.
+    pub(super) fn open(&self) -> usize {
+        match self.stage {
+            Stage::Due | Stage::Sent => self.base.size(self.kind),
+            Stage::Settled => 0,
+        }
+    }
+
+    /// Lists what was treated as a whole, name by name. Gives the names.
+    pub(super) fn list(&mut self) -> Vec<Arc<str>> {
+        let names: Vec<Arc<str>> = self.base.names(self.kind).cloned().collect();
+        for name in &names {
+            let held = self.base.get(self.kind, name).and_then(|it| self.base_held(it));
+            if let Some(held) = held {
+                self.differing.entry(name.clone()).or_insert(Some(held));
+            }
+            if self.named {
+                self.naming.entry(name.clone()).or_insert(true);
+            }
+        }
+        (self.base, self.named, self.stage) = (Views::default(), false, Stage::Settled);
+        names
     }
 }

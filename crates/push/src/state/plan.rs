@@ -8,7 +8,10 @@ use std::{
 use compile::{Compiled, endpoint::prune_endpoints, names};
 use xds::Protocol;
 
-use super::{Outgoing, StreamState, holdings::share, readiness::Sendable, types::InFlight};
+use super::{
+    Contents, Outgoing, Resources, StreamState, holdings::share, readiness::Sendable,
+    types::InFlight,
+};
 use crate::ResourceKind;
 
 /// What to do about one name.
@@ -42,6 +45,9 @@ impl StreamState {
     }
 
     fn next_of(&mut self, kind: ResourceKind) -> Option<Outgoing> {
+        if let Some(whole) = self.next_whole(kind) {
+            return Some(whole);
+        }
         self.lift_rejections(kind);
         let state = self.of(kind);
         let open = state.dirty.len() + state.held_back.len() + state.kept.len();
@@ -242,17 +248,18 @@ impl StreamState {
             state.dirty.remove(name);
             forced.extend(state.force.take(name));
         }
-        state.in_flight = Some(InFlight { nonce, names, forced });
+        state.in_flight = Some(InFlight { nonce, names, whole: false, forced });
         state.answered = true;
         state.last_nonce = nonce;
         match self.protocol {
             Protocol::Delta => {
                 let version = self.views.revision();
                 let resources = send.into_iter().map(|it| it.1).collect();
+                let resources = Resources(Contents::Listed(resources));
                 Outgoing { kind, nonce, version: version.to_string(), resources, removed: remove }
             }
             Protocol::Sotw => {
-                let resources = self.whole_state(kind, send);
+                let resources = Resources(Contents::Listed(self.whole_state(kind, send)));
                 let version = self.held_version(kind);
                 Outgoing { kind, nonce, version, resources, removed: Vec::new() }
             }
@@ -261,7 +268,7 @@ impl StreamState {
 
     /// Envoy warms an updated EDS cluster anew, and waits for an assignment that it does not ask
     /// for: it has asked for that before, or tells only after this that it has one.
-    fn force_assignments(&mut self, clusters: &[(Arc<str>, Arc<Compiled>)]) {
+    pub(super) fn force_assignments(&mut self, clusters: &[(Arc<str>, Arc<Compiled>)]) {
         let state = self.of_mut(ResourceKind::Endpoint);
         for (name, _) in clusters {
             if state.held.is_named(name) {
@@ -307,6 +314,6 @@ impl StreamState {
     }
 }
 
-fn version_text(sum: u64) -> String {
+pub(super) fn version_text(sum: u64) -> String {
     format!("{sum:016x}")
 }

@@ -131,6 +131,9 @@ impl StreamState {
             || self.views.reference(cluster)
             || [ResourceKind::Listener, ResourceKind::Route].into_iter().any(|kind| {
                 let state = self.of(kind);
+                if state.held.sends_reference(cluster) {
+                    return true;
+                }
                 let differing = state.dirty.iter().chain(state.rejected.keys());
                 let open = state.in_flight.iter().flat_map(|open| &open.names);
                 let names =

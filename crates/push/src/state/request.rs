@@ -24,6 +24,20 @@ impl StreamState {
         let error = request.error_detail.as_ref().map(|status| status.message.as_str());
         self.on_answer(kind, &request.response_nonce, error);
         let first = !std::mem::replace(&mut self.of_mut(kind).requested, true);
+        if !(first && self.on_first_delta(kind, request)) {
+            self.on_names_of_delta(kind, request, first);
+        }
+        let known = &request.initial_resource_versions;
+        self.resuming |= first && kind == ResourceKind::Cluster && !known.is_empty();
+        self.resuming = self.resuming && !self.has_said_all();
+    }
+
+    fn on_names_of_delta(
+        &mut self,
+        kind: ResourceKind,
+        request: &DeltaDiscoveryRequest,
+        first: bool,
+    ) {
         let subscribe = &request.resource_names_subscribe;
         if first && subscribe.is_empty() && kind.is_wildcard() {
             self.of_mut(kind).wildcard = true;
@@ -41,11 +55,9 @@ impl StreamState {
         if first {
             self.compare_all(kind);
             let state = self.of_mut(kind);
+            state.end_force_all();
             state.force.retain(|name| state.held.is_named(name));
         }
-        let known = &request.initial_resource_versions;
-        self.resuming |= first && kind == ResourceKind::Cluster && !known.is_empty();
-        self.resuming = self.resuming && !self.has_said_all();
     }
 
     /// Whether the proxy has said which listeners and routes it holds. A reconnecting one says it
@@ -60,6 +72,7 @@ impl StreamState {
 
     /// A reconnecting proxy says what it holds.
     fn on_known_version(&mut self, kind: ResourceKind, name: &str, version: &str) {
+        self.list(kind);
         // What was not made here compares unequal to everything.
         let version = u64::from_str_radix(version, 16).unwrap_or_default();
         let current = self.target(kind, name).cloned();
@@ -72,6 +85,7 @@ impl StreamState {
     }
 
     fn on_subscribe(&mut self, kind: ResourceKind, name: &str, known: bool) {
+        self.list(kind);
         if name == "*" {
             self.of_mut(kind).wildcard = true;
             self.compare_all(kind);
@@ -88,6 +102,7 @@ impl StreamState {
     }
 
     fn on_unsubscribe(&mut self, kind: ResourceKind, name: &str) {
+        self.list(kind);
         let state = self.of_mut(kind);
         if name == "*" {
             state.wildcard = false;
@@ -120,13 +135,20 @@ impl StreamState {
         let error = request.error_detail.as_ref().map(|status| status.message.as_str());
         self.on_answer(kind, nonce, error);
         let names = &request.resource_names;
+        if first && self.on_first_sotw(kind, request) {
+            return;
+        }
         let state = self.of_mut(kind);
         // No names at first is everything; no names after some is nothing.
         let unnamed = names.is_empty() && (state.wildcard || first && kind.is_wildcard());
         let all = unnamed || names.iter().any(|name| name == "*");
         let before = std::mem::replace(&mut state.wildcard, all);
-        let due = std::mem::take(&mut state.force);
+        let force_all = std::mem::take(&mut state.force_all);
+        let mut due = std::mem::take(&mut state.force);
         self.on_names(kind, names);
+        if force_all {
+            due.extend(self.of(kind).held.all_named());
+        }
         if first || before != all {
             self.compare_all(kind);
         }
@@ -190,10 +212,16 @@ impl StreamState {
         let open = state.in_flight.take_if(|open| nonce.parse() == Ok(open.nonce));
         let Some(mut open) = open else { return };
         let Some(message) = error.map(|message| quotable(kind.type_url(), message)) else {
+            if open.whole {
+                state.held.settle_all();
+            }
             state.acknowledge(open.names);
             state.compact(&self.views);
             return;
         };
+        if std::mem::take(&mut open.whole) {
+            open.names = state.held.list();
+        }
         // Envoy takes the good ones of a response of clusters or listeners, and names the others;
         // elsewhere a refusal means all of them.
         let named = |name: &Arc<str>| mentions(message, name);
@@ -229,7 +257,7 @@ fn mentions(message: &str, name: &str) -> bool {
     })
 }
 
-fn hash_names(names: &[String]) -> u64 {
+pub(super) fn hash_names(names: &[String]) -> u64 {
     let mut hasher = Xxh3::new();
     for name in names {
         hasher.update(name.as_bytes());

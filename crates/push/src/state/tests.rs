@@ -10,3 +10,4 @@ mod refusal;
 mod secret;
 mod sotw;
 mod talk;
+mod whole;

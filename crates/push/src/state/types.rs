@@ -32,6 +32,11 @@ impl Held {
         Self { acknowledged: Some(resource), version, sent: None }
     }
 
+    /// Something on its way to a proxy that held nothing under this name.
+    pub(super) fn sent(resource: Arc<Compiled>) -> Self {
+        Self { sent: Some(Some(resource)), ..Self::default() }
+    }
+
     /// Whether the proxy holds something that nothing is known of.
     pub(super) fn is_unknown(&self) -> bool {
         self.acknowledged.is_none() && self.version.is_some()
@@ -75,6 +80,8 @@ pub struct Rejection {
 pub(super) struct InFlight {
     pub nonce: u64,
     pub names: Vec<Arc<str>>,
+    /// It is all that was asked for, and `names` does not list it.
+    pub whole: bool,
     /// Those that were sent for a reason, whatever the proxy had.
     pub forced: BTreeSet<Arc<str>>,
 }
@@ -90,6 +97,8 @@ pub struct TypeState {
     pub(super) dirty: BTreeSet<Arc<str>>,
     /// Names to send even if the proxy holds them already.
     pub(super) force: BTreeSet<Arc<str>>,
+    /// Before the first request: whatever it names is to be sent.
+    pub(super) force_all: bool,
     pub(super) in_flight: Option<InFlight>,
     pub(super) rejected: BTreeMap<Arc<str>, Rejection>,
     /// Resources that are held back, wholly or in part, with the clusters that do not exist.
@@ -114,6 +123,7 @@ impl TypeState {
             held: Holdings::new(kind),
             dirty: BTreeSet::new(),
             force: BTreeSet::new(),
+            force_all: false,
             in_flight: None,
             rejected: BTreeMap::new(),
             held_back: BTreeMap::new(),
@@ -122,6 +132,13 @@ impl TypeState {
             answered: false,
             last_nonce: 0,
             names_said: None,
+        }
+    }
+
+    /// The first request has come.
+    pub(super) fn end_force_all(&mut self) {
+        if std::mem::take(&mut self.force_all) {
+            self.force.extend(self.held.all_named());
         }
     }
 

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use compile::Compiled;
 
-use crate::{FacetView, ResourceKind};
+use crate::{FacetView, ResourceKind, whole::Whole};
 
 /// The views of a stream's facets.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,66 @@ impl Views {
     pub(super) fn names(&self, kind: ResourceKind) -> impl Iterator<Item = &Arc<str>> {
         let entries = self.facets.iter().flat_map(move |view| view.table(kind).iter());
         entries.filter(|(_, it)| self.is_for(it)).map(|(name, _)| name)
+    }
+
+    /// How many resources of a type the facets have.
+    pub(super) fn size(&self, kind: ResourceKind) -> usize {
+        self.facets.iter().map(|view| view.table(kind).size()).sum()
+    }
+
+    /// Whether both are of the same facets and have the same of a type.
+    pub(super) fn same(&self, other: &Self, kind: ResourceKind) -> bool {
+        let mut others = other.having(kind);
+        let all = self.having(kind).all(|one| others.next().is_some_and(|it| one.same(it, kind)));
+        all && others.next().is_none()
+    }
+
+    /// The facets that have something of a type.
+    fn having(&self, kind: ResourceKind) -> impl Iterator<Item = &Arc<FacetView>> {
+        self.facets.iter().filter(move |view| view.table(kind).size() > 0)
+    }
+
+    /// Whether these are all names of a type, each once.
+    pub(super) fn are_all(&self, kind: ResourceKind, names: &[String]) -> bool {
+        if names.len() != self.size(kind) {
+            return false;
+        }
+        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+        // Envoy asks in order, so that this is a comparison with each neighbour.
+        names.sort_unstable();
+        let own = self.names(kind).map(|name| &**name);
+        match self.having(kind).count() {
+            1 => own.eq(names),
+            _ => {
+                let mut own: Vec<&str> = own.collect();
+                own.sort_unstable();
+                own == names
+            }
+        }
+    }
+
+    /// All resources of a type, facet by facet, for a response of all of them. `None` if facets
+    /// have the same name.
+    pub(super) fn wholes(&self, kind: ResourceKind) -> Option<Vec<Arc<Whole>>> {
+        let mut facets: Vec<&Arc<FacetView>> = self.having(kind).collect();
+        // One is much larger than the others.
+        facets.sort_by_key(|view| std::cmp::Reverse(view.table(kind).size()));
+        let distinct = facets.iter().enumerate().skip(1).all(|(index, view)| {
+            let mut names = view.table(kind).keys();
+            names.all(|name| facets[..index].iter().all(|before| before.get(kind, name).is_none()))
+        });
+        distinct.then(|| facets.into_iter().map(|view| self.whole_for(view, kind)).collect())
+    }
+
+    fn whole_for(&self, view: &FacetView, kind: ResourceKind) -> Arc<Whole> {
+        let whole = view.whole(kind);
+        match whole.is_for(&self.own) {
+            true => whole,
+            false => {
+                let own = whole.resources.iter().filter(|it| self.is_for(it)).cloned();
+                Arc::new(Whole::new(own.collect()))
+            }
+        }
     }
 
     fn is_for(&self, compiled: &Compiled) -> bool {

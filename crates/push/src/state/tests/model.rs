@@ -290,7 +290,7 @@ impl Line {
         if !matches!(response.kind, ResourceKind::Listener | ResourceKind::Route) {
             return Ok(());
         }
-        for resource in &response.resources {
+        for resource in response.resources.iter() {
             let name = resource.resource.name();
             let old = before.get(name);
             let Some(held) = self.proxy.held(response.kind).get(name) else { continue };

@@ -139,7 +139,7 @@ impl ModelProxy {
         let state = &mut self.types[response.kind as usize];
         if response.kind == ResourceKind::Endpoint {
             // Envoy takes no assignment away: a cluster goes on with the one that it has.
-            for resource in &response.resources {
+            for resource in response.resources.iter() {
                 let name = resource.resource.name();
                 self.warming.remove(name);
                 if state.names.contains(name) {

@@ -1,0 +1,145 @@
+//! What is asked for and answered as a whole: the first sync of a proxy.
+//!
+//! A proxy that starts asks for everything that its views have, type by type. As long as that is
+//! so, no name is looked at: the answer is made once for all proxies that see the views, and what
+//! the proxy holds is "all of these views". Whatever does not fit (a refusal, other names, a change
+//! in between) has the names listed, and goes the long way from there.
+
+use std::sync::Arc;
+
+use envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
+use xds::Protocol;
+
+use super::{
+    Contents, Outgoing, Resources, StreamState, plan::version_text, request::hash_names,
+    types::InFlight,
+};
+use crate::{ResourceKind, whole::Whole};
+
+impl StreamState {
+    /// The first request of a type. Whether it will be answered as a whole.
+    pub(super) fn on_first_delta(
+        &mut self,
+        kind: ResourceKind,
+        request: &DeltaDiscoveryRequest,
+    ) -> bool {
+        let is_new = request.initial_resource_versions.is_empty()
+            && request.resource_names_unsubscribe.is_empty();
+        is_new && self.ask_for_all(kind, &request.resource_names_subscribe)
+    }
+
+    /// The same over SotW.
+    pub(super) fn on_first_sotw(&mut self, kind: ResourceKind, request: &DiscoveryRequest) -> bool {
+        let names = &request.resource_names;
+        let is_all = request.version_info.is_empty() && self.ask_for_all(kind, names);
+        if is_all {
+            self.of_mut(kind).names_said = Some(hash_names(names));
+        }
+        is_all
+    }
+
+    fn ask_for_all(&mut self, kind: ResourceKind, names: &[String]) -> bool {
+        let state = &mut self.types[kind as usize];
+        let wildcard = match names {
+            [] => kind.is_wildcard(),
+            [only] => only == "*",
+            _ => false,
+        };
+        let is_all = state.held.ask_for_all(&self.views, (!wildcard).then_some(names));
+        if is_all {
+            state.wildcard = wildcard;
+            state.dirty.clear();
+            // All of it will be sent, whatever the reason.
+            state.force.clear();
+            state.force_all = false;
+        }
+        is_all
+    }
+
+    /// The views of a type that is to be sent as a whole may be others.
+    pub(super) fn follow(&mut self, kind: ResourceKind) {
+        let state = &mut self.types[kind as usize];
+        if state.held.is_due() && !state.held.follow(&self.views) {
+            self.list(kind);
+        }
+    }
+
+    /// Lists the names of what was treated as a whole.
+    pub(super) fn list(&mut self, kind: ResourceKind) {
+        let state = &mut self.types[kind as usize];
+        if state.held.open() == 0 {
+            return;
+        }
+        let is_due = state.held.is_due();
+        let names = state.held.list();
+        if is_due {
+            state.dirty.extend(names.iter().cloned());
+            // Names that were asked for by name are sent even if they name nothing.
+            state.force.extend(names.into_iter().filter(|name| state.held.is_named(name)));
+        } else if let Some(open) = &mut state.in_flight {
+            (open.names, open.whole) = (names, false);
+        }
+    }
+
+    /// The answer of a type that is to be sent as a whole.
+    pub(super) fn next_whole(&mut self, kind: ResourceKind) -> Option<Outgoing> {
+        if !self.of(kind).held.is_due() {
+            return None;
+        }
+        let wholes = self.may_send_whole(kind).then(|| self.views.wholes(kind)).flatten();
+        let Some(wholes) = wholes else {
+            self.list(kind);
+            return None;
+        };
+        let nonce = self.next_nonce;
+        self.next_nonce += 1;
+        if kind == ResourceKind::Cluster {
+            self.force_all_assignments(&wholes);
+        }
+        let sum = wholes.iter().fold(0, |sum: u64, whole| sum.wrapping_add(whole.sum));
+        let state = self.of_mut(kind);
+        state.held.send_all(sum);
+        let (names, forced) = Default::default();
+        state.in_flight = Some(InFlight { nonce, names, whole: true, forced });
+        state.answered = true;
+        state.last_nonce = nonce;
+        let version = match self.protocol {
+            Protocol::Delta => self.views.revision().to_string(),
+            Protocol::Sotw => version_text(sum),
+        };
+        let resources = Resources(Contents::Whole(wholes));
+        Some(Outgoing { kind, nonce, version, resources, removed: Vec::new() })
+    }
+
+    /// Whether the proxy can use all of a type: make before break.
+    fn may_send_whole(&self, kind: ResourceKind) -> bool {
+        let has_all = |kind: ResourceKind| {
+            let state = self.of(kind);
+            let quiet = state.dirty.is_empty() && state.rejected.is_empty();
+            quiet && state.kept.is_empty() && state.held.is_all_of(&self.views)
+        };
+        match kind {
+            ResourceKind::Listener | ResourceKind::Route => {
+                let endpoints = ResourceKind::Endpoint;
+                has_all(ResourceKind::Cluster)
+                    && (!self.of(endpoints).requested || has_all(endpoints))
+            }
+            ResourceKind::Cluster
+            | ResourceKind::Endpoint
+            | ResourceKind::Secret
+            | ResourceKind::Runtime => true,
+        }
+    }
+
+    /// As `force_assignments`, for clusters that are sent as a whole.
+    fn force_all_assignments(&mut self, clusters: &[Arc<Whole>]) {
+        let endpoints = self.of_mut(ResourceKind::Endpoint);
+        if !endpoints.requested {
+            endpoints.force_all = true;
+            return;
+        }
+        let sent = clusters.iter().flat_map(|whole| &whole.resources);
+        let sent: Vec<_> = sent.map(|it| (it.resource.name().clone(), it.clone())).collect();
+        self.force_assignments(&sent);
+    }
+}
