@@ -7,6 +7,7 @@ mod registry;
 mod secrets;
 mod standing;
 mod trust;
+mod turn;
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +24,12 @@ use tokio::sync::mpsc;
 use xds::{AdsService, AdsStream, Code, PeerInfo, Protocol, Request, Response, Status};
 
 use self::{
-    belief::Belief, metrics::Stopwatch, registry::Query, secrets::StreamSecrets, standing::Watchers,
+    belief::Belief,
+    metrics::Stopwatch,
+    registry::Query,
+    secrets::StreamSecrets,
+    standing::Watchers,
+    turn::{Turn, Turns},
 };
 pub use self::{
     metrics::StreamMetrics,
@@ -50,13 +56,15 @@ pub struct PushService {
     own: Option<OwnSecrets>,
     registry: StreamRegistry,
     metrics: StreamMetrics,
+    turns: Turns,
 }
 
 impl PushService {
     /// Serves clients on this machine alone, none of which has an identity.
     pub fn new(engine: EngineHandle) -> Self {
         let (registry, metrics) = (StreamRegistry::default(), StreamMetrics::default());
-        Self { engine, access: Access::default(), own: None, registry, metrics }
+        let turns = Turns::default();
+        Self { engine, access: Access::default(), own: None, registry, metrics, turns }
     }
 
     /// Serves whom `access` admits, as what they have proven.
@@ -127,6 +135,8 @@ impl PushService {
             watchers: Watchers::default(),
             metrics: &self.metrics,
             stopwatch: Stopwatch::default(),
+            turns: &self.turns,
+            turn: Turn::default(),
             proxy: proxy.clone(),
         }
         .run(first)
@@ -160,6 +170,8 @@ struct Conversation<'a> {
     watchers: Watchers,
     metrics: &'a StreamMetrics,
     stopwatch: Stopwatch,
+    turns: &'a Turns,
+    turn: Turn,
     proxy: Arc<Proxy>,
 }
 
@@ -175,6 +187,9 @@ impl Conversation<'_> {
             if let Err(xds::Closed) = self.send_what_fits() {
                 return Status::OK;
             }
+            if self.state.has_started() {
+                self.turn.end();
+            }
             self.watchers.look(&self.state);
             self.stopwatch.look(self.metrics, &self.state);
             let full = !self.stream.responses.has_capacity();
@@ -184,6 +199,7 @@ impl Conversation<'_> {
                     Some(Err(error)) => return error.status(),
                     Some(Ok(request)) => self.on_request(&request).await,
                 },
+                () = self.turn.changed() => {}
                 letter = self.mailbox.take() => self.on_letter(letter).await,
                 () = self.secrets.renewed() => self.on_renewal(),
                 Some(query) = self.queries.recv() => {
@@ -273,6 +289,10 @@ impl Conversation<'_> {
 
     fn send_what_fits(&mut self) -> Result<(), xds::Closed> {
         while let Some(permit) = self.stream.responses.try_reserve()? {
+            let state = &self.state;
+            if state.is_starting() && !self.turn.take(self.turns, || state.start_size()) {
+                return Ok(());
+            }
             let begun = Instant::now();
             let Some(outgoing) = self.state.next_response() else { return Ok(()) };
             let response = response(&outgoing, self.stream.protocol);

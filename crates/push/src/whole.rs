@@ -22,6 +22,8 @@ pub(crate) struct Whole {
     pub(crate) resources: Vec<Arc<Compiled>>,
     /// Of the shares of all of them.
     pub(crate) sum: u64,
+    /// Of their encoded messages.
+    pub(crate) bytes: usize,
     /// The pods that some of them stand for, sorted.
     pods: Vec<IpAddr>,
     delta: OnceLock<Arc<[Bytes]>>,
@@ -33,7 +35,8 @@ impl Whole {
         let sum = resources.iter().fold(0, |sum: u64, it| sum.wrapping_add(share(it)));
         let mut pods: Vec<IpAddr> = resources.iter().filter_map(|it| it.pod).collect();
         pods.sort_unstable();
-        Self { resources, sum, pods, delta: OnceLock::new(), sotw: OnceLock::new() }
+        let bytes = resources.iter().map(|it| it.resource.body().len()).sum();
+        Self { resources, sum, bytes, pods, delta: OnceLock::new(), sotw: OnceLock::new() }
     }
 
     /// Whether a proxy with these addresses is sent all of them: a pod is not sent the listener

@@ -38,6 +38,18 @@ impl Views {
         self.facets.iter().map(|view| view.table(kind).size()).sum()
     }
 
+    /// Bytes of all that a proxy asks for when it starts.
+    pub(super) fn bytes(&self) -> usize {
+        let kinds = [
+            ResourceKind::Cluster,
+            ResourceKind::Endpoint,
+            ResourceKind::Listener,
+            ResourceKind::Route,
+        ];
+        let wholes = kinds.iter().flat_map(|kind| self.facets.iter().map(|it| it.whole(*kind)));
+        wholes.map(|whole| whole.bytes).sum()
+    }
+
     /// Whether both are of the same facets and have the same of a type.
     pub(super) fn same(&self, other: &Self, kind: ResourceKind) -> bool {
         let mut others = other.having(kind);

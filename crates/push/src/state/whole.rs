@@ -17,6 +17,22 @@ use super::{
 use crate::{ResourceKind, whole::Whole};
 
 impl StreamState {
+    /// Whether the proxy is to be sent a large part of its first configuration.
+    pub(crate) fn is_starting(&self) -> bool {
+        let large = [ResourceKind::Cluster, ResourceKind::Endpoint].into_iter();
+        large.into_iter().any(|kind| self.of(kind).held.is_due())
+    }
+
+    /// Whether the proxy has its first configuration, listeners included.
+    pub(crate) fn has_started(&self) -> bool {
+        self.of(ResourceKind::Listener).answered && self.is_synced()
+    }
+
+    /// Bytes of all that a proxy is sent when it starts.
+    pub(crate) fn start_size(&self) -> usize {
+        self.views.bytes()
+    }
+
     /// The first request of a type. Whether it will be answered as a whole.
     pub(super) fn on_first_delta(
         &mut self,
