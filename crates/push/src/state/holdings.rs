@@ -11,7 +11,7 @@ use std::{
 use compile::Compiled;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{types::Held, views::Views};
+use super::{plan::version_text, types::Held, views::Views};
 use crate::ResourceKind;
 
 /// Fewer differences than this are not worth the time to look for them in new views.
@@ -51,6 +51,11 @@ pub(crate) fn share(compiled: &Compiled) -> u64 {
 
 pub(super) fn share_of(name: &str, version: u64) -> u64 {
     xxh3_64_with_seed(name.as_bytes(), version)
+}
+
+/// A version as it goes over the wire. What was not made here compares unequal to everything.
+pub(super) fn parse_version(version: &str) -> u64 {
+    u64::from_str_radix(version, 16).unwrap_or_default()
 }
 
 impl Holdings {
@@ -128,7 +133,9 @@ impl Holdings {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.names().is_empty()
+        let differing = self.differing.values().any(Option::is_some);
+        let mut base = self.base.names(self.kind);
+        !differing && (self.stage == Stage::Due || !base.any(|name| self.contains(name)))
     }
 
     /// Whether the name was asked for.
@@ -192,6 +199,66 @@ impl Holdings {
         }
         (self.base, self.named, self.stage) = (views.clone(), names.is_some(), Stage::Due);
         true
+    }
+
+    /// A proxy that came back asks for all that `views` have of the type, by `names` or by none, and
+    /// holds `known`. Gives the names that are not as the views say; `None` if these are many, or
+    /// if it asks for something else.
+    pub(super) fn resume(
+        &mut self,
+        views: &Views,
+        names: Option<&[String]>,
+        known: &BTreeMap<String, String>,
+    ) -> Option<Vec<Arc<str>>> {
+        let is_all = names.is_none_or(|names| views.are_all(self.kind, names));
+        let wholes = (self.is_new() && is_all).then(|| views.wholes(self.kind)).flatten()?;
+        let mut differing: Vec<(&Arc<str>, Option<u64>)> = Vec::new();
+        let mut found = 0;
+        for whole in &wholes {
+            // Both are sorted by name.
+            let mut known = known.iter().peekable();
+            for resource in &whole.resources {
+                let (name, version) = (resource.resource.name(), resource.resource.version());
+                while known.next_if(|(other, _)| other.as_str() < &**name).is_some() {}
+                let held = known.next_if(|(other, _)| other.as_str() == &**name);
+                let held = held.map(|(_, version)| parse_version(version));
+                found += usize::from(held.is_some());
+                if held != Some(version) {
+                    differing.push((name, held));
+                }
+            }
+        }
+        if found < known.len() || differing.len() > known.len() / 4 {
+            return None;
+        }
+        (self.base, self.named) = (views.clone(), names.is_some());
+        self.sum = wholes.iter().fold(0, |sum: u64, whole| sum.wrapping_add(whole.sum));
+        let differing = differing.into_iter().map(|(name, held)| {
+            match held {
+                Some(version) => self.set(name, Held::known(version)),
+                None => self.remove(name),
+            }
+            name.clone()
+        });
+        Some(differing.collect())
+    }
+
+    /// The same over SotW, where one version stands for all of it.
+    pub(super) fn resume_all(
+        &mut self,
+        views: &Views,
+        names: Option<&[String]>,
+        version: &str,
+    ) -> bool {
+        let is_all = names.is_none_or(|names| views.are_all(self.kind, names));
+        let wholes = (self.is_new() && is_all).then(|| views.wholes(self.kind)).flatten();
+        let Some(wholes) = wholes else { return false };
+        let sum = wholes.iter().fold(0, |sum: u64, whole| sum.wrapping_add(whole.sum));
+        let holds = version_text(sum) == version;
+        if holds {
+            (self.base, self.named, self.sum) = (views.clone(), names.is_some(), sum);
+        }
+        holds
     }
 
     /// Whether all of the base is asked for and none of it was sent.

@@ -7,7 +7,7 @@ use envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use xds::Request;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Held, StreamState, types::InFlight};
+use super::{Held, StreamState, holdings::parse_version, types::InFlight};
 use crate::ResourceKind;
 
 impl StreamState {
@@ -65,21 +65,26 @@ impl StreamState {
     fn has_said_all(&self) -> bool {
         let routes = &self.of(ResourceKind::Route).held;
         let listeners = self.of(ResourceKind::Listener);
+        if !listeners.requested {
+            return false;
+        }
+        if listeners.held.is_all_of(&self.views) && routes.is_all_of(&self.views) {
+            return true;
+        }
         let mut known = listeners.held.iter().filter_map(|(_, held)| held.acknowledged);
         let asked = |listener: Arc<Compiled>| listener.routes.iter().all(|it| routes.is_named(it));
-        listeners.requested && known.all(asked)
+        known.all(asked)
     }
 
     /// A reconnecting proxy says what it holds.
     fn on_known_version(&mut self, kind: ResourceKind, name: &str, version: &str) {
         self.list(kind);
-        // What was not made here compares unequal to everything.
-        let version = u64::from_str_radix(version, 16).unwrap_or_default();
+        let version = parse_version(version);
         let current = self.target(kind, name).cloned();
         let current = current.filter(|it| it.resource.version() == version);
-        let held = Held { acknowledged: current, version: Some(version), sent: None };
+        let held = Held { acknowledged: current, ..Held::known(version) };
+        let name = self.views.shared_name(kind, name);
         let state = self.of_mut(kind);
-        let name: Arc<str> = name.into();
         state.dirty.insert(name.clone());
         state.held.set(&name, held);
     }
@@ -184,15 +189,7 @@ impl StreamState {
 
     /// SotW after a reconnect: the version stands for everything of the type.
     fn on_known_state(&mut self, kind: ResourceKind, version: &str) {
-        // What a response of this stream made it ask for, it does not have.
-        let fresh = match kind {
-            ResourceKind::Cluster
-            | ResourceKind::Listener
-            | ResourceKind::Secret
-            | ResourceKind::Runtime => false,
-            ResourceKind::Endpoint => self.of(ResourceKind::Cluster).last_nonce > 0,
-            ResourceKind::Route => self.of(ResourceKind::Listener).last_nonce > 0,
-        };
+        let fresh = self.is_new_for(kind);
         if version.is_empty() || fresh || version != self.target_version(kind) {
             self.of_mut(kind).resumed = !version.is_empty();
             return;
@@ -205,6 +202,19 @@ impl StreamState {
             state.held.set(&name, Held::settled(target));
         }
         self.of_mut(kind).answered = true;
+    }
+
+    /// SotW: whether what the proxy asks for of a type is what a response of this stream made it
+    /// ask for: that it does not have.
+    pub(super) fn is_new_for(&self, kind: ResourceKind) -> bool {
+        match kind {
+            ResourceKind::Cluster
+            | ResourceKind::Listener
+            | ResourceKind::Secret
+            | ResourceKind::Runtime => false,
+            ResourceKind::Endpoint => self.of(ResourceKind::Cluster).last_nonce > 0,
+            ResourceKind::Route => self.of(ResourceKind::Listener).last_nonce > 0,
+        }
     }
 
     fn on_answer(&mut self, kind: ResourceKind, nonce: &str, error: Option<&str>) {

@@ -32,6 +32,11 @@ impl Held {
         Self { acknowledged: Some(resource), version, sent: None }
     }
 
+    /// Something that a proxy came back with, of which no more is known than its version.
+    pub(super) fn known(version: u64) -> Self {
+        Self { version: Some(version), ..Self::default() }
+    }
+
     /// Something on its way to a proxy that held nothing under this name.
     pub(super) fn sent(resource: Arc<Compiled>) -> Self {
         Self { sent: Some(Some(resource)), ..Self::default() }

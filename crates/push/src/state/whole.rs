@@ -5,7 +5,7 @@
 //! the proxy holds is "all of these views". Whatever does not fit (a refusal, other names, a change
 //! in between) has the names listed, and goes the long way from there.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use xds::Protocol;
@@ -33,21 +33,30 @@ impl StreamState {
         self.views.bytes()
     }
 
-    /// The first request of a type. Whether it will be answered as a whole.
+    /// The first request of a type. Whether it was taken in as a whole.
     pub(super) fn on_first_delta(
         &mut self,
         kind: ResourceKind,
         request: &DeltaDiscoveryRequest,
     ) -> bool {
-        let is_new = request.initial_resource_versions.is_empty()
-            && request.resource_names_unsubscribe.is_empty();
-        is_new && self.ask_for_all(kind, &request.resource_names_subscribe)
+        let (names, known) =
+            (&request.resource_names_subscribe, &request.initial_resource_versions);
+        if !request.resource_names_unsubscribe.is_empty() {
+            return false;
+        }
+        match known.is_empty() {
+            true => self.ask_for_all(kind, names),
+            false => self.resume(kind, names, known),
+        }
     }
 
     /// The same over SotW.
     pub(super) fn on_first_sotw(&mut self, kind: ResourceKind, request: &DiscoveryRequest) -> bool {
-        let names = &request.resource_names;
-        let is_all = request.version_info.is_empty() && self.ask_for_all(kind, names);
+        let (names, version) = (&request.resource_names, request.version_info.as_str());
+        let is_all = match version.is_empty() {
+            true => self.ask_for_all(kind, names),
+            false => self.resume_all(kind, names, version),
+        };
         if is_all {
             self.of_mut(kind).names_said = Some(hash_names(names));
         }
@@ -55,12 +64,8 @@ impl StreamState {
     }
 
     fn ask_for_all(&mut self, kind: ResourceKind, names: &[String]) -> bool {
+        let wildcard = is_wildcard(kind, names);
         let state = &mut self.types[kind as usize];
-        let wildcard = match names {
-            [] => kind.is_wildcard(),
-            [only] => only == "*",
-            _ => false,
-        };
         let is_all = state.held.ask_for_all(&self.views, (!wildcard).then_some(names));
         if is_all {
             state.wildcard = wildcard;
@@ -68,6 +73,44 @@ impl StreamState {
             // All of it will be sent, whatever the reason.
             state.force.clear();
             state.force_all = false;
+        }
+        is_all
+    }
+
+    /// A proxy came back, and holds almost what it should.
+    fn resume(
+        &mut self,
+        kind: ResourceKind,
+        names: &[String],
+        known: &BTreeMap<String, String>,
+    ) -> bool {
+        let wildcard = is_wildcard(kind, names);
+        let state = &mut self.types[kind as usize];
+        if state.force_all || !state.force.is_empty() {
+            return false;
+        }
+        let differing = state.held.resume(&self.views, (!wildcard).then_some(names), known);
+        let Some(differing) = differing else { return false };
+        state.wildcard = wildcard;
+        // What the proxy asks for and does not have is sent even if it names nothing.
+        let asked = differing.iter().filter(|name| !known.contains_key(&***name));
+        state.force.extend(asked.filter(|_| !wildcard).cloned());
+        state.dirty = differing.into_iter().collect();
+        true
+    }
+
+    fn resume_all(&mut self, kind: ResourceKind, names: &[String], version: &str) -> bool {
+        let is_new = self.is_new_for(kind);
+        let wildcard = is_wildcard(kind, names);
+        let state = &mut self.types[kind as usize];
+        if is_new || state.force_all || !state.force.is_empty() {
+            return false;
+        }
+        let names = (!wildcard).then_some(names);
+        let is_all = state.held.resume_all(&self.views, names, version);
+        if is_all {
+            (state.wildcard, state.answered) = (wildcard, true);
+            state.dirty.clear();
         }
         is_all
     }
@@ -157,5 +200,14 @@ impl StreamState {
         let sent = clusters.iter().flat_map(|whole| &whole.resources);
         let sent: Vec<_> = sent.map(|it| (it.resource.name().clone(), it.clone())).collect();
         self.force_assignments(&sent);
+    }
+}
+
+/// Whether a first request with these names asks for everything.
+fn is_wildcard(kind: ResourceKind, names: &[String]) -> bool {
+    match names {
+        [] => kind.is_wildcard(),
+        [only] => only == "*",
+        _ => false,
     }
 }

@@ -155,3 +155,31 @@ fn the_same_name_in_two_facets_is_sent_once() {
         assert_eq!((names.len(), distinct.len()), (3, 3), "{protocol}");
     }
 }
+
+/// Ten clusters, of which the first is this one.
+fn ten(first: &str) -> String {
+    format!("cds {first} c1 c2 c3 c4 c5 c6 c7 c8 c9 lds l(r) rds r(h=c0)")
+}
+
+#[test]
+fn no_name_is_listed_when_a_proxy_comes_back() {
+    for protocol in [Delta, Sotw] {
+        let mut talk = Talk::synced(protocol, &ten("c0"));
+        talk.reconnect(&ten("c0"));
+        talk.settles("");
+        assert!(talk.state.is_synced() && !talk.state.is_resuming(), "{protocol}");
+        for kind in ResourceKind::ALL {
+            assert_eq!(talk.state.of(kind).held.differences(), 0, "{protocol}, {kind:?}");
+        }
+        assert_eq!(talk.state.held(ResourceKind::Endpoint).len(), 10, "{protocol}");
+    }
+}
+
+#[test]
+fn who_comes_back_is_sent_what_has_changed() {
+    let mut talk = Talk::synced(Delta, &ten("c0"));
+    talk.reconnect(&format!("{} eds c1.3", ten("c0.2")));
+    talk.settles("cds c0.2 | eds c0 c1.3");
+    assert_eq!(talk.state.of(ResourceKind::Cluster).held.differences(), 1);
+    assert!(talk.state.is_synced());
+}
