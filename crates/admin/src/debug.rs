@@ -23,6 +23,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/debug/proxies", "the connected proxies: synced, stale, refused"),
     ("/debug/config_dump?proxy=NAME.NAMESPACE", "what a proxy holds, with its resources"),
     ("/debug/identities", "certificates and roots that the proxies have acknowledged"),
+    ("/debug/pushes?last=", "the last changes: their causes, their cost, who got what"),
     ("/debug/syncz", "state of each proxy by type"),
     ("/debug/connections", "the connected proxies, as they introduced themselves"),
     (

@@ -16,6 +16,7 @@ mod lines;
 mod lints;
 mod metrics;
 mod proxies;
+mod pushes;
 mod redact;
 mod wait;
 
@@ -48,6 +49,7 @@ pub use self::{
     proxies::{
         ProxyConfig, ProxyIdentity, ProxyIdentityList, ProxyStatus, ProxyStatusList, ResourceStatus,
     },
+    pushes::{Push, PushCause, PushCost, PushList, PushProxies, PushSent},
     wait::{RefusedResource, WaitEvent, WaitOutcome, WaitQuery, WaitReport, WaitingProxy},
 };
 
@@ -90,6 +92,7 @@ fn router(admin: Admin, shutdown: CancellationToken) -> Router {
         .route("/debug/proxies", get(proxies::list))
         .route("/debug/config_dump", get(proxies::config))
         .route("/debug/identities", get(proxies::identities))
+        .route("/debug/pushes", get(pushes::pushes))
         .merge(debug::routes())
         .layer(Extension(shutdown))
         .layer(Extension(Arc::new(Lints::default())))

@@ -30,6 +30,13 @@ check-next = Next: meltemi help { $code }
 input-unreadable = `{ $path }` cannot be read: { $reason }
 input-unreadable-hint = check the path; nothing was sent
 
+events-none = nothing has changed since the control plane started
+events-summary = { $total ->
+        [one] the last change
+       *[other] the last { $total } changes
+    }: { $live } live in all proxies that they concern, { $open } not yet
+events-more = and { $count } more
+
 wait-progress = { $live } of { $total } proxies are live
 wait-live = live: { $live } of { $total } proxies have acknowledged revision { $revision } ({ $seconds } s)
 wait-timed-out = timed out after { $seconds } s: { $live } of { $total } proxies have acknowledged revision { $revision }

@@ -12,6 +12,7 @@ use crate::{
     completion::Completion,
     diff::Diff,
     environment::Environment,
+    events::Events,
     help::{self, Help},
     identity::{self, IdentityVerb},
     language::{Catalogue, Language},
@@ -72,6 +73,8 @@ enum Verb {
     Ps(proxy::Status),
     /// Configuration of one proxy (short for `proxy config`).
     Pc(proxy::Config),
+    /// The last changes: what caused each, what it cost, who got what.
+    Events(Events),
     /// Explain a command, or a code such as MEL0104.
     #[command(visible_alias = "explain")]
     Help(Help),
@@ -108,6 +111,7 @@ impl Verb {
             Self::Wait(args) => args.output,
             Self::Identity(verb) => verb.format(),
             Self::Why(args) => args.output,
+            Self::Events(args) => args.output,
             Self::Proxy(ProxyVerb::Status(args)) | Self::Ps(args) => args.output,
             Self::Proxy(ProxyVerb::Config(args)) | Self::Pc(args) => args.output,
         }
@@ -131,6 +135,7 @@ impl Verb {
             Self::Identity(verb) => verb.run(screen).await,
             Self::Proxy(ProxyVerb::Status(args)) | Self::Ps(args) => args.run(screen).await,
             Self::Proxy(ProxyVerb::Config(args)) | Self::Pc(args) => args.run(screen).await,
+            Self::Events(args) => args.run(screen).await,
             Self::Help(args) => args.run(command.clone(), screen),
             Self::Completion(args) => args.run(command.clone(), screen),
         }

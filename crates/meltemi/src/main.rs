@@ -9,6 +9,7 @@ mod command;
 mod completion;
 mod diff;
 mod environment;
+mod events;
 mod explain;
 mod help;
 mod identity;

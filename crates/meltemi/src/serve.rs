@@ -16,7 +16,7 @@ use clap::ArgMatches;
 use jwks::{HttpsClient, KeyMetrics, KeySettings, KeyStage};
 use model::ObjectKey;
 use prometheus_client::registry::Registry;
-use push::{Engine, EngineHandle, PushService, StreamMetrics};
+use push::{Engine, EngineHandle, PushService};
 use runtime::Readiness;
 use snapshot::{Features, Index};
 use source::{ExpiryStage, Source, SourceStatuses, SuperviseSettings, supervise};
@@ -109,7 +109,6 @@ const QUEUE: usize = 256;
 
 struct EngineSink {
     engine: EngineHandle,
-    streams: StreamMetrics,
     mesh: MeshMetrics,
     /// The other names of the trust domain.
     aliases: watch::Sender<Arc<[Arc<str>]>>,
@@ -125,9 +124,8 @@ impl SnapshotSink for EngineSink {
             *known = aliases;
             is_new
         });
-        self.streams.begin(snapshot.revision, noticed);
         self.mesh.published(&changes);
-        self.engine.publish(snapshot, changes).await;
+        self.engine.publish(snapshot, changes, noticed).await;
     }
 }
 
@@ -279,8 +277,7 @@ impl Settings {
         let service = PushService::new(engine.clone());
         let mut metrics = Registry::default();
         let xds_metrics = xds::Metrics::register(metrics.sub_registry_with_prefix("meltemi_xds"));
-        let streams = service.metrics().clone();
-        streams.register(&mut metrics);
+        service.metrics().register(&mut metrics);
         let signing = identity::Metrics::register(&mut metrics);
         let mesh = MeshMetrics::register(&mut metrics, engine.clone());
         let keys = KeyMetrics::register(&mut metrics);
@@ -315,7 +312,7 @@ impl Settings {
             });
         };
         let (aliases, known_aliases) = watch::channel(Arc::from([]));
-        let sink = EngineSink { engine: engine.clone(), streams, mesh, aliases };
+        let sink = EngineSink { engine: engine.clone(), mesh, aliases };
         tokio::spawn(writer.run(receiver, sink, on_sync, shutdown.clone()));
         tracing::info!(xds = %self.xds_address, admin = %self.admin_address, "Meltemi serves");
         tokio::select! {

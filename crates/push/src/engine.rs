@@ -14,6 +14,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     thread,
+    time::Instant,
 };
 
 use compile::{Client, gateway::select_own_ports, inbound::select_inbound};
@@ -30,6 +31,7 @@ pub use self::{
 use crate::{
     Counters, FacetView, ResourceKind,
     facet::{Changed, Facet, FacetId, FacetKey, Job, PlacedServices, SecretNames},
+    log::{PushLog, PushRecord, Work},
     memo::Memos,
 };
 
@@ -57,7 +59,7 @@ struct StreamEntry {
 }
 
 enum Command {
-    Snapshot(Arc<Snapshot>, ChangeSet, oneshot::Sender<()>),
+    Snapshot(Arc<Snapshot>, ChangeSet, Instant, oneshot::Sender<()>),
     Connect(StreamId, Arc<Proxy>, oneshot::Sender<Arc<Mailbox>>),
     Disconnect(StreamId),
     Secrets(StreamId, SecretNames, oneshot::Sender<()>),
@@ -78,6 +80,7 @@ pub struct Engine {
     next_facet: FacetId,
     memos: Memos,
     counters: Arc<Counters>,
+    log: PushLog,
     /// Who waits for a revision.
     waiting: Vec<(u64, oneshot::Sender<()>)>,
 }
@@ -98,13 +101,13 @@ impl Engine {
     pub fn start(snapshot: Arc<Snapshot>) -> EngineHandle {
         let (commands, mut queue) = mpsc::channel(QUEUE);
         let mut engine = Self::new(snapshot, Arc::default());
-        let counters = engine.counters.clone();
+        let (counters, log) = (engine.counters.clone(), engine.log.clone());
         thread::spawn(move || {
             while let Some(command) = queue.blocking_recv() {
                 engine.handle(command);
             }
         });
-        EngineHandle::new(commands, counters)
+        EngineHandle::new(commands, counters, log)
     }
 
     fn new(snapshot: Arc<Snapshot>, counters: Arc<Counters>) -> Self {
@@ -117,14 +120,15 @@ impl Engine {
             next_facet: 0,
             memos: Memos::default(),
             counters,
+            log: PushLog::default(),
             waiting: Vec::new(),
         }
     }
 
     fn handle(&mut self, command: Command) {
         match command {
-            Command::Snapshot(snapshot, changes, done) => {
-                self.on_snapshot(snapshot, &changes);
+            Command::Snapshot(snapshot, changes, noticed, done) => {
+                self.on_snapshot(snapshot, &changes, noticed);
                 let _ = done.send(());
             }
             Command::Connect(id, proxy, reply) => {
@@ -154,13 +158,22 @@ impl Engine {
         }
     }
 
-    fn on_snapshot(&mut self, snapshot: Arc<Snapshot>, changes: &ChangeSet) {
+    fn on_snapshot(&mut self, snapshot: Arc<Snapshot>, changes: &ChangeSet, noticed: Instant) {
         self.counters.snapshots.inc();
+        let mut record = PushRecord::new(snapshot.revision, &changes.causes, noticed);
+        let (before, begun) = (Work::of(&self.counters), Instant::now());
         let Outcome { changed, moved } = self.update(snapshot, changes);
+        record.compile = begun.elapsed();
+        record.work = Work::of(&self.counters).since(before);
+        record.count_changed(changed.values());
         let mut told = moved.clone();
         for facet in changed.keys() {
             told.extend(self.facets.get(facet).into_iter().flat_map(|it| &it.streams));
         }
+        (record.streams, record.told) = (self.streams.len(), told.len());
+        record.told_after = noticed.elapsed();
+        // Streams look for it as soon as they are told.
+        self.log.open(record);
         for stream in told {
             self.tell(stream, &changed, moved.contains(&stream));
         }
@@ -250,8 +263,8 @@ impl Engine {
         self.counters.notified.inc();
         let names = stream.facets.iter().filter_map(|facet| changed.get(facet)).cloned();
         let names = (!everything).then(|| names.collect());
-        let revision = Some(self.snapshot.revision);
-        stream.mailbox.put(Letter { views: self.views(&stream.facets), changed: names, revision });
+        let (views, revisions) = (self.views(&stream.facets), vec![self.snapshot.revision]);
+        stream.mailbox.put(Letter { views, changed: names, revisions });
     }
 
     fn views(&self, facets: &[FacetId]) -> Vec<Arc<FacetView>> {
@@ -265,7 +278,8 @@ impl Engine {
         self.streams.insert(id, entry);
         self.reduce_again(id);
         let facets = self.streams[&id].facets.clone();
-        mailbox.put(Letter { views: self.views(&facets), changed: None, revision: None });
+        let (views, revisions) = (self.views(&facets), Vec::new());
+        mailbox.put(Letter { views, changed: None, revisions });
         mailbox
     }
 
@@ -278,7 +292,7 @@ impl Engine {
         let changed: Changed =
             old.symmetric_difference(&names).map(|it| (ResourceKind::Secret, it.clone())).collect();
         let (views, changed) = (self.views(&entry.facets), Some(vec![Arc::new(changed)]));
-        entry.mailbox.put(Letter { views, changed, revision: None });
+        entry.mailbox.put(Letter { views, changed, revisions: Vec::new() });
     }
 
     fn on_disconnect(&mut self, id: StreamId) {

@@ -38,7 +38,7 @@ pub use self::{
     trust::HeldIdentity,
 };
 use crate::{
-    Access, EngineHandle, FacetView, ResourceKind,
+    Access, EngineHandle, FacetView, ResourceKind, Sent,
     engine::{Letter, Mailbox},
     facet::unknown_route,
     own::{OwnSecrets, is_own},
@@ -191,7 +191,7 @@ impl Conversation<'_> {
                 self.turn.end();
             }
             self.watchers.look(&self.state);
-            self.stopwatch.look(self.metrics, &self.state);
+            self.stopwatch.look(self.metrics, self.engine.log(), &self.state);
             let full = !self.stream.responses.has_capacity();
             tokio::select! {
                 request = self.stream.requests.next() => match request {
@@ -275,9 +275,7 @@ impl Conversation<'_> {
     }
 
     fn take_letter(&mut self, letter: Letter) {
-        if let Some(revision) = letter.revision {
-            self.stopwatch.told(self.metrics, revision);
-        }
+        self.stopwatch.told(self.metrics, self.engine.log(), &letter.revisions);
         let changed: Option<BTreeSet<_>> = letter
             .changed
             .map(|lists| lists.iter().flat_map(|names| names.iter().cloned()).collect());
@@ -300,7 +298,9 @@ impl Conversation<'_> {
             let decided = Instant::now();
             permit.send(response);
             self.metrics.sent(&outgoing, bytes, [begun, decided]);
-            self.stopwatch.sent();
+            let resources = outgoing.resources.len();
+            let sent = Sent { responses: 1, resources, bytes };
+            self.stopwatch.sent(self.engine.log(), outgoing.kind, sent);
         }
         Ok(())
     }

@@ -68,6 +68,18 @@ impl Resources {
         listed.iter().chain(wholes.iter().flat_map(|whole: &Arc<Whole>| &whole.resources))
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Contents::Listed(listed) => listed.len(),
+            Contents::Whole(wholes) => wholes.iter().map(|whole| whole.resources.len()).sum(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Their bytes within a response. Shared by all streams.
     pub fn chunks(&self, protocol: Protocol) -> Vec<Bytes> {
         match &self.0 {

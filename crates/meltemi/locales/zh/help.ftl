@@ -28,6 +28,13 @@ help-serve = 从 YAML 目录提供 xDS
     .token_issuer = 令牌的签发者（`iss`）
     .token_audiences = 令牌的受众（`aud`），满足其一即可；默认 `istio-ca`
 
+help-events = 最近的变更：由什么引起，代价多少，哪些代理收到了什么
+    .after = 退出码：0 完成，64 用法错误，69 控制面不可达
+    .last = 最多显示多少次
+    .object = 只看由此对象引起的变更，例如 `VirtualService/shop/cart`
+    .output = 输出形式
+    .address = 控制面的管理地址
+
 help-check = 不经服务器检查文件：读取、校验、编译，并列出全部问题
     .after = 退出码：0 没有达到 --fail-on 的问题，64 用法错误，65 路径无法读取，79 有问题
     .paths = 存放 Istio 与 Kubernetes 对象的文件和目录

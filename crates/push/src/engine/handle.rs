@@ -1,13 +1,13 @@
 //! The way to the engine's thread.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use model::{Diagnostic, Proxy, Shared};
 use snapshot::{ChangeSet, Mesh, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Command, Mailbox, Preview, StreamId};
-use crate::{Counters, facet::SecretNames};
+use crate::{Counters, PushLog, facet::SecretNames};
 
 /// Talks to the engine's thread. Cheap to clone. The engine ends only with the process, so that
 /// nothing here can fail for long.
@@ -15,22 +15,33 @@ use crate::{Counters, facet::SecretNames};
 pub struct EngineHandle {
     commands: mpsc::Sender<Command>,
     counters: Arc<Counters>,
+    log: PushLog,
 }
 
 impl EngineHandle {
-    pub(super) fn new(commands: mpsc::Sender<Command>, counters: Arc<Counters>) -> Self {
-        Self { commands, counters }
+    pub(super) fn new(
+        commands: mpsc::Sender<Command>,
+        counters: Arc<Counters>,
+        log: PushLog,
+    ) -> Self {
+        Self { commands, counters, log }
+    }
+
+    /// What the last pushes were.
+    pub fn log(&self) -> &PushLog {
+        &self.log
     }
 
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Hands over a new snapshot with what changed in it. Returns when every stream was told, so
+    /// Hands over a new snapshot with what changed in it, and when the first of that was noticed. Returns when every stream was told, so
     /// that the writer merges what changes meanwhile into the next one.
-    pub async fn publish(&self, snapshot: Arc<Snapshot>, changes: ChangeSet) {
+    pub async fn publish(&self, snapshot: Arc<Snapshot>, changes: ChangeSet, noticed: Instant) {
         let (done, told) = oneshot::channel();
-        if self.commands.send(Command::Snapshot(snapshot, changes, done)).await.is_ok() {
+        let command = Command::Snapshot(snapshot, changes, noticed, done);
+        if self.commands.send(command).await.is_ok() {
             let _ = told.await;
         }
     }

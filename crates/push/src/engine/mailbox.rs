@@ -15,8 +15,8 @@ pub(crate) struct Letter {
     pub views: Vec<Arc<FacetView>>,
     /// What may differ from the letter before; `None` is "anything".
     pub changed: Option<Vec<Arc<Changed>>>,
-    /// The snapshot that it was written for, the oldest of several; `None` if it was for none.
-    pub revision: Option<u64>,
+    /// The snapshots that it was written for, oldest first, none left out but the newest of many.
+    pub revisions: Vec<u64>,
 }
 
 /// One stream's mailbox: at most one letter lies in it.
@@ -34,7 +34,7 @@ impl Mailbox {
             Some(old) => Letter {
                 views: letter.views,
                 changed: merge(old.changed, letter.changed),
-                revision: old.revision.or(letter.revision),
+                revisions: join(old.revisions, letter.revisions),
             },
         });
         drop(slot);
@@ -64,4 +64,10 @@ fn merge(
     let (mut old, new) = (old?, new?);
     old.extend(new);
     (old.len() <= MAX_CHANGES).then_some(old)
+}
+
+fn join(mut old: Vec<u64>, new: Vec<u64>) -> Vec<u64> {
+    old.extend(new);
+    old.truncate(MAX_CHANGES);
+    old
 }

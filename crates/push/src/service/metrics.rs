@@ -1,10 +1,6 @@
 //! What the streams count, under the names of istiod where the meaning is the same.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::time::Instant;
 
 use prometheus_client::{
     metrics::{family::Family, histogram::Histogram},
@@ -13,12 +9,9 @@ use prometheus_client::{
 use runtime::Tally;
 
 use crate::{
-    ResourceKind,
+    PushLog, ResourceKind, Sent,
     state::{Outgoing, StreamState},
 };
-
-/// Revisions whose beginning is remembered.
-const MOST_REVISIONS: usize = 256;
 
 /// Seconds.
 const TIMES: [f64; 12] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0];
@@ -35,8 +28,6 @@ pub struct StreamMetrics {
     queue_time: Histogram,
     convergence: Histogram,
     acknowledgement: Histogram,
-    /// When the first change of a revision was noticed, by revision.
-    begun: Arc<Mutex<VecDeque<(u64, Instant)>>>,
 }
 
 type TypeLabel = [(&'static str, &'static str); 1];
@@ -60,7 +51,6 @@ impl Default for StreamMetrics {
             queue_time: times(),
             convergence: times(),
             acknowledgement: times(),
-            begun: Arc::default(),
         }
     }
 }
@@ -102,26 +92,6 @@ impl StreamMetrics {
         );
     }
 
-    /// A snapshot of this revision is published, of which the first change was noticed then.
-    pub fn begin(&self, revision: u64, noticed: Instant) {
-        let mut begun = self.lock();
-        if begun.len() >= MOST_REVISIONS {
-            begun.pop_front();
-        }
-        begun.push_back((revision, noticed));
-    }
-
-    /// When the first change behind this revision was noticed.
-    fn begun(&self, revision: u64) -> Option<Instant> {
-        let begun = self.lock();
-        let found = begun.iter().rev().find(|(own, _)| *own == revision);
-        found.map(|(_, noticed)| *noticed)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(u64, Instant)>> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// `since` is when it was begun to decide on the response, and when it was decided.
     pub(super) fn sent(&self, outgoing: &Outgoing, bytes: usize, since: [Instant; 2]) {
         let label = label(outgoing.kind);
@@ -145,27 +115,40 @@ pub(super) struct Stopwatch {
     /// The first change that the proxy has not acknowledged yet.
     begun: Option<Instant>,
     last_sent: Option<Instant>,
+    /// The pushes that it was told of and has not acknowledged yet.
+    told: Vec<u64>,
 }
 
+/// Pushes that a proxy that answers nothing is remembered to owe.
+const MOST_TOLD: usize = 256;
+
 impl Stopwatch {
-    /// The stream was told of this revision, and maybe of later ones.
-    pub(super) fn told(&mut self, metrics: &StreamMetrics, revision: u64) {
-        let begun = metrics.begun(revision);
+    /// The stream was told of these pushes, oldest first.
+    pub(super) fn told(&mut self, metrics: &StreamMetrics, log: &PushLog, revisions: &[u64]) {
+        let begun = revisions.first().and_then(|revision| log.noticed(*revision));
         if let Some(begun) = begun {
             metrics.queue_time.observe(begun.elapsed().as_secs_f64());
         }
         self.begun = self.begun.or(begun);
+        self.told.extend(revisions);
+        self.told.truncate(MOST_TOLD);
     }
 
-    pub(super) fn sent(&mut self) {
+    pub(super) fn sent(&mut self, log: &PushLog, kind: ResourceKind, sent: Sent) {
         self.last_sent = Some(Instant::now());
+        if let Some(revision) = self.told.last() {
+            log.sent(*revision, kind, sent);
+        }
     }
 
     /// To be called when nothing more can be sent.
-    pub(super) fn look(&mut self, metrics: &StreamMetrics, state: &StreamState) {
-        if (self.begun.is_none() && self.last_sent.is_none()) || !state.is_synced() {
+    pub(super) fn look(&mut self, metrics: &StreamMetrics, log: &PushLog, state: &StreamState) {
+        let is_open = self.begun.is_some() || self.last_sent.is_some() || !self.told.is_empty();
+        if !is_open || !state.is_synced() {
             return;
         }
+        log.live(&self.told, Instant::now());
+        self.told.clear();
         if let (Some(begun), Some(sent)) = (self.begun.take(), self.last_sent.take()) {
             metrics.convergence.observe(sent.saturating_duration_since(begun).as_secs_f64());
             metrics.acknowledgement.observe(begun.elapsed().as_secs_f64());
@@ -187,19 +170,21 @@ fn label(kind: ResourceKind) -> TypeLabel {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{collections::BTreeMap, time::Duration};
 
     use super::*;
+    use crate::PushRecord;
 
     #[test]
     fn a_change_counts_from_its_own_beginning() {
         let (metrics, mut stopwatch) = (StreamMetrics::default(), Stopwatch::default());
+        let log = PushLog::default();
         let begun = Instant::now();
         let later = begun + Duration::from_secs(3600);
-        metrics.begin(7, begun);
-        metrics.begin(8, later);
+        log.open(PushRecord::new(7, &BTreeMap::new(), begun));
+        log.open(PushRecord::new(8, &BTreeMap::new(), later));
         // The revision before did not concern this stream.
-        stopwatch.told(&metrics, 8);
+        stopwatch.told(&metrics, &log, &[8]);
         assert_eq!(stopwatch.begun, Some(later));
     }
 }

@@ -1,6 +1,10 @@
 //! A control plane whose mesh changes.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use api::istio::mesh_config::MeshConfig;
 use envoy::type_url;
@@ -47,7 +51,7 @@ impl Live {
         let changed = self.index.apply(changes(yaml));
         let snapshot = self.index.snapshot();
         let revision = snapshot.revision;
-        self.engine.publish(snapshot, changed).await;
+        self.engine.publish(snapshot, changed, Instant::now()).await;
         patiently(self.engine.settled(revision)).await;
     }
 

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
+    time::Instant,
 };
 
 use api::istio::mesh_config::MeshConfig;
@@ -111,7 +112,7 @@ impl Stage {
     pub(super) fn apply(&mut self, changes: Vec<Change>) -> Work {
         let changes = self.index.apply(changes);
         let before = Work::of(&self.engine.counters);
-        self.engine.on_snapshot(self.index.snapshot(), &changes);
+        self.engine.on_snapshot(self.index.snapshot(), &changes, Instant::now());
         for (id, stream) in &mut self.streams {
             let Some(letter) = stream.mailbox.try_take() else { continue };
             let (old, new) = (contents(&stream.views), contents(&letter.views));
