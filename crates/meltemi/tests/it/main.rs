@@ -9,6 +9,7 @@ mod command;
 mod diff;
 mod elsewhere;
 mod envoy;
+mod events;
 mod help;
 mod identity;
 mod plane;
