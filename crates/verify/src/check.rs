@@ -12,9 +12,11 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use prost::{Message, Name};
+use prost::{Message, Name, bytes::Bytes};
 
-use crate::{Constraints, ResourceId, ResourceKind, Resources, Rule, Severity, Violation};
+use crate::{
+    Constraints, ResourceId, ResourceKind, Resources, Rule, Severity, Violation, names::Named,
+};
 
 /// What a check takes as given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,59 +55,87 @@ pub fn check_references(resources: &Resources) -> Vec<Violation> {
 
 /// Everything that is wrong with the resources of a proxy as `settings` describes it.
 pub fn check_references_with(resources: &Resources, settings: &CheckSettings) -> Vec<Violation> {
-    check_references_by(&mut Constraints::default(), resources, settings)
+    check_references_by(&mut Constraints::default(), resources, settings, &|_| false)
 }
 
 /// As [`check_references_with`], by constraints that many calls read once: reading them costs more
-/// than judging a proxy's resources by them.
+/// than judging a proxy's resources by them. `beside` tells of clusters that the proxy has and that
+/// are not among the resources.
 pub fn check_references_by(
     constraints: &mut Constraints,
     resources: &Resources,
     settings: &CheckSettings,
+    beside: &dyn Fn(&str) -> bool,
 ) -> Vec<Violation> {
-    let mut report = Report { violations: resources.violations.clone() };
-    listener::check_together(resources, &mut report);
-    for (name, listener) in &resources.listeners {
-        let id = ResourceId::new(ResourceKind::Listener, name);
-        listener::check(&id, listener, &mut report);
-        check_message(listener, &id, resources, settings, constraints, &mut report);
-    }
-    for (name, routes) in &resources.routes {
-        let id = ResourceId::new(ResourceKind::Route, name);
-        route::check(&id, routes, "", &mut report);
-        check_message(routes, &id, resources, settings, constraints, &mut report);
-    }
-    for (name, cluster) in &resources.clusters {
-        let id = ResourceId::new(ResourceKind::Cluster, name);
-        reference::check_assignment(&id, cluster, resources, &mut report);
-        check_message(cluster, &id, resources, settings, constraints, &mut report);
-    }
-    for (name, assignment) in &resources.assignments {
-        let id = ResourceId::new(ResourceKind::Endpoint, name);
-        check_message(assignment, &id, resources, settings, constraints, &mut report);
-    }
-    report.finish(settings)
+    let mut judge = Judge {
+        constraints,
+        resources,
+        settings,
+        beside,
+        report: Report { violations: resources.violations.clone() },
+    };
+    judge.check();
+    judge.report.finish(settings)
 }
 
-fn check_message<M: Message + Name>(
-    message: &M,
-    id: &ResourceId,
-    resources: &Resources,
-    settings: &CheckSettings,
-    constraints: &mut Constraints,
-    report: &mut Report,
-) {
-    let decoded = match envoy::json::decode(&M::full_name(), message.encode_to_vec().into()) {
-        Ok(decoded) => decoded,
-        Err(error) => return report.refuse(id, "", Rule::Decode, error.to_string()),
-    };
-    let known = |name: &str| {
-        resources.clusters.contains_key(name) || settings.bootstrap_clusters.contains(name)
-    };
-    reference::check(&decoded, id, &known, &resources.routes, report);
-    report.violations.extend(constraints.check(id, &decoded));
+struct Judge<'a> {
+    constraints: &'a mut Constraints,
+    resources: &'a Resources,
+    settings: &'a CheckSettings,
+    beside: &'a dyn Fn(&str) -> bool,
+    report: Report,
 }
 
+impl Judge<'_> {
+    fn check(&mut self) {
+        let Self { resources, .. } = *self;
+        listener::check_together(resources, &mut self.report);
+        for (name, listener) in &resources.listeners {
+            let id = ResourceId::new(ResourceKind::Listener, name);
+            listener::check(&id, listener, &mut self.report);
+            self.check_message(listener, &id);
+        }
+        for (name, routes) in &resources.routes {
+            let id = ResourceId::new(ResourceKind::Route, name);
+            route::check(&id, routes, "", &mut self.report);
+            self.check_message(routes, &id);
+        }
+        for (name, cluster) in &resources.clusters {
+            let id = ResourceId::new(ResourceKind::Cluster, name);
+            reference::check_assignment(&id, cluster, resources, &mut self.report);
+            self.check_message(cluster, &id);
+        }
+        for (name, assignment) in &resources.assignments {
+            self.check_message(assignment, &ResourceId::new(ResourceKind::Endpoint, name));
+        }
+    }
+
+    fn check_message<M: Message + Name>(&mut self, message: &M, id: &ResourceId) {
+        let Self { constraints, resources, settings, beside, report } = self;
+        let (name, bytes) = (M::full_name(), Bytes::from(message.encode_to_vec()));
+        let known = |name: &str| {
+            resources.clusters.contains_key(name)
+                || settings.bootstrap_clusters.contains(name)
+                || beside(name)
+        };
+        let reported = settings.dangling == Dangling::Reported;
+        let leads = |named: Named, name: &str| match named {
+            // Of the clusters, Envoy looks up those of the routes inside a listener.
+            Named::Cluster if reported || id.kind == ResourceKind::Listener => known(name),
+            Named::RouteConfiguration if reported => resources.routes.contains_key(name),
+            Named::Cluster | Named::RouteConfiguration => true,
+        };
+        if constraints.pass(&name, &bytes, &leads) {
+            return;
+        }
+        let decoded = match envoy::json::decode(&name, bytes) {
+            Ok(decoded) => decoded,
+            Err(error) => return report.refuse(id, "", Rule::Decode, error.to_string()),
+        };
+        reference::check(&decoded, id, &known, &resources.routes, report);
+        report.violations.extend(constraints.check(id, &decoded));
+    }
+}
 /// The faults found so far.
 struct Report {
     violations: Vec<Violation>,

@@ -11,6 +11,7 @@ mod call;
 mod check;
 pub mod corpus;
 mod effect;
+mod names;
 mod outcome;
 mod pgv;
 mod resources;
@@ -28,7 +29,7 @@ pub use outcome::{
     Answer, ClusterChoice, EndpointView, ErrorClass, NearMiss, Outcome, Stage, Step, StepVerdict,
     Upstream, WalkError, WeightedName,
 };
-pub use pgv::{Constraints, pgv};
+pub use pgv::{Constraints, Work, pgv};
 pub use resources::Resources;
 pub use violation::{ResourceId, ResourceKind, Rule, Severity, Violation};
 pub use walk::{Fidelity, WalkOptions, walk};

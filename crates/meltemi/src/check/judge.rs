@@ -55,6 +55,12 @@ impl<'a> Judge<'a> {
         Self { destinations, judged, hosts, constraints: Constraints::default() }
     }
 
+    /// What was judged up to now.
+    #[cfg(test)]
+    pub(super) fn work(&self) -> verify::Work {
+        self.constraints.work()
+    }
+
     /// Adds what is wrong with a class.
     pub(super) fn judge(&mut self, class: &Class, found: &mut Vec<Diagnostic>) {
         let own = class.of_type(type_url::CLUSTER).map(|it| &**it.resource.name()).collect();
@@ -73,14 +79,7 @@ impl<'a> Judge<'a> {
         if fresh.is_empty() {
             return;
         }
-        let mut settings =
-            CheckSettings { dangling: Dangling::Allowed, ..CheckSettings::default() };
-        let routes = fresh.iter().filter_map(|it| it.parts.as_ref()).flat_map(|it| &it.hosts);
-        let named = routes.flat_map(|host| &host.clusters);
-        let named = named.chain(fresh.iter().flat_map(|it| &it.clusters)).map(|name| &**name);
-        let known =
-            named.filter(|name| clusters.contains(name)).chain(clusters.own.iter().copied());
-        settings.bootstrap_clusters.extend(known.map(str::to_owned));
+        let settings = CheckSettings { dangling: Dangling::Allowed, ..CheckSettings::default() };
         let mut resources = Resources::default();
         for compiled in &fresh {
             let resource = &compiled.resource;
@@ -90,7 +89,9 @@ impl<'a> Judge<'a> {
             .iter()
             .map(|it| ((it.resource.type_url(), &**it.resource.name()), &**it))
             .collect();
-        for violation in check_references_by(&mut self.constraints, &resources, &settings) {
+        let beside = |name: &str| clusters.contains(name);
+        let (constraints, settings) = (&mut self.constraints, &settings);
+        for violation in check_references_by(constraints, &resources, settings, &beside) {
             let url = type_url_of(violation.resource.kind);
             let compiled = by_id.get(&(url, violation.resource.name.as_str()));
             let origin = compiled.and_then(|compiled| origin(compiled, &violation.path));

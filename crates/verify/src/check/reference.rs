@@ -13,31 +13,13 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, ReflectMessage, Value};
 
 use crate::{
     ResourceId, ResourceKind, Resources, Rule,
+    names::{ROUTE_NAME, cluster_fields},
     pgv::visit::{Visitor, join, visit},
     walk::service_name,
 };
 
 use super::Report;
 
-/// Where the name of a cluster stands: message and field.
-const CLUSTER_NAMES: [(&str, &str); 12] = [
-    ("envoy.config.core.v3.ApiConfigSource", "cluster_names"),
-    ("envoy.config.core.v3.GrpcService.EnvoyGrpc", "cluster_name"),
-    ("envoy.config.core.v3.HttpUri", "cluster"),
-    ("envoy.config.route.v3.RouteAction", "cluster"),
-    ("envoy.config.route.v3.RouteAction.RequestMirrorPolicy", "cluster"),
-    ("envoy.config.route.v3.WeightedCluster.ClusterWeight", "name"),
-    ("envoy.config.trace.v3.ZipkinConfig", "collector_cluster"),
-    ("envoy.extensions.clusters.aggregate.v3.ClusterConfig", "clusters"),
-    ("envoy.extensions.filters.network.redis_proxy.v3.RedisProxy.PrefixRoutes.Route", "cluster"),
-    ("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "cluster"),
-    (
-        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight",
-        "name",
-    ),
-    ("envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig", "cluster"),
-];
-const RDS: &str = "envoy.extensions.filters.network.http_connection_manager.v3.Rds";
 const ROUTES: &str = "envoy.config.route.v3.RouteConfiguration";
 
 /// Reports the names in `message` that lead nowhere. `known` tells the clusters.
@@ -99,8 +81,8 @@ impl Visitor for Finder<'_> {
         if name == ROUTES && self.id.kind == ResourceKind::Listener && validates(message) {
             self.validated.push(path.to_owned());
         }
-        if name == RDS
-            && let Some(wanted) = message.get_field_by_name("route_config_name")
+        if name == ROUTE_NAME.0
+            && let Some(wanted) = message.get_field_by_name(ROUTE_NAME.1)
             && let Some(wanted) = wanted.as_str()
             && !wanted.is_empty()
             && !self.routes.contains_key(wanted)
@@ -108,7 +90,7 @@ impl Visitor for Finder<'_> {
             let text = format!("there is no route configuration `{wanted}`");
             self.report.dangle(self.id, path, Rule::MissingRoute, text);
         }
-        for (_, field) in CLUSTER_NAMES.iter().filter(|(message, _)| *message == name) {
+        for field in cluster_fields(name) {
             let Some(value) = message.get_field_by_name(field) else { continue };
             let path = join(path, field);
             match &*value {

@@ -144,16 +144,15 @@ fn check_any(rule: &DynamicMessage, value: &Value) -> Option<String> {
 /// What a wrapper such as `UInt32Value` holds; other values as they are.
 fn unwrap(value: &Value) -> Value {
     match value {
-        Value::Message(message) if is_wrapper(message) => {
+        Value::Message(message) if is_wrapper(message.descriptor().full_name()) => {
             message.get_field_by_number(1).map_or_else(|| value.clone(), |inner| inner.into_owned())
         }
         other => other.clone(),
     }
 }
 
-fn is_wrapper(message: &DynamicMessage) -> bool {
-    let descriptor = message.descriptor();
-    let name = descriptor.full_name();
+/// Whether the full name of a message is that of a wrapper.
+pub(super) fn is_wrapper(name: &str) -> bool {
     // `Value` itself is a wrapper of nothing.
     name.strip_prefix("google.protobuf.")
         .and_then(|name| name.strip_suffix("Value"))

@@ -13,7 +13,18 @@ const HEADER_VALUE: &str = r"^[^\x00-\x08\x0A-\x1F\x7F]*$";
 const LOOSE: &str = r"^[^\x00\x0A\x0D]*$";
 
 /// A relation to another text, by the name of its rule.
-type Relation = (&'static str, fn(&str, &str) -> bool);
+type Relation = (&'static str, Fits);
+/// Whether a text stands in a relation to another.
+pub(super) type Fits = fn(&str, &str) -> bool;
+
+pub(super) const RELATIONS: [Relation; 5] = [
+    ("const", |text, it| text == it),
+    ("prefix", |text, it| text.starts_with(it)),
+    ("suffix", |text, it| text.ends_with(it)),
+    ("contains", |text, it| text.contains(it)),
+    ("not_contains", |text, it| !text.contains(it)),
+];
+
 /// A kind of text, by the name of its rule.
 type Kind = (&'static str, fn(&str) -> bool);
 
@@ -57,14 +68,7 @@ pub(super) fn check_size(rule: &DynamicMessage, names: [&str; 3], size: usize) -
 
 fn check_parts(rule: &DynamicMessage, text: &str) -> Option<String> {
     let wanted = |name: &str| set(rule, name).and_then(|it| it.as_str().map(str::to_owned));
-    let fits: [Relation; 5] = [
-        ("const", |text, it| text == it),
-        ("prefix", |text, it| text.starts_with(it)),
-        ("suffix", |text, it| text.ends_with(it)),
-        ("contains", |text, it| text.contains(it)),
-        ("not_contains", |text, it| !text.contains(it)),
-    ];
-    for (name, fits) in fits {
+    for (name, fits) in RELATIONS {
         if let Some(it) = wanted(name).filter(|it| !fits(text, it)) {
             return Some(format!("`{text}` breaks {name} `{it}`"));
         }
