@@ -30,7 +30,7 @@ use crate::{
 
 pub use clusters::compile_inbound_clusters;
 pub use listeners::compile_inbound_listeners;
-pub use select::select_inbound;
+pub use select::{add_inbound_telemetry, select_inbound, select_silent_inbound};
 
 /// All that the incoming side depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -14,7 +14,7 @@ use api::{
         traffic_policy::ConnectionPoolSettings,
     },
 };
-use model::{Diagnostic, Interception, ObjectKey, Protocol, Proxy};
+use model::{Diagnostic, Interception, ObjectKey, Protocol, Proxy, Shared};
 use snapshot::{Mesh, Reader, SidecarRecord};
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     own_services::own_ports,
     peer::{PeerMode, PeerModes, select_peer_modes},
     security::select_security,
-    telemetry::select_inbound_telemetry,
+    telemetry::{Telemetry, select_inbound_telemetry},
     tls::MeshTls,
 };
 
@@ -43,6 +43,26 @@ const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Selects the incoming side of one proxy. Policies choose it by all its labels, and services by
 /// its addresses; of both, only what they come to is in the result.
 pub fn select_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>) -> InboundInput {
+    let mut input = select_silent_inbound(proxy, client, reader);
+    add_inbound_telemetry(&mut input, proxy, client, reader);
+    input
+}
+
+/// Adds what an incoming side reports to one that reports nothing.
+pub fn add_inbound_telemetry(
+    input: &mut InboundInput,
+    proxy: &Proxy,
+    client: &Client,
+    reader: &Reader<'_>,
+) {
+    let ports = input.ports.iter();
+    let (telemetry, port_telemetry, found) = select_inbound_telemetry(proxy, client, ports, reader);
+    input.findings.extend(found);
+    (input.telemetry, input.port_telemetry) = (telemetry, port_telemetry);
+}
+
+/// Selects as [`select_inbound`] does, for a proxy that reports nothing.
+pub fn select_silent_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>) -> InboundInput {
     let mesh: &Mesh = reader.mesh();
     let sidecar = client
         .sidecar
@@ -73,9 +93,6 @@ pub fn select_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>) -> In
         None if client.interception == Interception::None => {}
         None => selection.add_services(),
     }
-    let ports = selection.ports.values();
-    let (telemetry, port_telemetry, found) = select_inbound_telemetry(proxy, client, ports, reader);
-    selection.findings.extend(found);
     let dual = client.ipv4 && client.ipv6 && mesh.features.flag("ISTIO_DUAL_STACK", false);
     let wildcards = std::iter::once(client.wildcard()).chain(dual.then_some("::"));
     InboundInput {
@@ -92,8 +109,8 @@ pub fn select_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>) -> In
         security: select_security(&proxy.labels, client, reader),
         tls: MeshTls::new(mesh, client.sds),
         peers,
-        telemetry,
-        port_telemetry,
+        telemetry: Shared::new(Telemetry::default()),
+        port_telemetry: BTreeMap::new(),
     }
 }
 

@@ -3,7 +3,8 @@
 //! - Proxies are reduced as for streams: equal reductions are one class, compiled once. Virtual
 //!   hosts and clusters that classes have in common are compiled once as well.
 //! - Applications that serve the same ports under other names are one class: names alone cannot
-//!   make Envoy refuse anything.
+//!   make Envoy refuse anything. What they report is full of names, and the same for all of a
+//!   client: it is compiled with the first application that serves the same protocols.
 //! - Without a Sidecar, namespaces see nearly the same: the first is compiled as a whole, of the
 //!   others only what is their own, which costs nothing for what is not. Mistakes that all of them share are told once anyway.
 
@@ -23,13 +24,17 @@ use compile::{
         compile_gateway_route, find_service, gateway_clusters, plan_gateway, select_gateway_route,
         select_gateways, select_own_ports,
     },
-    inbound::{InboundInput, compile_inbound_clusters, compile_inbound_listeners, select_inbound},
+    inbound::{
+        InboundInput, add_inbound_telemetry, compile_inbound_clusters, compile_inbound_listeners,
+        select_silent_inbound,
+    },
     outbound::{compile_listener, plan_outbound},
     select_route,
+    telemetry::TelemetryClient,
     traffic_policy::{Rules, select_rules},
 };
 use envoy::type_url;
-use model::{Diagnostic, Hostname, Kind, ObjectKey, Proxy, ProxyKind, Service, Shared};
+use model::{Diagnostic, Hostname, Kind, ObjectKey, Protocol, Proxy, ProxyKind, Service, Shared};
 use snapshot::{Reader, Snapshot};
 
 use super::{public::Public, special::Special};
@@ -42,6 +47,8 @@ pub(super) struct Class {
     base: Option<Arc<Base>>,
     /// The hosts whose clusters it has in its own way.
     own: HashSet<Hostname>,
+    /// The clusters of a class that the same proxies have, where this is the rest of them.
+    beside: Arc<HashSet<Arc<str>>>,
 }
 
 /// The clusters that are the same in every namespace.
@@ -55,13 +62,24 @@ struct Base {
 /// Collects the classes, then compiles them.
 pub(super) struct Compiler<'a> {
     reader: Reader<'a>,
-    sidecars: BTreeMap<Client, HashSet<InboundInput>>,
+    sidecars: BTreeMap<Client, Inbounds>,
     gateways: HashSet<(Client, OwnPorts)>,
     known: Known,
     special: Special,
     /// Taken while it is used.
     public: Option<Public>,
     findings: Vec<Diagnostic>,
+}
+
+/// The incoming sides of the sidecars that are one client.
+#[derive(Default)]
+struct Inbounds {
+    inputs: Vec<InboundInput>,
+    /// The inputs without names, and without what is reported.
+    forms: HashSet<InboundInput>,
+    /// Protocols of ports, together those of one application, for which it was added what is
+    /// reported of them.
+    reported: HashSet<BTreeSet<Protocol>>,
 }
 
 /// What is compiled already, by input.
@@ -93,13 +111,12 @@ impl<'a> Compiler<'a> {
 
     /// Adds a proxy to its class.
     pub(super) fn add(&mut self, proxy: &Proxy) {
-        let client = Client::reduce(proxy, &self.reader);
+        let mut client = Client::reduce(proxy, &self.reader);
+        if let Some(name) = &mut client.telemetry.service_name {
+            *name = "application".into();
+        }
         match proxy.kind {
-            ProxyKind::Sidecar => {
-                let mut inbound = select_inbound(proxy, &client, &self.reader);
-                self.findings.append(&mut inbound.findings);
-                self.sidecars.entry(client).or_default().insert(without_names(inbound));
-            }
+            ProxyKind::Sidecar => self.add_sidecar(proxy, client),
             ProxyKind::Router => {
                 let ports = select_own_ports(&proxy.addresses, &client, &self.reader);
                 self.gateways.insert((client, ports));
@@ -107,19 +124,39 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    fn add_sidecar(&mut self, proxy: &Proxy, client: Client) {
+        let mut input = without_names(select_silent_inbound(proxy, &client, &self.reader));
+        self.findings.append(&mut input.findings);
+        let inbounds = self.sidecars.entry(client.clone()).or_default();
+        if !inbounds.forms.insert(input.clone()) {
+            return;
+        }
+        let protocols = input.ports.iter().map(|port| port.protocol).collect();
+        if inbounds.reported.insert(protocols) {
+            add_inbound_telemetry(&mut input, proxy, &client, &self.reader);
+            self.findings.append(&mut input.findings);
+        }
+        inbounds.inputs.push(input);
+    }
+
     /// Compiles every class; also returns what is wrong.
     pub(super) fn compile(mut self) -> (Vec<Class>, Vec<Diagnostic>) {
         let mut classes = Vec::new();
         let mut served = HashSet::new();
-        for (client, inputs) in std::mem::take(&mut self.sidecars) {
+        for (client, Inbounds { inputs, .. }) in std::mem::take(&mut self.sidecars) {
             let mut outbound = self.outbound(&client);
             // Incoming and outgoing listeners share the proxy's ports: the first of each are
             // judged together. The rest differs in what leads to applications only.
             let mut fresh = inputs.iter().filter(|input| served.insert((*input).clone()));
             outbound.resources.extend(fresh.next().into_iter().flat_map(inbound));
+            let (base, beside) = (outbound.base.clone(), Arc::new(outbound.clusters()));
             classes.push(outbound);
-            let inbound = |input| Class { resources: inbound(input), ..Class::default() };
-            classes.extend(fresh.map(inbound));
+            classes.extend(fresh.map(|input| Class {
+                resources: inbound(input),
+                base: base.clone(),
+                beside: beside.clone(),
+                ..Class::default()
+            }));
         }
         for (client, ports) in std::mem::take(&mut self.gateways) {
             classes.push(self.gateway(&client, &ports));
@@ -249,7 +286,8 @@ impl<'a> Compiler<'a> {
 
 /// All of a client that its clusters depend on, where a namespace does not see its own.
 fn form_of(client: &Client) -> Client {
-    Client { namespace: "".into(), dns_domain: "".into(), ..client.clone() }
+    let telemetry = TelemetryClient::default();
+    Client { namespace: "".into(), dns_domain: "".into(), telemetry, ..client.clone() }
 }
 
 /// The services whose clusters are compiled for a class: all, or those that it does not share.
@@ -304,10 +342,15 @@ fn host_of(cluster: &str) -> Option<&str> {
 }
 
 impl Class {
-    /// Whether it has a cluster as others do.
+    /// Whether its proxies have a cluster that is not among its own resources.
     pub(super) fn shares_cluster(&self, name: &str) -> bool {
         let is_own = || host_of(name).is_some_and(|host| self.own.contains(host));
-        self.base.as_ref().is_some_and(|base| base.clusters.contains(name)) && !is_own()
+        self.beside.contains(name)
+            || (self.base.as_ref().is_some_and(|base| base.clusters.contains(name)) && !is_own())
+    }
+
+    fn clusters(&self) -> HashSet<Arc<str>> {
+        self.of_type(type_url::CLUSTER).map(|it| it.resource.name().clone()).collect()
     }
 
     /// The resources of one type.

@@ -49,18 +49,17 @@ impl Mesh {
     pub(super) fn check(self, now: i64) -> Checked {
         let Self { objects, snapshot, findings } = self;
         let mut found: Vec<Diagnostic> = findings.into_vec();
-        let between = lint(&LintInput { snapshot: &snapshot, now: Some(now) });
-        let mut compiler = Compiler::new(&snapshot);
-        for proxy in proxies::representatives(&objects, &snapshot) {
-            compiler.add(&proxy);
-        }
-        let mut judge = Judge::new(Destinations::new(&objects, &snapshot));
-        let (classes, findings) = compiler.compile();
+        let input = LintInput { snapshot: &snapshot, now: Some(now) };
+        // Neither needs what the other finds, and both take a core for a while.
+        let (between, (classes, findings, mut judged)) = std::thread::scope(|scope| {
+            let between = scope.spawn(|| lint(&input));
+            let sent = judge(&objects, &snapshot);
+            match between.join() {
+                Ok(between) => (between, sent),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        });
         found.extend(findings);
-        let mut judged = Vec::new();
-        for class in &classes {
-            judge.judge(class, &mut judged);
-        }
         // What was said in general is not said again for those whom it concerns.
         let said: HashSet<_> = between.iter().map(|it| (&it.object, &it.field)).collect();
         judged.retain(|it| {
@@ -82,8 +81,24 @@ impl Mesh {
         place_fields(&mut findings);
         findings.sort_by(|one, other| one.order().cmp(&other.order()));
         findings.dedup();
-        Checked { findings, objects: objects.len(), classes: classes.len() }
+        Checked { findings, objects: objects.len(), classes }
     }
+}
+
+/// Compiles what proxies would be sent, and judges it: how many kinds of proxies there are, what
+/// compiling found, and what judging did.
+fn judge(objects: &[Object], snapshot: &Snapshot) -> (usize, Vec<Diagnostic>, Vec<Diagnostic>) {
+    let mut compiler = Compiler::new(snapshot);
+    for proxy in proxies::representatives(objects, snapshot) {
+        compiler.add(&proxy);
+    }
+    let mut judge = Judge::new(Destinations::new(objects, snapshot));
+    let (classes, findings) = compiler.compile();
+    let mut judged = Vec::new();
+    for class in &classes {
+        judge.judge(class, &mut judged);
+    }
+    (classes.len(), findings, judged)
 }
 
 /// Moves findings from the beginning of their objects to the lines of their fields.
