@@ -7,6 +7,7 @@
 //! A file is changed as a careful writer does it: written beside the served folder, then renamed
 //! into it, so that nobody ever reads half of it.
 
+mod checked;
 mod entries;
 
 use std::{
@@ -18,7 +19,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-pub(crate) use self::entries::EntriesMesh;
+pub(crate) use self::{checked::CheckedMesh, entries::EntriesMesh};
 use crate::client::ProxyIdentity;
 
 /// The namespaces of services.

@@ -47,6 +47,7 @@ pub(crate) enum RowId {
     RouteSome,
     Churn,
     Reconnect,
+    Check,
     Start,
     StartEntries,
     SlowReader,
@@ -163,6 +164,12 @@ pub(crate) const ROWS: &[Row] = &[
             Target::at_most("", "resources sent", 0.0),
             Target::at_most("", "CPU a stream", 0.3).istiod(30.6),
         ],
+    ),
+    row(
+        RowId::Check,
+        "`meltemi check` of 2,000 services in 200 namespaces",
+        15,
+        &[Target::at_most("", "check", 2.0)],
     ),
     row(
         RowId::Start,

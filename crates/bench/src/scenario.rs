@@ -2,6 +2,7 @@
 
 mod base;
 mod change;
+mod check;
 mod churn;
 mod cold;
 mod growth;
@@ -61,6 +62,7 @@ pub(crate) async fn run(row: RowId, context: &Context) -> Result<Vec<Case>> {
         RowId::RouteSome => change::run_route_some(context).await,
         RowId::Churn => churn::run(context).await,
         RowId::Reconnect => reconnect::run(context).await,
+        RowId::Check => check::run(context).await,
         RowId::Start => start::run(context).await,
         RowId::StartEntries => start::run_entries(context).await,
         RowId::SlowReader => slow::run(context).await,
