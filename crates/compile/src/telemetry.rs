@@ -94,6 +94,11 @@ impl Telemetry {
         in_xds.map(|it| it.cluster.clone()).collect()
     }
 
+    /// TCP proxies log a connection also when it has got to the other side, and not only its end.
+    pub(crate) fn logs_connects(&self) -> bool {
+        self.metrics.as_ref().is_some_and(Metrics::tells_of_connects)
+    }
+
     /// Stands in front of the filters of a chain, which find there what they report of its
     /// connections.
     pub(crate) fn connection_filter(&self) -> Option<Filter> {

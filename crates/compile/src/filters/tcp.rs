@@ -8,7 +8,8 @@ use envoy::{
     extensions::filters::network::tcp_proxy::v3::{
         TcpProxy,
         tcp_proxy::{
-            ClusterSpecifier, TunnelingConfig, WeightedCluster, weighted_cluster::ClusterWeight,
+            ClusterSpecifier, TcpAccessLogOptions, TunnelingConfig, WeightedCluster,
+            weighted_cluster::ClusterWeight,
         },
     },
     types::v3::{
@@ -135,6 +136,10 @@ pub fn tcp_proxy(route: &TcpRoute, telemetry: &Telemetry) -> Filter {
         },
         cluster_specifier: Some(specifier),
         access_log: tcp_logs(telemetry),
+        access_log_options: telemetry.logs_connects().then(|| TcpAccessLogOptions {
+            flush_access_log_on_connected: true,
+            ..TcpAccessLogOptions::default()
+        }),
         ..TcpProxy::default()
     };
     network_filter("envoy.filters.network.tcp_proxy", &proxy)

@@ -30,7 +30,7 @@ use super::{
     Telemetry,
     format::LogFormat,
     logs::{Condition, Logger, Subject},
-    metrics::Metrics,
+    metrics::{Metrics, without_connects},
     sink::{AlsSink, FileSink, OtelSink, Sink},
 };
 
@@ -49,7 +49,9 @@ pub(crate) fn http_logs(telemetry: &Telemetry) -> Vec<AccessLog> {
 /// The logs of a TCP proxy.
 pub(crate) fn tcp_logs(telemetry: &Telemetry) -> Vec<AccessLog> {
     let logs = telemetry.logs.iter().filter_map(|logger| access_log(logger, Place::Tcp));
-    logs.chain(telemetry.metrics.iter().filter_map(Metrics::tcp)).collect()
+    let connects = telemetry.logs_connects();
+    let logs = logs.map(|log| if connects { without_connects(log) } else { log });
+    logs.chain(telemetry.metrics.iter().flat_map(Metrics::tcp)).collect()
 }
 
 /// The logs of a listener: only of what no filter chain takes, since all else logs by itself.
@@ -143,7 +145,7 @@ fn all(mut filters: Vec<AccessLogFilter>) -> Option<AccessLogFilter> {
     }
 }
 
-fn extension_filter<M: Message + Name>(name: &str, config: &M) -> ExtensionFilter {
+pub(super) fn extension_filter<M: Message + Name>(name: &str, config: &M) -> ExtensionFilter {
     ExtensionFilter {
         name: name.to_owned(),
         config_type: Some(extension_filter::ConfigType::TypedConfig(Any::pack(config))),

@@ -10,9 +10,14 @@ use api::istio::telemetry::{IstioMetric, MetricsOverrides, TagOperation, Telemet
 use envoy::{
     Any,
     config::{
-        accesslog::v3::{AccessLog, access_log},
+        accesslog::v3::{
+            AccessLog, AccessLogFilter, AndFilter, LogTypeFilter, OrFilter, access_log,
+            access_log_filter::FilterSpecifier,
+        },
         listener::v3::Filter,
     },
+    data::accesslog::v3::AccessLogType,
+    extensions::access_loggers::filters::cel::v3::ExpressionFilter,
 };
 use model::{Diagnostic, ObjectKey};
 use serde_json::{Value, json};
@@ -20,6 +25,7 @@ use snapshot::{PolicyRecord, Reader};
 
 use super::{
     Side,
+    access_log::extension_filter,
     cel::check_expression,
     labels::{self, Known, Tags},
     provider::Provider,
@@ -30,12 +36,15 @@ use crate::codes;
 /// (`sharing_name`) makes Envoy 1.40 crash when it ends.
 const MAX_SERIES: u32 = 10_000;
 const TYPE: &str = "@type";
+/// Of a connection that ends: it never got to the other side.
+const NEVER_CONNECTED: &str = "!has(upstream.local_address)";
 const CONFIG: &str = "type.googleapis.com/envoy.extensions.access_loggers.stats.v3.Config";
 
 /// The loggers that count, written down once for all listeners.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Metrics {
     http: Option<Any>,
+    opened: Option<Any>,
     tcp: Option<Any>,
     connection: Option<Any>,
 }
@@ -74,7 +83,8 @@ const HTTP: [Metric; 4] = [
     metric(IstioMetric::ResponseSize, "istio_response_bytes", Some("%BYTES_SENT%"), Some("Bytes")),
 ];
 
-/// A connection is counted when it ends: an open one has told nothing yet.
+/// Counted when a connection ends: what Envoy tells of an open one is all that it has carried so
+/// far, which a counter would add up.
 const TCP: [Metric; 4] = [
     metric(IstioMetric::TcpOpenedConnections, "istio_tcp_connections_opened_total", None, None),
     metric(IstioMetric::TcpClosedConnections, "istio_tcp_connections_closed_total", None, None),
@@ -133,9 +143,16 @@ pub(super) fn select(
         let tags = general.clone().into_iter().chain(own).collect();
         logger(metrics, &tags, &overrides)
     };
+    // The caller counts a connection when it has got to the other side, or ends without. The called
+    // side connects to its application before it knows who calls, and so can tell at the end only.
+    let (opened, ended) = match side {
+        Side::Client => (TCP.get(..1), &TCP[1..]),
+        Side::Server => (None, &TCP[..]),
+    };
     Some(Metrics {
         http: logger(&HTTP, &labels::http_tags()),
-        tcp: logger(&TCP, &labels::tcp_tags()),
+        opened: opened.and_then(|it| logger(it, &labels::tcp_tags())),
+        tcp: logger(ended, &labels::tcp_tags()),
         connection: labels::on_connection(side),
     })
 }
@@ -156,11 +173,28 @@ fn report(overrides: &[Override<'_>], findings: &mut Vec<Diagnostic>) {
 
 impl Metrics {
     pub(super) fn http(&self) -> Option<AccessLog> {
-        self.http.clone().map(stats_log)
+        self.http.clone().map(|config| stats_log(config, None))
     }
 
-    pub(super) fn tcp(&self) -> Option<AccessLog> {
-        self.tcp.clone().map(stats_log)
+    pub(super) fn tcp(&self) -> impl Iterator<Item = AccessLog> {
+        let opened = self.opened.clone().map(|config| {
+            let never = ExpressionFilter {
+                expression: NEVER_CONNECTED.to_owned(),
+                ..ExpressionFilter::default()
+            };
+            let never = extension_filter("envoy.access_loggers.extension_filters.cel", &never);
+            let filters = [connected(Is::Only), FilterSpecifier::ExtensionFilter(never)];
+            let filters = filters.map(filter).to_vec();
+            stats_log(config, Some(filter(FilterSpecifier::OrFilter(OrFilter { filters }))))
+        });
+        let filter = self.tells_of_connects().then(|| filter(connected(Is::LeftOut)));
+        let rest = self.tcp.clone().map(|config| stats_log(config, filter));
+        opened.into_iter().chain(rest)
+    }
+
+    /// TCP proxies log a connection also when it has got to the other side.
+    pub(super) fn tells_of_connects(&self) -> bool {
+        self.opened.is_some()
     }
 
     /// Finds what labels need of a connection.
@@ -169,10 +203,42 @@ impl Metrics {
     }
 }
 
-fn stats_log(config: Any) -> AccessLog {
+/// A log of connections that is not told when they get to the other side.
+pub(super) fn without_connects(log: AccessLog) -> AccessLog {
+    let own = filter(connected(Is::LeftOut));
+    let filter = match log.filter {
+        None => own,
+        Some(AccessLogFilter { filter_specifier: Some(FilterSpecifier::AndFilter(all)) }) => {
+            let filters = all.filters.into_iter().chain([own]).collect();
+            filter(FilterSpecifier::AndFilter(AndFilter { filters }))
+        }
+        Some(other) => filter(FilterSpecifier::AndFilter(AndFilter { filters: vec![other, own] })),
+    };
+    AccessLog { filter: Some(filter), ..log }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Is {
+    Only,
+    LeftOut,
+}
+
+/// What is logged when a connection has got to the other side.
+fn connected(is: Is) -> FilterSpecifier {
+    FilterSpecifier::LogTypeFilter(LogTypeFilter {
+        types: vec![AccessLogType::TcpUpstreamConnected.into()],
+        exclude: is == Is::LeftOut,
+    })
+}
+
+fn filter(specifier: FilterSpecifier) -> AccessLogFilter {
+    AccessLogFilter { filter_specifier: Some(specifier) }
+}
+
+fn stats_log(config: Any, filter: Option<AccessLogFilter>) -> AccessLog {
     AccessLog {
         name: "envoy.access_loggers.stats".to_owned(),
-        filter: None,
+        filter,
         config_type: Some(access_log::ConfigType::TypedConfig(config)),
     }
 }

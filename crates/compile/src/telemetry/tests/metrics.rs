@@ -6,7 +6,7 @@ use serde_json::Value;
 use snapshot::Reader;
 
 use super::{
-    super::{Side, http_logs, select_telemetry},
+    super::{Side, http_logs, select_telemetry, tcp_logs},
     mesh, proxy, yaml,
 };
 use crate::{Client, fixture, inbound::select_inbound};
@@ -34,6 +34,29 @@ fn labels(logs: &[AccessLog]) -> String {
         format!("{} {}\n", tag["name"].as_str().unwrap(), tag["value_format"].as_str().unwrap())
     };
     tags.iter().map(line).collect()
+}
+
+/// A connection is counted as opened when it gets through; all else waits for its end.
+#[test]
+fn logs_are_not_told_of_connections_that_begin() {
+    let log = "  accessLogging: [{providers: [{name: json}]}]";
+    let filters = |defaults: &str| {
+        let snapshot = fixture::snapshot(&mesh(defaults, &[("shop", "log", log)]));
+        let reader = Reader::new(&snapshot);
+        let client = Client::reduce(&proxy(false), &reader);
+        let telemetry = select_telemetry(Side::Client, &client, &reader).0;
+        let logs: Value = serde_json::from_str(&yaml(&tcp_logs(&telemetry))).unwrap();
+        let logs = logs.as_array().unwrap();
+        logs.iter().map(|log| format!("{} {}\n", log["name"], log["filter"])).collect::<String>()
+    };
+    expect![[r#"
+        "envoy.access_loggers.file" {"log_type_filter":{"exclude":true,"types":["TcpUpstreamConnected"]}}
+        "envoy.access_loggers.stats" {"or_filter":{"filters":[{"log_type_filter":{"types":["TcpUpstreamConnected"]}},{"extension_filter":{"name":"envoy.access_loggers.extension_filters.cel","typed_config":{"@type":"type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter","expression":"!has(upstream.local_address)"}}}]}}
+        "envoy.access_loggers.stats" {"log_type_filter":{"exclude":true,"types":["TcpUpstreamConnected"]}}
+    "#]].assert_eq(&filters("{metrics: [prometheus]}"));
+    expect![[r#"
+        "envoy.access_loggers.file" null
+    "#]].assert_eq(&filters("{}"));
 }
 
 #[test]
