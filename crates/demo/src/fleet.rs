@@ -111,7 +111,8 @@ impl Fleet {
             .args(["bootstrap", "--workload", &format!("{name}.{NAMESPACE}")])
             .args(["--address", &address.to_string(), "--service-account", account])
             .args(["--xds-address", &plane.xds.to_string()])
-            .args(["--admin-port", &admin_port.to_string()])
+            // All of them run on one machine.
+            .args(["--admin-port", &admin_port.to_string(), "--stats-port", "0"])
             .args(further)
             .arg("--proof")
             .arg(proof);

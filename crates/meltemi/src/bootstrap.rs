@@ -8,6 +8,7 @@ mod dependencies;
 mod envoy;
 mod node;
 mod proof;
+mod stats;
 
 use std::{
     net::IpAddr,
@@ -123,9 +124,14 @@ pub(crate) struct Bootstrap {
     /// Port of Envoy's own admin page on 127.0.0.1; 0 picks one.
     #[arg(long, default_value_t = 15000)]
     admin_port: u16,
-    /// Port on all addresses where Prometheus reads Envoy's metrics; Istio's is 15090.
+    /// Port on all addresses where Prometheus reads Envoy's metrics; 0 for none. By default 15090,
+    /// or none where the admin port is 0.
     #[arg(long)]
     stats_port: Option<u16>,
+    /// Have Envoy make all of its own metrics, and not only those that the mesh or the annotations
+    /// of the Pod ask for (`proxyStatsMatcher`, `sidecar.istio.io/statsInclusionPrefixes`) and a few.
+    #[arg(long)]
+    all_stats: bool,
     /// Address of the machine, for an agent there that takes traces and logs (`$(HOST_IP)`).
     #[arg(long, env = "HOST_IP")]
     host_ip: Option<IpAddr>,
@@ -180,7 +186,7 @@ impl Bootstrap {
     fn render(&self, known: &Known) -> anyhow::Result<Value> {
         let node = self.node(known)?;
         Ok(match self.kind {
-            Kind::Sidecar | Kind::Gateway => self.render_envoy(node)?,
+            Kind::Sidecar | Kind::Gateway => self.render_envoy(node, known)?,
             Kind::Grpc => json!({
                 "xds_servers": [{
                     "server_uri": self.xds_address.to_string(),

@@ -6,12 +6,14 @@ use anyhow::Context;
 use compile::telemetry::RUNTIME_LAYER;
 use serde_json::{Value, json};
 
-use super::{Bootstrap, Protocol, absolute, proof};
+use super::{Bootstrap, Protocol, absolute, node::Known, proof, stats};
 
 /// Name of the cluster that leads to the control plane, as in Istio's bootstrap.
 const XDS_CLUSTER: &str = "xds-grpc";
 /// Name of the cluster that leads to Envoy's own admin page.
 const STATS_CLUSTER: &str = "prometheus_stats";
+/// As in Istio's bootstrap.
+const STATS_PORT: u16 = 15090;
 const TYPE: &str = "@type";
 
 /// Where the control plane is: `10.0.0.1:15010`, `[::1]:15010` or `meltemi.mesh:15010`.
@@ -47,7 +49,7 @@ impl fmt::Display for XdsAddress {
 }
 
 impl Bootstrap {
-    pub(super) fn render_envoy(&self, node: Value) -> anyhow::Result<Value> {
+    pub(super) fn render_envoy(&self, node: Value, known: &Known) -> anyhow::Result<Value> {
         let api = match self.protocol {
             Protocol::Delta => "DELTA_GRPC",
             Protocol::Sotw => "GRPC",
@@ -58,7 +60,7 @@ impl Bootstrap {
         let mut clusters = vec![self.xds_cluster()?];
         clusters.extend(self.node_agent_clusters());
         let mut listeners = Vec::new();
-        if let Some(port) = self.stats_port {
+        if let Some(port) = self.stats_port()? {
             clusters.push(self.stats_cluster());
             listeners.push(stats_listener(port));
         }
@@ -86,6 +88,7 @@ impl Bootstrap {
                 {"name": "admin", "admin_layer": {}},
             ]},
             "bootstrap_extensions": [idle_wasm()],
+            "stats_config": stats::stats_config(&node, known, self.all_stats)?,
             "stats_eviction_interval": "600s",
             "static_resources": {"clusters": clusters, "listeners": listeners},
         }))
@@ -180,6 +183,16 @@ impl Bootstrap {
                 [grpc, cluster("http", *port)]
             })
             .collect()
+    }
+
+    /// What serves the metrics asks the admin page, so that its port must be known.
+    fn stats_port(&self) -> anyhow::Result<Option<u16>> {
+        let port = self.stats_port.unwrap_or(if self.admin_port == 0 { 0 } else { STATS_PORT });
+        anyhow::ensure!(
+            port == 0 || self.admin_port != 0,
+            "`--stats-port {port}` needs an `--admin-port` that is not 0"
+        );
+        Ok((port != 0).then_some(port))
     }
 
     fn stats_cluster(&self) -> Value {

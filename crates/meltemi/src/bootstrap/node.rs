@@ -1,9 +1,12 @@
 //! Who the proxy says it is: `node`, as Istio's agent fills it in.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context;
-use api::{Object, istio::mesh_config::MeshConfig};
+use api::{
+    Object,
+    istio::{mesh_config::MeshConfig, mesh_proxy_config::MeshProxyConfig},
+};
 use model::{Kind as ObjectKind, Locality, ObjectKey, Proxy, Workload};
 use serde_json::{Map, Value, json};
 use snapshot::{Change, Index, Reader, Snapshot};
@@ -25,6 +28,9 @@ pub(super) struct Mesh {
 #[derive(Default)]
 pub(super) struct Known {
     workload: Option<Workload>,
+    pub(super) annotations: BTreeMap<String, String>,
+    /// The settings of all proxies of the mesh.
+    pub(super) defaults: MeshProxyConfig,
 }
 
 impl Mesh {
@@ -42,9 +48,14 @@ impl Mesh {
         let keys = [ObjectKind::Pod, ObjectKind::WorkloadEntry]
             .map(|kind| ObjectKey::new(kind, namespace, name));
         let reader = Reader::new(&self.snapshot);
-        let found = self.objects.iter().filter(|object| keys.contains(&object.key));
-        let workload = found.filter_map(|object| crate::check::workload(object, &reader)).next();
-        Known { workload: workload.cloned() }
+        let mut found = self.objects.iter().filter(|object| keys.contains(&object.key));
+        let annotations = found.clone().next().map(|object| object.meta.annotations.clone());
+        let workload = found.find_map(|object| crate::check::workload(object, &reader));
+        Known {
+            workload: workload.cloned(),
+            annotations: annotations.unwrap_or_default(),
+            defaults: reader.mesh().config.default_config.clone().unwrap_or_default(),
+        }
     }
 }
 

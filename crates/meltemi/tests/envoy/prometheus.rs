@@ -6,12 +6,18 @@
 
 use std::{fs, time::Duration};
 
+use anyhow::Result;
 use expect_test::{Expect, expect};
 use testkit::{
+    EnvoyProcess,
     http::{Behaviour, Request},
     ports,
     prometheus::{CONFIG, Prometheus, test_rules},
     tools::workspace_root,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
 };
 
 use crate::{
@@ -216,6 +222,8 @@ spec: {hosts: [web], http: [{timeout: 9s, route: [{destination: {host: web}}]}]}
             0.2,
             0.2,
         ),
+        (format!("sum(istio_request_messages_total{{reporter='source', {web}}})"), 4.0, 4.0),
+        ("sum(istio_response_messages_total{reporter='destination'})".to_owned(), 4.0, 4.0),
         ("sum(pilot_xds)".to_owned(), 2.0, 2.0),
         ("mesh:pilot_proxy_convergence_time:p99_5m".to_owned(), 0.0, 30.0),
         ("mesh:meltemi_proxy_live_seconds:p99_5m".to_owned(), 0.0, 30.0),
@@ -228,6 +236,126 @@ spec: {hosts: [web], http: [{timeout: 9s, route: [{destination: {host: web}}]}]}
         .await;
     }
     watched.expect_healthy().await;
+    // Envoy's own metrics, of which only some are made: who calls whom, and with what success.
+    let own = "sum by (app, destination_service, response_code_class) \
+               (envoy_cluster_upstream_rq{app='client', cluster_name=~'outbound.+'}) > 0";
+    watched
+        .check(
+            own,
+            expect![[r#"
+        app=client destination_service=web.shop.svc.cluster.local response_code_class=2xx = 16
+        app=client destination_service=web.shop.svc.cluster.local response_code_class=5xx = 4
+    "#]],
+        )
+        .await;
+    let tails = watched
+        .prometheus
+        .query("count(envoy_cluster_membership_total{destination_service!=''})")
+        .await
+        .unwrap();
+    assert_eq!(tails, []);
+}
+
+/// The caller counts a connection while it is open, or it would be missing for as long as it lasts.
+#[tokio::test]
+async fn open_connections_are_counted_once() {
+    let pair = Pair::start_with(PairSettings {
+        mesh_config: "accessLogFile: /dev/stdout\ndefaultProviders: {metrics: [prometheus]}",
+        ..PairSettings::default()
+    })
+    .await;
+    let counted = async |envoy: &EnvoyProcess| -> Result<[u64; 2]> {
+        let text = envoy.admin_get("/stats/prometheus").await?.text();
+        Ok(["opened", "closed"].map(|what| {
+            let name = format!("istio_tcp_connections_{what}_total{{");
+            let lines = text.lines().filter(|line| line.starts_with(&name));
+            // The server is also asked by somebody without a sidecar whether it listens.
+            let own = lines.filter(|line| line.contains("sa/client"));
+            own.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+        }))
+    };
+    // The called side knows who calls only after it has connected, and counts at the end.
+    let both = [&pair.sidecar, &pair.server];
+    let mut before = Vec::new();
+    for envoy in both {
+        // Those who waited for the listeners have gone.
+        before.push(
+            eventually(async || {
+                let [opened, closed] = counted(envoy).await?;
+                require(opened > 0 && opened == closed, format!("{opened}, {closed}"))?;
+                Ok::<_, anyhow::Error>(opened)
+            })
+            .await,
+        );
+    }
+    let expect = async |further: [[u64; 2]; 2]| {
+        for ((envoy, before), further) in both.iter().zip(&before).zip(further) {
+            eventually(async || {
+                let counts = counted(envoy).await?;
+                require(counts == further.map(|it| before + it), format!("{before}, {counts:?}"))
+            })
+            .await;
+        }
+    };
+    let mut stream = TcpStream::connect((pair.client, TCP)).await.unwrap();
+    stream.write_all(b"\0hello").await.unwrap();
+    let mut answer = vec![0; GREETED.len()];
+    stream.read_exact(&mut answer).await.unwrap();
+    expect([[1, 0], [0, 0]]).await;
+    drop(stream);
+    expect([[1, 1], [1, 1]]).await;
+    // The file has a line for each connection, and none for its beginning.
+    eventually(async || {
+        let lines = pair.sidecar.stdout();
+        let lines = lines.lines().filter(|it| it.contains("|9000||") || it.contains("|9001||"));
+        let count = lines.count() as u64;
+        require(count == before[0] + 1, format!("{count} lines"))
+    })
+    .await;
+}
+
+/// The limit of series, which listeners have much higher: what is cut is seen.
+#[tokio::test]
+async fn series_that_are_left_out_are_counted() {
+    let envoy = EnvoyProcess::start(
+        "static_resources:
+  listeners:
+  - name: web
+    address: {socket_address: {address: 127.0.0.1, port_value: 0}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: web
+          route_config:
+            virtual_hosts:
+            - {name: web, domains: ['*'], routes: [{match: {prefix: /}, direct_response: {status: 200}}]}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+          access_log:
+          - name: envoy.access_loggers.stats
+            typed_config:
+              '@type': type.googleapis.com/envoy.extensions.access_loggers.stats.v3.Config
+              stats_scope: {prefix: wasmcustom, max_counters: 2, max_histograms: 2, enable_eviction: true}
+              counters:
+              - {stat: {name: requests, tags: [{name: path, value_format: '%REQ(:PATH)%'}]}, value_fixed: 1}
+",
+    )
+    .await
+    .unwrap();
+    let address = envoy.listener("web").await.unwrap();
+    for path in ["/1", "/2", "/3", "/3", "/1"] {
+        assert_eq!(send(&Request::get(address, "web", path)).await.status, 200);
+    }
+    eventually(async || {
+        let text = envoy.admin_get("/stats/prometheus").await?.text();
+        let shown = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
+        let cut = text.lines().any(|line| line == "envoy_server_stats_overflow_counter{} 2");
+        require(cut && shown("envoy_wasmcustom_requests{") == 2, &text)
+    })
+    .await;
 }
 
 /// What the alerts say of the numbers of some minutes.

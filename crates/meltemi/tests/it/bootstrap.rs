@@ -123,11 +123,12 @@ fn the_real_envoy_takes_every_form() {
     let authority =
         testkit::certs::CertificateAuthority::new("test").expect("an authority can be made");
     let file = authority.path.to_str().expect("the path is text");
-    let forms: [&[&str]; 5] = [
+    let forms: [&[&str]; 6] = [
         &["--workload", "cart-1.shop"],
         &["--workload", "cart-1.shop", "--protocol", "sotw", "--admin-port", "0"],
         &["--workload", "edge.shop", "--kind", "gateway", "--xds-address", "meltemi.mesh:15010"],
-        &["--workload", "a.b", "--xds-address", "[::1]:15012", "--stats-port", "15090"],
+        &["--workload", "a.b", "--xds-address", "[::1]:15012", "--stats-port", "0"],
+        &["--workload", "a.b", "--all-stats"],
         &["--workload", "a.b", "--xds-address", "cp.mesh:15012", "--xds-ca", file],
     ];
     for form in forms {
@@ -166,6 +167,91 @@ fn the_object_of_the_workload_fills_the_gaps() {
     assert_eq!(node["metadata"]["LABELS"], json!({"app": "cart"}));
     assert_eq!(node["metadata"]["SERVICE_ACCOUNT"], "cart");
     assert_eq!(node["metadata"]["NETWORK"], "x", "an argument beats the object");
+}
+
+/// As `prefix`, `suffix` or `regex`, and whether metrics are served.
+fn stats(printed: &Value) -> (Vec<String>, Option<u64>) {
+    let patterns =
+        printed["stats_config"]["stats_matcher"]["inclusion_list"]["patterns"].as_array();
+    let patterns = patterns.into_iter().flatten().map(|it| {
+        let text = |value: &Value| value.as_str().expect("it is text").to_owned();
+        match (&it["prefix"], &it["suffix"]) {
+            (Value::Null, Value::Null) => text(&it["safe_regex"]["regex"]),
+            (Value::Null, suffix) => format!("*{}", text(suffix)),
+            (prefix, _) => format!("{}*", text(prefix)),
+        }
+    });
+    let listener = &printed["static_resources"]["listeners"][0];
+    (patterns.collect(), listener["address"]["socket_address"]["port_value"].as_u64())
+}
+
+#[test]
+fn a_few_metrics_are_made_unless_more_are_asked_for() {
+    let (patterns, port) = stats(&bootstrap(&["--workload", "a.b"]));
+    assert_eq!(port, Some(15090));
+    expect_test::expect![[r#"
+        access_logs*
+        cluster.xds-grpc*
+        cluster_manager*
+        listener_manager*
+        server*
+        tracing*
+        wasm*
+        *downstream_cx_active
+        *rbac.allowed
+        *rbac.denied
+        *shadow_allowed
+        *shadow_denied
+        vhost\..*\.route\..*
+        cluster\.[^;]+;\.upstream_(rq_([1-5]xx|active|pending_overflow|retry|time|timeout|total)|cx_(active|connect_fail|overflow|rx_bytes_total|total|tx_bytes_total))
+        cluster\.[^;]+;\.grpc\.(request|response)_message_count"#]].assert_eq(&patterns.join("\n"));
+    let mesh = "\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    defaultConfig:
+      proxyStatsMatcher: {inclusionPrefixes: [mesh.prefix], inclusionSuffixes: [mesh_suffix]}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: cart-1
+  namespace: shop
+  annotations:
+    sidecar.istio.io/statsInclusionPrefixes: 'pod.prefix,http.{pod_ip}_'
+    sidecar.istio.io/statsInclusionRegexps: pod.+
+status: {phase: Running, podIP: 10.1.1.1}
+";
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    fs::write(folder.path().join("mesh.yaml"), mesh).expect("a file can be written");
+    let config = folder.path().to_str().expect("the path is text");
+    let own = |arguments: &[&str]| {
+        let all = [&["--workload", "cart-1.shop", "--config", config], arguments].concat();
+        let mut patterns = stats(&bootstrap(&all)).0;
+        let always = stats(&bootstrap(&["--workload", "a.b"])).0;
+        patterns.retain(|it| !always.contains(it));
+        patterns
+    };
+    assert_eq!(own(&[]), ["pod.prefix*", "http.10.1.1.1_*", "*mesh_suffix", "pod.+"]);
+    let annotation = "ANNOTATIONS={\"proxy.istio.io/config\": \"proxyStatsMatcher: {inclusionSuffixes: [own_suffix]}\"}";
+    let patterns = own(&["--metadata", annotation]);
+    assert_eq!(patterns, ["pod.prefix*", "http.10.1.1.1_*", "*own_suffix", "pod.+"]);
+    assert_eq!(own(&["--all-stats"]), Vec::<String>::new());
+}
+
+#[test]
+fn metrics_need_the_port_of_the_admin_page() {
+    let port = |arguments: &[&str]| {
+        stats(&bootstrap(&[&["--workload", "a.b", "--admin-port"], arguments].concat())).1
+    };
+    assert_eq!(port(&["0"]), None);
+    assert_eq!(port(&["15000", "--stats-port", "0"]), None);
+    assert_eq!(port(&["15000", "--stats-port", "9"]), Some(9));
+    let run = run(&["bootstrap", "--workload", "a.b", "--admin-port", "0", "--stats-port", "9"]);
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("needs an `--admin-port` that is not 0"), "{}", run.stderr);
 }
 
 #[test]

@@ -47,7 +47,8 @@ pub struct ProxySettings {
     pub identity: Option<String>,
     /// The agent on its machine.
     pub node_agent: Option<SocketAddr>,
-    /// Where Prometheus reads its metrics.
+    /// Where Prometheus reads its metrics: those of an ordinary proxy. One without a port has all
+    /// that Envoy can make, for tests that look inside.
     pub stats_port: Option<u16>,
     /// Further node metadata, `KEY=value`.
     pub metadata: Vec<String>,
@@ -153,6 +154,7 @@ impl ProxySettings {
         };
         let stats =
             self.stats_port.iter().flat_map(|it| ["--stats-port".to_owned(), it.to_string()]);
+        let all_stats = self.stats_port.is_none().then_some("--all-stats");
         let metadata = self.metadata.iter().flat_map(|pair| ["--metadata", pair]);
         let labels = self.labels.iter().flat_map(|label| ["--label", label]);
         let locality = self.locality.iter().flat_map(|locality| ["--locality", locality]);
@@ -172,6 +174,7 @@ impl ProxySettings {
             .args(["--xds-address", &xds.to_string()])
             .args(["--admin-port", &admin_port.to_string()])
             .args(stats)
+            .args(all_stats)
             .args(metadata)
             .args(labels)
             .args(locality)

@@ -56,7 +56,8 @@ fn logs_are_not_told_of_connections_that_begin() {
     "#]].assert_eq(&filters("{metrics: [prometheus]}"));
     expect![[r#"
         "envoy.access_loggers.file" null
-    "#]].assert_eq(&filters("{}"));
+    "#]]
+    .assert_eq(&filters("{}"));
 }
 
 #[test]
