@@ -1,6 +1,9 @@
 //! Where the corpus is, and that all of it can be read.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use model::Severity;
 use serde_json::Value;
@@ -17,7 +20,10 @@ pub(crate) fn corpus() -> Option<PathBuf> {
     if root.is_dir() {
         return Some(root);
     }
-    eprintln!("NOT RUN: there is no corpus; set MELTEMI_CORPUS to its folder");
+    // Written past `eprintln`, whose text the test runner hides when a test passes.
+    let line =
+        b"\n!!! NOT RUN, no corpus: samples and documents. Set MELTEMI_CORPUS to its folder\n";
+    std::io::stderr().write_all(line).unwrap_or_default();
     None
 }
 

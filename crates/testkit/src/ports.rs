@@ -6,6 +6,7 @@
 //! - Linux only: all of `127.0.0.0/8` must be local.
 
 use std::{
+    io::{self, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     process,
     sync::{Mutex, PoisonError},
@@ -44,6 +45,18 @@ pub fn outer_address() -> Option<IpAddr> {
     socket.connect((Ipv4Addr::new(198, 51, 100, 1), 9)).ok()?;
     let ip = socket.local_addr().ok()?.ip();
     (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
+}
+
+/// The same, or a loud line that `test` did not run: a container may have loopback alone.
+#[must_use]
+pub fn require_outer_address(test: &str) -> Option<IpAddr> {
+    let address = outer_address();
+    if address.is_none() {
+        // Written past `eprintln`, whose text the test runner hides when a test passes.
+        let line = format!("\n!!! NOT RUN, this machine has no address but loopback: {test}\n");
+        io::stderr().write_all(line.as_bytes()).unwrap_or_default();
+    }
+    address
 }
 
 /// A port that is free on every local address, and that no other test is given.

@@ -41,6 +41,10 @@ impl StreamState {
         name: &str,
         target: &Arc<Compiled>,
     ) -> Sendable {
+        // The usual case, in which no cluster is looked at.
+        if self.has_all_clusters() && self.views.is_closed(target) {
+            return Sendable::All;
+        }
         let unready: Vec<(&Arc<str>, Readiness)> = target
             .clusters
             .iter()

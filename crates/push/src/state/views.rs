@@ -50,6 +50,16 @@ impl Views {
         wholes.map(|whole| whole.bytes).sum()
     }
 
+    /// Stands for all resources of a type, but for what is left out for the proxy's own pod.
+    pub(super) fn sum(&self, kind: ResourceKind) -> u64 {
+        self.facets.iter().fold(0, |sum: u64, view| sum.wrapping_add(view.sum(kind)))
+    }
+
+    /// Whether one of the facets has all clusters that a listener or a route names.
+    pub(super) fn is_closed(&self, resource: &Arc<Compiled>) -> bool {
+        self.facets.iter().any(|view| view.is_closed(resource))
+    }
+
     /// Whether both are of the same facets and have the same of a type.
     pub(super) fn same(&self, other: &Self, kind: ResourceKind) -> bool {
         let mut others = other.having(kind);

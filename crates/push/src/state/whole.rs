@@ -172,22 +172,20 @@ impl StreamState {
 
     /// Whether the proxy can use all of a type: make before break.
     fn may_send_whole(&self, kind: ResourceKind) -> bool {
+        !matches!(kind, ResourceKind::Listener | ResourceKind::Route) || self.has_all_clusters()
+    }
+
+    /// Whether the proxy has acknowledged exactly the clusters of its views, and their assignments
+    /// if it asks for any. `false` says nothing: something may be on its way.
+    pub(super) fn has_all_clusters(&self) -> bool {
         let has_all = |kind: ResourceKind| {
             let state = self.of(kind);
             let quiet = state.dirty.is_empty() && state.rejected.is_empty();
-            quiet && state.kept.is_empty() && state.held.is_all_of(&self.views)
+            let same = state.held.sum() == self.views.sum(kind);
+            same && quiet && state.in_flight.is_none() && state.kept.is_empty()
         };
-        match kind {
-            ResourceKind::Listener | ResourceKind::Route => {
-                let endpoints = ResourceKind::Endpoint;
-                has_all(ResourceKind::Cluster)
-                    && (!self.of(endpoints).requested || has_all(endpoints))
-            }
-            ResourceKind::Cluster
-            | ResourceKind::Endpoint
-            | ResourceKind::Secret
-            | ResourceKind::Runtime => true,
-        }
+        let endpoints = ResourceKind::Endpoint;
+        has_all(ResourceKind::Cluster) && (!self.of(endpoints).requested || has_all(endpoints))
     }
 
     /// As `force_assignments`, for clusters that are sent as a whole.
