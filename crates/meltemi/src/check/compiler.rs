@@ -82,6 +82,24 @@ struct Inbounds {
     reported: HashSet<BTreeSet<Protocol>>,
 }
 
+/// What compiling has found in resources, many of which several classes share.
+#[derive(Default)]
+struct Reported {
+    findings: Vec<Diagnostic>,
+    /// By address, and kept, so that no other comes to lie there.
+    seen: HashMap<*const Compiled, Arc<Compiled>>,
+}
+
+impl Reported {
+    fn add(&mut self, class: &Class) {
+        for compiled in class.resources.iter().filter(|it| !it.diagnostics.is_empty()) {
+            if self.seen.insert(Arc::as_ptr(compiled), compiled.clone()).is_none() {
+                self.findings.extend(compiled.diagnostics.iter().cloned());
+            }
+        }
+    }
+}
+
 /// What is compiled already, by input.
 #[derive(Default)]
 struct Known {
@@ -139,9 +157,13 @@ impl<'a> Compiler<'a> {
         inbounds.inputs.push(input);
     }
 
-    /// Compiles every class; also returns what is wrong.
-    pub(super) fn compile(mut self) -> (Vec<Class>, Vec<Diagnostic>) {
-        let mut classes = Vec::new();
+    /// Compiles every class and gives each as soon as it is there; returns what is wrong.
+    pub(super) fn compile(mut self, give: &mut dyn FnMut(Class)) -> Vec<Diagnostic> {
+        let mut reported = Reported::default();
+        let mut done = |class: Class| {
+            reported.add(&class);
+            give(class);
+        };
         let mut served = HashSet::new();
         for (client, Inbounds { inputs, .. }) in std::mem::take(&mut self.sidecars) {
             let mut outbound = self.outbound(&client);
@@ -150,24 +172,17 @@ impl<'a> Compiler<'a> {
             let mut fresh = inputs.iter().filter(|input| served.insert((*input).clone()));
             outbound.resources.extend(fresh.next().into_iter().flat_map(inbound));
             let (base, beside) = (outbound.base.clone(), Arc::new(outbound.clusters()));
-            classes.push(outbound);
-            classes.extend(fresh.map(|input| Class {
-                resources: inbound(input),
-                base: base.clone(),
-                beside: beside.clone(),
-                ..Class::default()
-            }));
-        }
-        for (client, ports) in std::mem::take(&mut self.gateways) {
-            classes.push(self.gateway(&client, &ports));
-        }
-        let mut seen = HashSet::new();
-        for compiled in classes.iter().flat_map(|class| &class.resources) {
-            if !compiled.diagnostics.is_empty() && seen.insert(Arc::as_ptr(compiled)) {
-                self.findings.extend(compiled.diagnostics.iter().cloned());
+            done(outbound);
+            for input in fresh {
+                let (base, beside) = (base.clone(), beside.clone());
+                done(Class { resources: inbound(input), base, beside, ..Class::default() });
             }
         }
-        (classes, self.findings)
+        for (client, ports) in std::mem::take(&mut self.gateways) {
+            done(self.gateway(&client, &ports));
+        }
+        self.findings.extend(reported.findings);
+        self.findings
     }
 
     fn outbound(&mut self, client: &Client) -> Class {

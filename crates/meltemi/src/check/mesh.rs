@@ -3,7 +3,8 @@
 use std::{
     collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, mpsc},
+    thread,
 };
 
 use api::{Object, istio::mesh_config::MeshConfig};
@@ -14,6 +15,9 @@ use source_directory::load_once;
 
 use super::{Finding, compiler::Compiler, destination::Destinations, judge::Judge, proxies};
 use crate::{environment::Environment, settings::istiod};
+
+/// Compiled classes that may wait to be judged.
+const WAITING: usize = 64;
 
 /// The objects of the files, resolved.
 pub(super) struct Mesh {
@@ -51,13 +55,10 @@ impl Mesh {
         let mut found: Vec<Diagnostic> = findings.into_vec();
         let input = LintInput { snapshot: &snapshot, now: Some(now) };
         // Neither needs what the other finds, and both take a core for a while.
-        let (between, (classes, findings, mut judged)) = std::thread::scope(|scope| {
+        let (between, (classes, findings, mut judged)) = thread::scope(|scope| {
             let between = scope.spawn(|| lint(&input));
             let sent = judge(&objects, &snapshot);
-            match between.join() {
-                Ok(between) => (between, sent),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+            (join(between), sent)
         });
         found.extend(findings);
         // What was said in general is not said again for those whom it concerns.
@@ -85,20 +86,37 @@ impl Mesh {
     }
 }
 
-/// Compiles what proxies would be sent, and judges it: how many kinds of proxies there are, what
+/// Compiles what proxies would be sent, and judges it meanwhile: how many kinds of proxies there are, what
 /// compiling found, and what judging did.
 fn judge(objects: &[Object], snapshot: &Snapshot) -> (usize, Vec<Diagnostic>, Vec<Diagnostic>) {
-    let mut compiler = Compiler::new(snapshot);
-    for proxy in proxies::representatives(objects, snapshot) {
-        compiler.add(&proxy);
+    thread::scope(|scope| {
+        let (sender, classes) = mpsc::sync_channel(WAITING);
+        let judging = scope.spawn(move || {
+            let mut judge = Judge::new(Destinations::new(objects, snapshot));
+            let (mut count, mut judged) = (0, Vec::new());
+            for class in classes {
+                judge.judge(&class, &mut judged);
+                count += 1;
+            }
+            (count, judged)
+        });
+        let mut compiler = Compiler::new(snapshot);
+        for proxy in proxies::representatives(objects, snapshot) {
+            compiler.add(&proxy);
+        }
+        // Nobody takes a class when judging has failed, which is told where it is joined.
+        let findings = compiler.compile(&mut |class| sender.send(class).unwrap_or_default());
+        drop(sender);
+        let (count, judged) = join(judging);
+        (count, findings, judged)
+    })
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    match thread.join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
     }
-    let mut judge = Judge::new(Destinations::new(objects, snapshot));
-    let (classes, findings) = compiler.compile();
-    let mut judged = Vec::new();
-    for class in &classes {
-        judge.judge(class, &mut judged);
-    }
-    (classes.len(), findings, judged)
 }
 
 /// Moves findings from the beginning of their objects to the lines of their fields.

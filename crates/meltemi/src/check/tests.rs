@@ -77,7 +77,8 @@ fn work(mut objects: Vec<Object>, more: &str) -> Done {
     for proxy in proxies::representatives(&objects, &snapshot) {
         compiler.add(&proxy);
     }
-    let (classes, found) = compiler.compile();
+    let mut classes = Vec::new();
+    let found = compiler.compile(&mut |class| classes.push(class));
     assert!(found.is_empty(), "{found:?}");
     let mut judge = Judge::new(Destinations::new(&objects, &snapshot));
     let mut found = Vec::new();
