@@ -11,11 +11,6 @@ use xds::Protocol;
 
 use crate::state::share;
 
-/// Chunks of at least this many bytes are shared, not copied.
-const SHARED_LEN: usize = 4 << 10;
-/// Longest copy of joined chunks.
-const JOINED_LEN: usize = 64 << 10;
-
 /// The resources of one type, sorted by name.
 #[derive(Debug)]
 pub(crate) struct Whole {
@@ -52,34 +47,14 @@ impl Whole {
             Protocol::Delta => (&self.delta, |it| it.resource.delta_chunks()),
             Protocol::Sotw => (&self.sotw, |it| it.resource.sotw_chunks()),
         };
-        made.get_or_init(|| join(self.resources.iter().flat_map(|it| of(it).chunks())).into())
+        let chunks = || self.resources.iter().flat_map(|it| of(it).chunks()).cloned();
+        made.get_or_init(|| xds::join_small(chunks().collect()).into())
     }
 }
 
-/// The same bytes in fewer pieces.
-fn join<'c>(chunks: impl Iterator<Item = &'c Bytes>) -> Vec<Bytes> {
-    let mut joined = Vec::new();
-    let (mut run, mut run_len) = (Vec::new(), 0);
-    for chunk in chunks {
-        let is_long = chunk.len() >= SHARED_LEN;
-        if is_long || run_len + chunk.len() > JOINED_LEN {
-            joined.extend(concat(&mut run));
-            run_len = 0;
-        }
-        if is_long {
-            joined.push(chunk.clone());
-        } else {
-            run_len += chunk.len();
-            run.push(&chunk[..]);
-        }
-    }
-    joined.extend(concat(&mut run));
-    joined
-}
-
-fn concat(run: &mut Vec<&[u8]>) -> Option<Bytes> {
-    let run = std::mem::take(run);
-    (!run.is_empty()).then(|| run.concat().into())
+/// Stands for all resources of several.
+pub(crate) fn sum(wholes: &[Arc<Whole>]) -> u64 {
+    wholes.iter().fold(0, |sum, whole| sum.wrapping_add(whole.sum))
 }
 
 #[cfg(test)]
@@ -87,25 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn joining_changes_no_byte_and_copies_nothing_long() {
-        let sizes = [10, 20, SHARED_LEN, 30, JOINED_LEN * 2, 1, SHARED_LEN - 1, JOINED_LEN - 1, 5];
-        let chunks: Vec<Bytes> = sizes
-            .iter()
-            .zip(1u8..)
-            .map(|(size, number)| Bytes::from(vec![number; *size]))
-            .collect();
-        let joined = join(chunks.iter());
-        assert_eq!(joined.concat(), chunks.concat());
-        let shared = |chunk: &Bytes| joined.iter().any(|it| it.as_ptr() == chunk.as_ptr());
-        for chunk in chunks.iter().filter(|it| it.len() >= SHARED_LEN) {
-            assert!(shared(chunk), "{} bytes were copied", chunk.len());
-        }
-        assert!(joined.len() < chunks.len());
-    }
-
-    #[test]
     fn nothing_is_no_chunk() {
-        assert!(join([].iter()).is_empty());
         assert!(Whole::new(Vec::new()).chunks(Protocol::Delta).is_empty());
     }
 }

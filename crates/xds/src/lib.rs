@@ -26,7 +26,7 @@ mod unary;
 pub use body::ReceiverBody;
 pub use frame::{FrameError, Frames};
 pub use metrics::Metrics;
-pub use pipe::{Closed, Permit, ResponseSender};
+pub use pipe::{Closed, Permit, ResponseSender, join_small};
 pub use request::{DecodeError, Protocol, Request, decode_request};
 pub use response::Response;
 pub use server::{Server, Settings, listen};

@@ -21,6 +21,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame};
 use tokio::sync::Notify;
 
+pub use self::outgoing::join_small;
 pub(crate) use self::outgoing::{Outgoing, Piece};
 use crate::{Code, Metrics, Protocol, Response, Status};
 

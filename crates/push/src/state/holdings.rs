@@ -12,7 +12,10 @@ use compile::Compiled;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{plan::version_text, types::Held, views::Views};
-use crate::ResourceKind;
+use crate::{
+    ResourceKind,
+    whole::{self, Whole},
+};
 
 /// Fewer differences than this are not worth the time to look for them in new views.
 const MIN_DIFFERENCES: usize = 32;
@@ -201,6 +204,13 @@ impl Holdings {
         true
     }
 
+    /// All of the type, if nothing was asked for before and it is asked for now, by `names` or by
+    /// none.
+    fn asked_wholes(&self, views: &Views, names: Option<&[String]>) -> Option<Vec<Arc<Whole>>> {
+        let is_all = names.is_none_or(|names| views.are_all(self.kind, names));
+        (self.is_new() && is_all).then(|| views.wholes(self.kind)).flatten()
+    }
+
     /// A proxy that came back asks for all that `views` have of the type, by `names` or by none, and
     /// holds `known`. Gives the names that are not as the views say; `None` if these are many, or
     /// if it asks for something else.
@@ -210,8 +220,7 @@ impl Holdings {
         names: Option<&[String]>,
         known: &BTreeMap<String, String>,
     ) -> Option<Vec<Arc<str>>> {
-        let is_all = names.is_none_or(|names| views.are_all(self.kind, names));
-        let wholes = (self.is_new() && is_all).then(|| views.wholes(self.kind)).flatten()?;
+        let wholes = self.asked_wholes(views, names)?;
         let mut differing: Vec<(&Arc<str>, Option<u64>)> = Vec::new();
         let mut found = 0;
         for whole in &wholes {
@@ -232,7 +241,7 @@ impl Holdings {
             return None;
         }
         (self.base, self.named) = (views.clone(), names.is_some());
-        self.sum = wholes.iter().fold(0, |sum: u64, whole| sum.wrapping_add(whole.sum));
+        self.sum = whole::sum(&wholes);
         let differing = differing.into_iter().map(|(name, held)| {
             match held {
                 Some(version) => self.set(name, Held::known(version)),
@@ -250,10 +259,8 @@ impl Holdings {
         names: Option<&[String]>,
         version: &str,
     ) -> bool {
-        let is_all = names.is_none_or(|names| views.are_all(self.kind, names));
-        let wholes = (self.is_new() && is_all).then(|| views.wholes(self.kind)).flatten();
-        let Some(wholes) = wholes else { return false };
-        let sum = wholes.iter().fold(0, |sum: u64, whole| sum.wrapping_add(whole.sum));
+        let Some(wholes) = self.asked_wholes(views, names) else { return false };
+        let sum = whole::sum(&wholes);
         let holds = version_text(sum) == version;
         if holds {
             (self.base, self.named, self.sum) = (views.clone(), names.is_some(), sum);

@@ -14,7 +14,10 @@ use super::{
     Contents, Outgoing, Resources, StreamState, plan::version_text, request::hash_names,
     types::InFlight,
 };
-use crate::{ResourceKind, whole::Whole};
+use crate::{
+    ResourceKind,
+    whole::{self, Whole},
+};
 
 impl StreamState {
     /// Whether the proxy is to be sent a large part of its first configuration.
@@ -155,7 +158,7 @@ impl StreamState {
         if kind == ResourceKind::Cluster {
             self.force_all_assignments(&wholes);
         }
-        let sum = wholes.iter().fold(0, |sum: u64, whole| sum.wrapping_add(whole.sum));
+        let sum = whole::sum(&wholes);
         let state = self.of_mut(kind);
         state.held.send_all(sum);
         let (names, forced) = Default::default();

@@ -68,6 +68,14 @@ impl Outgoing {
     }
 }
 
+/// The same bytes with small chunks joined, for what many streams are sent: none of them has to
+/// join these then. Large chunks are shared.
+pub fn join_small(chunks: Vec<Bytes>) -> Vec<Bytes> {
+    let len = chunks.iter().map(Bytes::len).sum();
+    let mut all = Outgoing { front: None, rest: chunks.into_iter(), len };
+    iter::from_fn(|| Some(all.next_piece()).filter(|piece| !piece.is_empty())).flatten().collect()
+}
+
 /// Makes one chunk of a run of small ones.
 fn join(mut run: Vec<Bytes>, len: usize) -> Option<Bytes> {
     if run.len() < 2 {

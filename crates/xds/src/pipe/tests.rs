@@ -120,3 +120,19 @@ fn a_reader_that_goes_frees_everything_and_fails_the_sender() {
     let mut context = Context::from_waker(Waker::noop());
     assert!(matches!(pin!(sender.reserve()).poll(&mut context), Poll::Ready(Err(Closed))));
 }
+
+#[test]
+fn joining_changes_no_byte_and_copies_nothing_long() {
+    let sizes = [10, 20, 4096, 30, 300_000, 1, 2, 3, 4095, 70_000, 5, 6];
+    let chunks = sizes.iter().zip(1u8..).map(|(size, number)| Bytes::from(vec![number; *size]));
+    let chunks: Vec<Bytes> = chunks.collect();
+    let joined = super::join_small(chunks.clone());
+    assert_eq!(joined.concat(), chunks.concat());
+    for chunk in chunks.iter().filter(|it| it.len() >= 4096) {
+        let is_shared = joined.iter().any(|it| it.as_ptr() == chunk.as_ptr());
+        assert!(is_shared, "{} bytes were copied", chunk.len());
+    }
+    let small = |chunks: &[Bytes]| chunks.iter().filter(|it| it.len() < 4096).count();
+    assert!(small(&joined) < small(&chunks), "{joined:?}");
+    assert!(super::join_small(Vec::new()).is_empty());
+}
