@@ -36,8 +36,9 @@ impl EngineHandle {
         &self.counters
     }
 
-    /// Hands over a new snapshot with what changed in it, and when the first of that was noticed. Returns when every stream was told, so
-    /// that the writer merges what changes meanwhile into the next one.
+    /// Hands over a new snapshot with what changed in it, and when the first of that was noticed.
+    /// Returns when every stream was told, so that the writer merges what changes meanwhile into
+    /// the next one.
     pub async fn publish(&self, snapshot: Arc<Snapshot>, changes: ChangeSet, noticed: Instant) {
         let (done, told) = oneshot::channel();
         let command = Command::Snapshot(snapshot, changes, noticed, done);

@@ -2,8 +2,8 @@
 //!
 //! When a thousand proxies come at once and all are served a little in turn, all of them are done
 //! last, and what is on its way to each is held at the same time. So a first sync waits until the
-//! bytes of those before it have gone out: first come, first served. What else is sent waits for
-//! nobody.
+//! bytes of those before it have gone out: first come, first served. Proxies that have started
+//! wait for nobody.
 
 use std::{
     future::Future,
