@@ -278,17 +278,17 @@ extensionProviders:
     check(
         &map,
         expect![[r#"
-        test.yaml:13: warning[MEL0003] MeshConfig istio-system/istio extensionProviders[0].zipkins: the field `zipkins` is not known and has no effect (did you mean `zipkin`?)
-        test.yaml:7: warning[MEL0223] MeshConfig istio-system/istio extensionProviders[0]: the provider `typo` has no kind that is known, and does nothing (set one such as `envoyFileAccessLog`, `opentelemetry` or `zipkin`)
-        test.yaml:7: warning[MEL0223] MeshConfig istio-system/istio extensionProviders[1]: the provider `both` has several kinds: zipkin, envoyFileAccessLog (write a provider for each)
-        test.yaml:7: warning[MEL0223] MeshConfig istio-system/istio extensionProviders[1].zipkin.traceContextOption: `W3C` is not known, and `USE_B3` is used (write `USE_B3` or `USE_B3_WITH_W3C_PROPAGATION`)
-        test.yaml:7: warning[MEL0223] MeshConfig istio-system/istio extensionProviders[2].opentelemetry.http.headers[1].envName: the header `key` is left out: no environment is read (write its `value`)
-        test.yaml:7: warning[MEL0223] MeshConfig istio-system/istio extensionProviders[2].opentelemetry.http.headers[2].value: the header `none` is left out: it has no value (write its `value`)
-        test.yaml:7: warning[MEL0110] MeshConfig istio-system/istio extensionProviders[2].opentelemetry.resourceDetectors.dynatrace: the field `dynatrace` is not supported yet and has no effect
-        test.yaml:7: warning[MEL0222] MeshConfig istio-system/istio defaultProviders.tracing: only the first tracing provider has an effect
-        test.yaml:7: warning[MEL0110] MeshConfig istio-system/istio defaultConfig.tracing.datadog: the field `datadog` is not supported yet and has no effect
-        test.yaml:7: warning[MEL0110] MeshConfig istio-system/istio enableEnvoyAccessLogService: the access log service is a provider, and this field has no effect (add a provider with `envoyHttpAls`, and name it in `defaultProviders.accessLogging`)
-        test.yaml:7: warning[MEL0110] MeshConfig istio-system/istio defaultConfig.envoyAccessLogService: the access log service is a provider, and this field has no effect (add a provider with `envoyHttpAls`, and name it in `defaultProviders.accessLogging`)
-    "#]],
+            test.yaml:12: warning[MEL0003] MeshConfig istio-system/istio extensionProviders[0].zipkins: the field `zipkins` is not known and has no effect (did you mean `zipkin`?)
+            test.yaml:6: warning[MEL0223] MeshConfig istio-system/istio extensionProviders[0]: the provider `typo` has no kind that is known, and does nothing (set one such as `envoyFileAccessLog`, `opentelemetry` or `zipkin`)
+            test.yaml:6: warning[MEL0223] MeshConfig istio-system/istio extensionProviders[1]: the provider `both` has several kinds: zipkin, envoyFileAccessLog (write a provider for each)
+            test.yaml:6: warning[MEL0223] MeshConfig istio-system/istio extensionProviders[1].zipkin.traceContextOption: `W3C` is not known, and `USE_B3` is used (write `USE_B3` or `USE_B3_WITH_W3C_PROPAGATION`)
+            test.yaml:6: warning[MEL0223] MeshConfig istio-system/istio extensionProviders[2].opentelemetry.http.headers[1].envName: the header `key` is left out: no environment is read (write its `value`)
+            test.yaml:6: warning[MEL0223] MeshConfig istio-system/istio extensionProviders[2].opentelemetry.http.headers[2].value: the header `none` is left out: it has no value (write its `value`)
+            test.yaml:6: warning[MEL0110] MeshConfig istio-system/istio extensionProviders[2].opentelemetry.resourceDetectors.dynatrace: the field `dynatrace` is not supported yet and has no effect
+            test.yaml:6: warning[MEL0222] MeshConfig istio-system/istio defaultProviders.tracing: only the first tracing provider has an effect
+            test.yaml:6: warning[MEL0110] MeshConfig istio-system/istio defaultConfig.tracing.datadog: the field `datadog` is not supported yet and has no effect
+            test.yaml:6: warning[MEL0110] MeshConfig istio-system/istio enableEnvoyAccessLogService: the access log service is a provider, and this field has no effect (add a provider with `envoyHttpAls`, and name it in `defaultProviders.accessLogging`)
+            test.yaml:6: warning[MEL0110] MeshConfig istio-system/istio defaultConfig.envoyAccessLogService: the access log service is a provider, and this field has no effect (add a provider with `envoyHttpAls`, and name it in `defaultProviders.accessLogging`)
+        "#]],
     );
 }

@@ -1,9 +1,10 @@
 //! The short way: plain block style, several times as fast as a complete parser.
 //!
-//! It answers `None` as soon as it meets anything that it does not know for certain (flow maps,
-//! anchors, tags, folded texts, texts over several lines, tabs, mistakes); the complete parser
-//! then reads the document from the start.
+//! It answers `None` as soon as it meets anything that it does not know for certain (braces and
+//! brackets over several lines, anchors, tags, folded texts, texts over several lines, tabs,
+//! mistakes); the complete parser then reads the document from the start.
 
+mod flow;
 mod scalar;
 
 use super::{Chunk, Content, MAX_DEPTH, Tree};
@@ -143,15 +144,11 @@ impl<'a> Reader<'a> {
             Value::Scalar(content) => {
                 self.tree.push(line, content);
             }
-            Value::EmptyMap => {
-                self.tree.push(line, Content::Map);
-            }
-            Value::List(items) => {
-                let at = self.tree.push(line, Content::List);
-                for item in items {
-                    self.tree.push(line, item);
+            Value::Flow => {
+                let rest = flow::push(&mut self.tree, value, line, self.depth + 1)?;
+                if !scalar::is_end(rest) {
+                    return None;
                 }
-                self.tree.close(at);
             }
             Value::Literal(chomp) => return self.literal(chomp, indent),
         }

@@ -32,6 +32,7 @@ fn block_style_is_read_the_short_way() {
         "a:\n- 1\n- b: 2\n  c: 3\n-\n  d: 4\n- - x\n  - y\ne: \"q\"\n",
         "a: |\n  one\n   two\n\n  three\nb: |-\n  x\n\nc: |+\n  y\n\n",
         "hosts: [\"*\", a.b, 'c']\nempty: {}\nnone: []\nnull_value:\n",
+        "a: {b: c, 'd': [e, {f: \"g\"}], h.i/j: {}} # k\nl:\n- {m: n:1, o: a://b.c:80/d}\n- [{p: q,}]\n",
         "# c\n\na: http://x:80/y#z\n\n# d\nb: -1\n",
     ] {
         assert!(check_same(text), "{text}");
@@ -80,6 +81,13 @@ proptest::proptest! {
     #[test]
     fn the_short_way_agrees_with_the_long_way(
         text in "(( {0,4})(- |-|a: |b:|c:|'d': )?(- )?(x|1|~|\"q\"|'r'|\\[\\]|\\{\\}|\\[a, 'b'\\]|\\||\\|-|x: y|#|x #|x y)?\n){0,9}"
+    ) {
+        check_same(&text);
+    }
+
+    #[test]
+    fn the_short_way_agrees_with_the_long_way_within_braces_and_brackets(
+        text in "((- |a: |b:\n  )(\\{|\\[)(x|y: |z: 1|\"q\"|'r': |\\{|\\}|\\[|\\]|, |,|:|-|/a.b| #){0,6}(\\}|\\]){1,2}\n){1,3}"
     ) {
         check_same(&text);
     }

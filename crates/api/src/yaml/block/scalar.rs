@@ -6,8 +6,8 @@ use crate::yaml::Content;
 
 pub(super) enum Value<'a> {
     Scalar(Content<'a>),
-    EmptyMap,
-    List(Vec<Content<'a>>),
+    /// An object in braces or a list in brackets.
+    Flow,
     Literal(Chomp),
 }
 
@@ -64,8 +64,7 @@ pub(super) fn value(text: &str) -> Option<Value<'_>> {
             let (text, rest) = quoted(text)?;
             is_end(rest).then_some(Value::Scalar(Content::Text(text)))
         }
-        b'{' => is_end(text.strip_prefix("{}")?).then_some(Value::EmptyMap),
-        b'[' => list(text).map(Value::List),
+        b'{' | b'[' => Some(Value::Flow),
         b'|' => match text {
             "|" => Some(Value::Literal(Chomp::Clip)),
             "|-" => Some(Value::Literal(Chomp::Strip)),
@@ -76,7 +75,8 @@ pub(super) fn value(text: &str) -> Option<Value<'_>> {
     }
 }
 
-fn is_end(rest: &str) -> bool {
+/// Whether nothing but a comment follows.
+pub(super) fn is_end(rest: &str) -> bool {
     let trimmed = rest.trim_start_matches(' ');
     trimmed.is_empty() || (trimmed.starts_with('#') && trimmed.len() < rest.len())
 }
@@ -100,7 +100,7 @@ fn plain(text: &str) -> Option<Content<'_>> {
 }
 
 /// A text in quotes and what follows it. Escapes of double quotes are left to the complete parser.
-fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
+pub(super) fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let inner = &text[1..];
     if text.starts_with('"') {
         let end = inner.find(['"', '\\'])?;
@@ -115,37 +115,5 @@ fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
             return Some((text, &inner[end + 1..]));
         }
         from = end + 2;
-    }
-}
-
-/// `[a, "b"]` on one line.
-fn list(text: &str) -> Option<Vec<Content<'_>>> {
-    let mut rest = text.strip_prefix('[')?.trim_start_matches(' ');
-    let mut items = Vec::new();
-    loop {
-        if let Some(after) = rest.strip_prefix(']') {
-            return is_end(after).then_some(items);
-        }
-        if rest.starts_with(['"', '\'']) {
-            let (text, after) = quoted(rest)?;
-            items.push(Content::Text(text));
-            rest = after;
-        } else {
-            let is_simple = |byte: u8| {
-                byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-')
-            };
-            let end = rest.bytes().position(|byte| !is_simple(byte))?;
-            if end == 0 || rest.starts_with('-') {
-                return None;
-            }
-            items.push(Content::Plain(rest[..end].into()));
-            rest = &rest[end..];
-        }
-        rest = rest.trim_start_matches(' ');
-        match rest.strip_prefix(',') {
-            Some(after) => rest = after.trim_start_matches(' '),
-            None if rest.starts_with(']') => (),
-            None => return None,
-        }
     }
 }
