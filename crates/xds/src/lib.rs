@@ -6,13 +6,14 @@
 //!   when they are large and never retained when they are sent.
 //! - Bounded: a client that does not read holds up its own [`ResponseSender`] and nothing else.
 //! - A [`UnaryMethod`] may share the port.
-//! - [`client`] is the other end, for tests, load and checks.
+//! - [`client`] is the other end, for tests, load and checks; [`memory`] has streams without connections.
 //! - Not here: subscriptions, versions and what a resource means (`push`).
 #![warn(missing_docs)]
 
 mod body;
 pub mod client;
 mod frame;
+pub mod memory;
 mod metrics;
 mod pipe;
 mod request;

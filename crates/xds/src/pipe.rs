@@ -17,6 +17,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use tokio::sync::Notify;
@@ -225,6 +226,29 @@ pub(crate) struct PipeReader(Arc<Pipe>);
 impl PipeReader {
     pub(crate) fn new(pipe: Arc<Pipe>) -> Self {
         Self(pipe)
+    }
+
+    /// Takes a whole response, for readers that are no HTTP/2. It counts as written.
+    pub(crate) fn poll_response(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Vec<Bytes>, Status>> {
+        let mut state = self.0.lock();
+        if let Some(outgoing) = state.queue.pop_front() {
+            state.bytes -= outgoing.len();
+            state.responses -= 1;
+            self.0.notify(state);
+            return Poll::Ready(Ok(outgoing.into_chunks()));
+        }
+        match &state.end {
+            End::Open => {
+                let reader = state.reader.get_or_insert_with(|| context.waker().clone());
+                reader.clone_from(context.waker());
+                Poll::Pending
+            }
+            End::Closing(status) => Poll::Ready(Err(status.clone())),
+            End::Closed => Poll::Ready(Err(Status::OK)),
+        }
     }
 }
 

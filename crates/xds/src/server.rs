@@ -84,6 +84,13 @@ impl Default for Settings {
     }
 }
 
+impl From<&Settings> for Room {
+    fn from(settings: &Settings) -> Self {
+        let Settings { max_responses_in_flight, max_bytes_in_flight, .. } = *settings;
+        Self { responses: max_responses_in_flight, bytes: max_bytes_in_flight }
+    }
+}
+
 /// An xDS server. It holds no connection until [`Server::run`].
 pub struct Server {
     settings: Settings,
@@ -109,8 +116,7 @@ pub(crate) struct Shared<S> {
 
 impl<S> Shared<S> {
     pub(crate) fn room(&self) -> Room {
-        let Settings { max_responses_in_flight, max_bytes_in_flight, .. } = self.settings;
-        Room { responses: max_responses_in_flight, bytes: max_bytes_in_flight }
+        (&self.settings).into()
     }
 }
 

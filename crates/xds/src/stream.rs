@@ -7,6 +7,7 @@ use http::HeaderValue;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use rustls::pki_types::CertificateDer;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -93,18 +94,43 @@ impl StreamError {
     }
 }
 
+/// Where the data of requests come from.
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    Http(Incoming),
+    Memory(mpsc::Receiver<Bytes>),
+}
+
+impl RequestBody {
+    /// The next piece; `None` at the end.
+    async fn next(&mut self) -> Option<Result<Bytes, hyper::Error>> {
+        match self {
+            Self::Http(body) => {
+                let frame = body.frame().await?;
+                Some(frame.map(|it| it.into_data().unwrap_or_else(|_trailers| Bytes::new())))
+            }
+            Self::Memory(pieces) => pieces.recv().await.map(Ok),
+        }
+    }
+}
+
 /// The requests of one stream, in order.
 #[derive(Debug)]
 pub struct RequestReceiver {
     protocol: Protocol,
-    body: Incoming,
+    body: RequestBody,
     frames: Frames,
     ended: bool,
     metrics: Metrics,
 }
 
 impl RequestReceiver {
-    pub(crate) fn new(protocol: Protocol, body: Incoming, limit: usize, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        protocol: Protocol,
+        body: RequestBody,
+        limit: usize,
+        metrics: Metrics,
+    ) -> Self {
         Self { protocol, body, frames: Frames::new(limit), ended: false, metrics }
     }
 
@@ -127,9 +153,9 @@ impl RequestReceiver {
             if let Some(message) = self.frames.next() {
                 return Ok(Some(decode(self.protocol, message?)?));
             }
-            match self.body.frame().await {
-                Some(Ok(frame)) => {
-                    self.frames.push(frame.into_data().unwrap_or_else(|_trailers| Bytes::new()));
+            match self.body.next().await {
+                Some(Ok(data)) => {
+                    self.frames.push(data);
                 }
                 Some(Err(error)) => {
                     tracing::debug!(%error, "Stream was reset");

@@ -40,6 +40,11 @@ impl Outgoing {
         self.len == 0
     }
 
+    /// All chunks that have not been given away, as they are.
+    pub(crate) fn into_chunks(self) -> Vec<Bytes> {
+        self.front.into_iter().chain(self.rest).collect()
+    }
+
     /// The next chunks, empty only when all is done.
     pub(crate) fn next_piece(&mut self) -> VecDeque<Bytes> {
         let mut room = PIECE_LEN.min(self.len);

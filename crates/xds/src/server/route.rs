@@ -21,6 +21,7 @@ use crate::{
     UnaryMethod,
     metrics::Raised,
     pipe::{Piece, Pipe, PipeReader},
+    stream::RequestBody,
     unary,
 };
 
@@ -74,7 +75,7 @@ impl<S: AdsService> Router<S> {
             peer: self.peer_info(&mut parts.headers),
             requests: RequestReceiver::new(
                 protocol,
-                body,
+                RequestBody::Http(body),
                 settings.max_request_len,
                 metrics.clone(),
             ),

@@ -1,7 +1,8 @@
-//! The transport over real sockets, from both ends.
+//! The transport from both ends, over real sockets and without.
 
 mod flow;
 mod harness;
+mod memory;
 mod protocol;
 mod synced;
 mod tls;
