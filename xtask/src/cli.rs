@@ -26,7 +26,8 @@ enum Task {
     Codegen(codegen::Codegen),
     /// Runs a sample shop on the mesh, changes things under load and counts failed requests.
     Demo(PassedOn),
-    /// Measures what streams and changes cost the control plane.
+    /// Measures what streams and changes cost the control plane; with `--istiod` also what they cost
+    /// an istiod, which is built first and is no part of `test`. `--model` only calculates.
     Bench(PassedOn),
     Fuzz(fuzz::Fuzz),
 }

@@ -4,10 +4,11 @@
 //!   reads, or marked as made by the last write.
 //! - Two runs at once wait for each other.
 //! - Everything fetched is pinned: by version and hash in `requirements*.txt`, and in the `go.mod` and
-//!   `go.sum` of `otelcol`; what comes from Debian by version and the signatures that apt checks.
+//!   `go.sum` of `otelcol` and `istiod`; what comes from Debian by version and the signatures that apt checks.
 
 mod collector;
 mod envoy;
+mod istiod;
 mod prometheus;
 mod python;
 
@@ -27,14 +28,26 @@ pub(crate) struct Tools {
 }
 
 pub(crate) fn run(workspace: &Workspace) -> Result<Tools> {
-    let tools = workspace.tools();
-    fs::create_dir_all(&tools).with_context(|| format!("failed to make {}", tools.display()))?;
-    let lock = fs::File::create(tools.join(".lock")).context("failed to make the setup lock")?;
-    lock.lock().context("failed to wait for another setup")?;
+    let _lock = lock(workspace)?;
     Ok(Tools {
         envoy: envoy::setup(workspace)?,
         python: python::setup(workspace)?,
         collector: collector::setup(workspace)?,
         prometheus: prometheus::setup(workspace)?,
     })
+}
+
+/// The istiod of the bench, which no test needs.
+pub(crate) fn istiod(workspace: &Workspace) -> Result<PathBuf> {
+    let _lock = lock(workspace)?;
+    istiod::setup(workspace)
+}
+
+/// Held while tools are made.
+fn lock(workspace: &Workspace) -> Result<fs::File> {
+    let tools = workspace.tools();
+    fs::create_dir_all(&tools).with_context(|| format!("failed to make {}", tools.display()))?;
+    let lock = fs::File::create(tools.join(".lock")).context("failed to make the setup lock")?;
+    lock.lock().context("failed to wait for another setup")?;
+    Ok(lock)
 }

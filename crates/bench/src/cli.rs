@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -16,7 +16,9 @@ use crate::{
     attach::Attach,
     compare,
     machine::Watch,
-    markdown, proc,
+    markdown,
+    model::Model,
+    proc,
     progress::Progress,
     replay,
     report::{Machine, Miss, Report, RowReport},
@@ -32,11 +34,13 @@ use crate::{
     args_conflicts_with_subcommands = true,
     after_help = "\
 Examples:
-  cargo xtask bench                                   the whole table, about 20 minutes
+  cargo xtask bench                                   the whole table, about 25 minutes
   cargo xtask bench --only endpoint --only cold       two rows
   cargo xtask bench --save now.json --compare before.json
   cargo xtask bench --check                           exit code 1 if a row is missed
   cargo xtask bench --soak 30
+  cargo xtask bench --istiod                          the shared scenarios, beside an istiod
+  cargo xtask bench --model --services 5000 --pods 100000 --replicas 10
   cargo xtask bench client --server 127.0.0.1:15010 --streams 1000 --reconnect"
 )]
 struct Cli {
@@ -63,7 +67,11 @@ struct Cli {
     /// In place of the rows: churn, reconnects, slow readers and broken files for so long.
     #[arg(long, value_name = "MINUTES", conflicts_with_all = ["only", "compare"])]
     soak: Option<f64>,
-    #[arg(short, long, value_enum, default_value_t = Format::Markdown)]
+    /// In place of the rows: what meltemi and an istiod need for the same. `cargo xtask bench`
+    /// builds the istiod (minutes, once) and gives the path.
+    #[arg(long, value_name = "BINARY", conflicts_with_all = ["only", "soak", "check"])]
+    istiod: Option<PathBuf>,
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Markdown)]
     output: Format,
     /// The control plane's binary; by default the one beside this.
     #[arg(long)]
@@ -73,6 +81,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Client(Attach),
+    Model(Model),
     /// Serves recorded bytes; the bench starts it for itself.
     #[command(hide = true)]
     Replay {
@@ -145,6 +154,14 @@ impl Cli {
                 self.print(&report, &[])?;
                 return Ok(ExitCode::SUCCESS);
             }
+            Some(Command::Model(model)) => {
+                let estimate = model.run()?;
+                match self.output {
+                    Format::Markdown => print!("{}", estimate.render_markdown()),
+                    Format::Json => println!("{}", estimate.render_json()?),
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
             None => (),
         }
         let meltemi = match &self.meltemi {
@@ -159,9 +176,13 @@ impl Cli {
             most_streams: usize::try_from(open_files.saturating_sub(SPARE_FILES))?,
             progress: Progress::new(),
         };
-        let (report, misses) = match self.soak {
-            Some(minutes) => soak(&context, minutes, open_files).await?,
-            None => self.measure(&context, open_files).await?,
+        let (report, misses) = match (self.soak, &self.istiod) {
+            (Some(minutes), _) => soak(&context, minutes, open_files).await?,
+            (None, Some(istiod)) => {
+                ensure!(istiod.is_file(), "there is no {}", istiod.display());
+                (self.versus(&context, istiod, open_files).await?, Vec::new())
+            }
+            (None, None) => self.measure(&context, open_files).await?,
         };
         self.print(&report, before.as_slice())?;
         if !self.quick {
@@ -200,6 +221,25 @@ impl Cli {
             }
         }
         Ok((report, misses))
+    }
+
+    /// Measures both servers.
+    async fn versus(&self, context: &Context, istiod: &Path, open_files: u64) -> Result<Report> {
+        let (watch, start) = (Watch::start()?, Instant::now());
+        let cases = scenario::versus(context, istiod).await?;
+        let mut report = Report::new(open_files, self.quick);
+        report.rows.push(RowReport {
+            name: "istiod".to_owned(),
+            title: "the same files and the same client: meltemi and istiod".to_owned(),
+            cases,
+            took_s: start.elapsed().as_secs_f64(),
+            disturbance: watch.stop()?,
+            error: None,
+        });
+        if let Some(path) = &self.save {
+            std::fs::write(path, report.render_json()?)?;
+        }
+        Ok(report)
     }
 
     async fn attach(&self, attach: &Attach, open_files: u64) -> Result<Report> {

@@ -10,6 +10,7 @@ mod compare;
 mod machine;
 mod markdown;
 mod mesh;
+mod model;
 mod proc;
 mod progress;
 mod replay;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::report::{Case, Figure, Machine, Report, RowReport, digits};
+use crate::report::{Case, Figure, Machine, Report, RowReport, Unit, digits};
 
 pub(crate) fn render(report: &Report) -> String {
     let Report { machine: Machine { cpu, cores, open_files }, quick, rows } = report;
@@ -39,12 +39,25 @@ fn render_row(row: &RowReport, text: &mut String) {
     }
 }
 
+/// Without limits and comparisons: case, name and figure.
+pub(crate) fn render_plain(case: &Case, text: &mut String) {
+    let mut title = case.name.as_str();
+    for Figure { name, value, unit, .. } in &case.figures {
+        // A `String` takes everything.
+        let _ = writeln!(text, "| {title} | {name} | {} |", with_unit(*value, *unit));
+        title = "";
+    }
+}
+
+fn with_unit(value: f64, unit: Unit) -> String {
+    format!("{} {}", digits(value), unit.symbol()).trim_end().to_owned()
+}
+
 fn render_case(case: &Case, text: &mut String) {
     let mut title = case.name.as_str();
     for figure in &case.figures {
         let Figure { name, value, unit, limit, istiod } = figure;
-        let symbol = unit.symbol();
-        let with_unit = |value: f64| format!("{} {symbol}", digits(value)).trim_end().to_owned();
+        let with_unit = |value: f64| with_unit(value, *unit);
         let optional = |value: &Option<f64>| value.map(with_unit).unwrap_or_default();
         let verdict = match (limit, figure.is_missed()) {
             (None, _) => "",
@@ -63,7 +76,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::{machine::Disturbance, report::Unit};
+    use crate::machine::Disturbance;
 
     #[test]
     fn a_report_is_a_table_for_each_row() {

@@ -78,6 +78,8 @@ pub(crate) enum Unit {
     Kilobytes,
     #[serde(rename = "MB")]
     Megabytes,
+    #[serde(rename = "GB")]
+    Gigabytes,
     #[serde(rename = "")]
     Count,
     #[serde(rename = "x")]
@@ -95,6 +97,7 @@ impl Unit {
             Self::CpuMilliseconds => "CPU ms",
             Self::Kilobytes => "kB",
             Self::Megabytes => "MB",
+            Self::Gigabytes => "GB",
             Self::Count | Self::Exponent => "",
             Self::Times => "×",
         }

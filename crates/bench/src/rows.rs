@@ -20,6 +20,17 @@ impl Target {
         Self { istiod: Some(value), ..self }
     }
 
+    /// An exponent: of a cost that does not depend on the size. Clocks are coarse, and what varies
+    /// from run to run counts in full where nothing grows.
+    const fn constant(figure: &'static str) -> Self {
+        Self::at_most("exponents", figure, 0.25)
+    }
+
+    /// An exponent: of a cost that is proportional to the size.
+    const fn linear(figure: &'static str) -> Self {
+        Self::at_most("exponents", figure, 1.15)
+    }
+
     /// No limit, only a comparison.
     const fn compared(case: &'static str, figure: &'static str, istiod: f64) -> Self {
         Self { case, figure, at_most: None, istiod: Some(istiod) }
@@ -55,6 +66,7 @@ pub(crate) enum RowId {
     Many,
     GrowthServices,
     GrowthStreams,
+    GrowthClasses,
 }
 
 impl RowId {
@@ -220,29 +232,39 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         RowId::GrowthServices,
         "growth with 500, 1,000, 2,000 and 4,000 services, 100 streams",
-        65,
+        120,
         &[
-            Target::at_most("exponents", "start", 1.15),
-            Target::at_most("exponents", "idle memory", 1.15),
-            Target::at_most("exponents", "cold CPU a stream", 1.15),
-            // These should be constant; the clock's ticks are coarse.
-            Target::at_most("exponents", "endpoint CPU", 0.25),
-            Target::at_most("exponents", "endpoint last", 0.25),
+            Target::linear("start"),
+            Target::linear("idle memory"),
+            Target::linear("cold CPU a stream"),
+            Target::constant("endpoint CPU"),
+            Target::constant("endpoint last"),
             // A route configuration holds the hosts of a port.
-            Target::at_most("exponents", "route CPU", 1.15),
+            Target::linear("route CPU"),
+            Target::linear("reconnect CPU"),
         ],
     ),
     row(
         RowId::GrowthStreams,
         "growth with 250 to 4,000 streams, 200 services",
-        65,
+        75,
         &[
-            Target::at_most("exponents", "cold CPU", 1.15),
-            Target::at_most("exponents", "memory over idle", 1.15),
-            Target::at_most("exponents", "endpoint CPU", 1.15),
-            Target::at_most("exponents", "endpoint last", 1.15),
-            Target::at_most("exponents", "route CPU", 1.15),
-            Target::at_most("exponents", "reconnect CPU", 1.15),
+            Target::linear("cold CPU"),
+            Target::linear("memory over idle"),
+            Target::linear("endpoint CPU"),
+            Target::linear("endpoint last"),
+            Target::linear("route CPU"),
+            Target::linear("reconnect CPU"),
+        ],
+    ),
+    row(
+        RowId::GrowthClasses,
+        "growth with 20 to 160 namespaces with proxies, 1,000 services, 160 streams",
+        60,
+        &[
+            Target::linear("cold CPU"),
+            Target::linear("memory over idle"),
+            Target::linear("route CPU"),
         ],
     ),
 ];
@@ -261,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_table_takes_twenty_minutes_at_most() {
-        assert!(ROWS.iter().map(|row| row.seconds).sum::<u32>() <= 20 * 60);
+    fn the_whole_table_takes_twenty_five_minutes_at_most() {
+        assert!(ROWS.iter().map(|row| row.seconds).sum::<u32>() <= 25 * 60);
     }
 }

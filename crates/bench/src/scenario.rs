@@ -12,12 +12,13 @@ mod scale;
 mod slow;
 mod soak;
 mod start;
+mod versus;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 
-pub(crate) use self::soak::soak;
+pub(crate) use self::{soak::soak, versus::versus};
 use crate::{progress::Progress, report::Case, rows::RowId};
 
 /// What all rows need.
@@ -70,5 +71,6 @@ pub(crate) async fn run(row: RowId, context: &Context) -> Result<Vec<Case>> {
         RowId::Many => scale::run_many(context).await,
         RowId::GrowthServices => growth::run_services(context).await,
         RowId::GrowthStreams => growth::run_streams(context).await,
+        RowId::GrowthClasses => growth::run_classes(context).await,
     }
 }

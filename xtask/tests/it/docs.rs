@@ -68,3 +68,12 @@ fn the_prometheus_version_is_the_same_everywhere() {
     let line = format!("const PROMETHEUS_VERSION{}", line.expect("the version is there"));
     assert!(read(&root().join("crates/testkit/src/tools.rs")).contains(&line), "{line}");
 }
+
+#[test]
+fn the_istiod_of_the_bench_has_one_version() {
+    let modules = read(&root().join("xtask/istiod/go.mod"));
+    let line = modules.lines().find_map(|line| line.split_once("istio.io/istio v"));
+    let (_, version) = line.expect("the module is there");
+    let line = format!("const VERSION: &str = \"{version}\";");
+    assert!(read(&root().join("xtask/src/setup/istiod.rs")).contains(&line), "{line}");
+}

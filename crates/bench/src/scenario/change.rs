@@ -49,7 +49,7 @@ impl Plane<'_> {
     ) -> Result<()> {
         let kind = change.kind();
         let mut times = Vec::new();
-        let (mut resources, mut responses, mut others) = (0, 0, 0);
+        let (mut resources, mut responses, mut others, mut bytes) = (0, 0, 0, 0);
         let meter = self.meter().await?;
         for round in 1..=rounds {
             self.fleet.reset();
@@ -62,6 +62,7 @@ impl Plane<'_> {
             resources += self.fleet.sum(|seen| seen.resources);
             responses += self.fleet.sum(|seen| seen.responses[kind as usize]);
             others += self.fleet.sum(|seen| seen.responses.iter().sum());
+            bytes += self.fleet.sum(|seen| seen.bytes.iter().sum());
         }
         others -= responses;
         let used = self.used(&meter).await?;
@@ -78,7 +79,7 @@ impl Plane<'_> {
         let rounds = f64::from(rounds);
         case.add("server CPU", used.server_cpu / rounds, Unit::CpuSeconds);
         case.add("client CPU", used.client_cpu / rounds, Unit::CpuSeconds);
-        case.add("sent", from_count(used.sent_bytes) / rounds / 1e3, Unit::Kilobytes);
+        case.add("sent", from_count(bytes) / rounds / 1e3, Unit::Kilobytes);
         let each = rounds * as_float(dependants).max(1.0);
         case.add("resources a stream", from_count(resources) / each, Unit::Count);
         case.add("other responses", from_count(others) / each, Unit::Count);

@@ -23,15 +23,15 @@ const POLL: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A server with its first stream.
-struct Started {
+pub(super) struct Started {
     fleet: Fleet,
     server: MeasuredServer,
-    figures: Figures,
+    pub(super) figures: Figures,
 }
 
 /// What a start took.
 #[derive(Clone, Copy, Debug)]
-struct Figures {
+pub(super) struct Figures {
     complete_s: f64,
     cpu: f64,
     resident: Resident,
@@ -45,6 +45,15 @@ async fn start(
 ) -> Result<Started> {
     let log = config.with_extension("log");
     let server = MeasuredServer::start(&context.meltemi, config, &log)?;
+    first_stream(context, server, settings).await
+}
+
+/// Connects one stream to a server that has just been started.
+pub(super) async fn first_stream(
+    context: &Context,
+    server: MeasuredServer,
+    settings: &PlaneSettings,
+) -> Result<Started> {
     // A proxy that starts together with the plane would try again and again.
     while TcpStream::connect(server.xds).await.is_err() {
         ensure!(server.started.elapsed() < PATIENCE, "nobody listens:\n{}", server.log_tail());
@@ -65,7 +74,7 @@ async fn start(
     Ok(Started { fleet, server, figures })
 }
 
-fn add_figures(starts: &[Figures], case: &mut Case) {
+pub(super) fn add_figures(starts: &[Figures], case: &mut Case) {
     let pick = |pick: fn(&Figures) -> f64| median(starts.iter().map(pick).collect());
     case.add("first stream complete", pick(|it| it.complete_s), Unit::Seconds);
     let best = starts.iter().map(|it| it.complete_s).fold(f64::INFINITY, f64::min);
