@@ -16,6 +16,7 @@ mod cel;
 mod client;
 mod collector;
 mod format;
+mod label_rules;
 mod labels;
 mod logs;
 mod metrics;
@@ -102,7 +103,7 @@ impl Telemetry {
     /// Stands in front of the filters of a chain, which find there what they report of its
     /// connections.
     pub(crate) fn connection_filter(&self) -> Option<Filter> {
-        self.metrics.as_ref().and_then(Metrics::connection)
+        self.metrics.as_ref().map(Metrics::connection)
     }
 
     /// The services behind [`Self::clusters`].

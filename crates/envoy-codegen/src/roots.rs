@@ -61,6 +61,7 @@ pub(crate) const ROOTS: &[&str] = &[
     "envoy/extensions/filters/network/http_connection_manager/v3/",
     "envoy/extensions/filters/network/local_ratelimit/v3/",
     "envoy/extensions/filters/network/rbac/v3/",
+    "envoy/extensions/filters/network/set_filter_state/v3/",
     "envoy/extensions/filters/network/sni_cluster/v3/",
     "envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/",
     "envoy/extensions/filters/network/tcp_proxy/v3/",

@@ -11,24 +11,35 @@ use std::collections::BTreeMap;
 
 use envoy::{
     Any,
-    config::listener::v3::{Filter, filter},
+    config::{
+        core::v3::{
+            DataSource, SubstitutionFormatString, data_source, substitution_format_string::Format,
+        },
+        listener::v3::{Filter, filter},
+    },
+    extensions::{
+        access_loggers::stats::v3::config::Tag,
+        filters::{
+            common::set_filter_state::v3::{
+                FilterStateValue,
+                filter_state_value::{Key, Value},
+            },
+            network::set_filter_state::v3::Config as SetFilterState,
+        },
+    },
 };
 use model::{ObjectKey, Proxy};
-use serde_json::{Value as Json, json};
 
-use super::{Side, client::canonical};
+use super::{
+    Side,
+    client::canonical,
+    label_rules::{Is, dropped, replaced, rules},
+};
 use crate::{Client, inbound::InboundPort};
 
 /// The namespace of metadata that labels are read from.
 const METADATA: &str = "istio";
-const TYPE: &str = "@type";
-const TRANSFORM: &str =
-    "type.googleapis.com/envoy.extensions.matching.actions.transform_stat.v3.TransformStat";
-const TAG_INPUT: &str =
-    "type.googleapis.com/envoy.extensions.matching.common_inputs.stats.v3.StatTagValueInput";
 const SET_FILTER_STATE: &str = "envoy.filters.network.set_filter_state";
-const SET_FILTER_STATE_CONFIG: &str =
-    "type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config";
 const PEER_NAMESPACE: &str = "source_workload_namespace";
 const UNKNOWN: &str = "unknown";
 
@@ -56,8 +67,8 @@ const OWN: [(&str, &str); 5] = [
 /// Labels of which the plane knows the value.
 pub(super) type Known = BTreeMap<String, String>;
 
-/// How the values of labels are found.
-pub(super) type Tags = BTreeMap<String, Json>;
+/// How the values of labels are found. The names stand in the keys alone.
+pub(super) type Tags = BTreeMap<String, Tag>;
 
 /// What callers with the same listeners share.
 pub(super) fn shared(client: &Client) -> Known {
@@ -71,7 +82,7 @@ pub(super) fn shared(client: &Client) -> Known {
 
 /// The names of the called side's own workload.
 pub(super) fn own(proxy: &Proxy) -> Known {
-    let workload = proxy.metadata.get("WORKLOAD_NAME").and_then(Json::as_str);
+    let workload = proxy.metadata.get("WORKLOAD_NAME").and_then(|it| it.as_str());
     let (service, revision) = canonical(proxy);
     let label = |key: &str| proxy.labels.get(key).unwrap_or(UNKNOWN);
     let values = [
@@ -102,34 +113,43 @@ pub(super) fn service(port: &InboundPort) -> Known {
 }
 
 /// Finds, once for a connection, what costs too much to find for each request.
-pub(super) fn on_connection(side: Side) -> Option<Any> {
-    let value = |name: &str, expression: &str| {
-        json!({
-            "object_key": state_key(name),
-            "factory_key": "envoy.string",
-            "format_string": {
-                "text_format_source": {"inline_string": format!("%CEL({expression})%")},
-                "omit_empty_values": true,
-            },
-            "skip_if_empty": true,
-        })
-    };
-    let config = match side {
-        Side::Client => {
-            let values: Vec<Json> = OWN
+pub(super) fn on_connection(side: Side) -> Any {
+    Any::pack(&match side {
+        Side::Client => SetFilterState {
+            on_new_connection: OWN
                 .iter()
-                .map(|(name, expression)| value(&format!("source_{name}"), expression))
-                .collect();
-            json!({TYPE: SET_FILTER_STATE_CONFIG, "on_new_connection": values})
-        }
+                .map(|(name, expression)| state(&format!("source_{name}"), expression))
+                .collect(),
+            ..SetFilterState::default()
+        },
         Side::Server => {
             let peer = "connection.uri_san_peer_certificate";
             let namespace = format!("re.extract({peer}, '.*/ns/([^/]+)/sa/.*', r'\\1')");
-            let values = [value(PEER_NAMESPACE, &namespace)];
-            json!({TYPE: SET_FILTER_STATE_CONFIG, "on_downstream_tls_handshake": values})
+            SetFilterState {
+                on_downstream_tls_handshake: vec![state(PEER_NAMESPACE, &namespace)],
+                ..SetFilterState::default()
+            }
         }
-    };
-    envoy::json::typed_to_any(&config).ok()
+    })
+}
+
+/// What is kept of a connection for a label.
+fn state(label: &str, expression: &str) -> FilterStateValue {
+    let text = data_source::Specifier::InlineString(format!("%CEL({expression})%"));
+    FilterStateValue {
+        key: Some(Key::ObjectKey(state_key(label))),
+        factory_key: "envoy.string".to_owned(),
+        value: Some(Value::FormatString(SubstitutionFormatString {
+            omit_empty_values: true,
+            format: Some(Format::TextFormatSource(DataSource {
+                specifier: Some(text),
+                ..DataSource::default()
+            })),
+            ..SubstitutionFormatString::default()
+        })),
+        skip_if_empty: true,
+        ..FilterStateValue::default()
+    }
 }
 
 /// The filter with the configuration of [`on_connection`].
@@ -144,7 +164,7 @@ fn state_key(label: &str) -> String {
     format!("meltemi.{label}")
 }
 
-fn from_connection(label: &str) -> Json {
+fn from_connection(label: &str) -> Tag {
     or_unknown(&format!("%FILTER_STATE({}:PLAIN)%", state_key(label)))
 }
 
@@ -156,8 +176,8 @@ pub(super) fn tags(side: Side, known: &Known) -> Tags {
         .flat_map(|name| [format!("source_{name}"), format!("destination_{name}")])
         .map(|name| (name, unknown()))
         .collect();
-    let mut set = |name: &str, tag: Json| tags.insert(name.to_owned(), tag);
-    set("response_flags", json!({"value_format": "%RESPONSE_FLAGS%"}));
+    let mut set = |name: &str, tag: Tag| tags.insert(name.to_owned(), tag);
+    set("response_flags", format("%RESPONSE_FLAGS%"));
     match side {
         Side::Client => {
             set("reporter", constant("source"));
@@ -169,7 +189,7 @@ pub(super) fn tags(side: Side, known: &Known) -> Tags {
             let cluster_id = known.get("source_cluster").map_or(UNKNOWN, String::as_str);
             let host = |key: &str| format!("%METADATA(UPSTREAM_HOST:{METADATA}:{key})%");
             let cluster = |key: &str| format!("%METADATA(CLUSTER:{METADATA}:{key})%");
-            for (label, format, otherwise) in [
+            for (label, text, otherwise) in [
                 ("destination_app", host("app"), UNKNOWN),
                 ("destination_version", host("version"), UNKNOWN),
                 ("destination_workload", host("name"), UNKNOWN),
@@ -181,7 +201,7 @@ pub(super) fn tags(side: Side, known: &Known) -> Tags {
                 ("destination_service_name", cluster("name"), UNKNOWN),
                 ("destination_service_namespace", cluster("namespace"), UNKNOWN),
             ] {
-                set(label, or_else(&format, otherwise));
+                set(label, or_else(&text, otherwise));
             }
             set("source_principal", or_unknown("%UPSTREAM_LOCAL_URI_SAN%"));
             set("destination_principal", or_unknown("%UPSTREAM_PEER_URI_SAN%"));
@@ -195,8 +215,11 @@ pub(super) fn tags(side: Side, known: &Known) -> Tags {
             set(PEER_NAMESPACE, from_connection(PEER_NAMESPACE));
             set("source_principal", or_unknown("%DOWNSTREAM_PEER_URI_SAN%"));
             set("destination_principal", or_unknown("%DOWNSTREAM_LOCAL_URI_SAN%"));
-            let mutual = rules(&[("prefix", "spiffe://", update("mutual_tls"))], Some("none"));
-            let policy = json!({"value_format": "%DOWNSTREAM_PEER_URI_SAN%", "rules": mutual});
+            let mutual = [(Is::Prefix("spiffe://"), replaced("mutual_tls"))];
+            let policy = Tag {
+                rules: Some(rules(mutual, Some("none"))),
+                ..format("%DOWNSTREAM_PEER_URI_SAN%")
+            };
             set("connection_security_policy", policy);
         }
     }
@@ -204,68 +227,47 @@ pub(super) fn tags(side: Side, known: &Known) -> Tags {
     tags
 }
 
-pub(super) fn http_tags() -> [(&'static str, Json); 3] {
-    let grpc = rules(&[("prefix", "application/grpc", update("grpc"))], Some("http"));
-    let status = rules(
-        &[("exact", "-", json!({"drop_tag": {}})), ("exact", "", json!({"drop_tag": {}}))],
-        None,
-    );
+pub(super) fn http_tags() -> [(&'static str, Tag); 3] {
+    let grpc = [(Is::Prefix("application/grpc"), replaced("grpc"))];
+    let none = [(Is::Exact("-"), dropped()), (Is::Exact(""), dropped())];
     [
-        ("request_protocol", json!({"value_format": "%REQ(CONTENT-TYPE)%", "rules": grpc})),
-        ("response_code", json!({"value_format": "%RESPONSE_CODE%"})),
-        ("grpc_response_status", json!({"value_format": "%GRPC_STATUS_NUMBER%", "rules": status})),
+        (
+            "request_protocol",
+            Tag { rules: Some(rules(grpc, Some("http"))), ..format("%REQ(CONTENT-TYPE)%") },
+        ),
+        ("response_code", format("%RESPONSE_CODE%")),
+        (
+            "grpc_response_status",
+            Tag { rules: Some(rules(none, None)), ..format("%GRPC_STATUS_NUMBER%") },
+        ),
     ]
 }
 
-pub(super) fn tcp_tags() -> [(&'static str, Json); 1] {
+pub(super) fn tcp_tags() -> [(&'static str, Tag); 1] {
     [("request_protocol", constant("tcp"))]
 }
 
 /// A label with an expression that a user wrote.
-pub(super) fn expression(text: &str) -> Json {
+pub(super) fn expression(text: &str) -> Tag {
     or_unknown(&format!("%CEL({text})%"))
 }
 
-/// Envoy takes exactly one text or operator for a label, and an empty text is none.
-fn constant(value: &str) -> Json {
-    let value = if value.is_empty() { UNKNOWN } else { value };
-    json!({"value_format": value.replace('%', "%%")})
+fn format(text: &str) -> Tag {
+    Tag { value_format: text.to_owned(), ..Tag::default() }
 }
 
-fn or_unknown(format: &str) -> Json {
-    or_else(format, UNKNOWN)
+/// Envoy takes exactly one text or operator for a label, and an empty text is none.
+fn constant(value: &str) -> Tag {
+    let value = if value.is_empty() { UNKNOWN } else { value };
+    format(&value.replace('%', "%%"))
+}
+
+fn or_unknown(text: &str) -> Tag {
+    or_else(text, UNKNOWN)
 }
 
 /// Envoy writes what is absent as nothing, or as a dash.
-fn or_else(format: &str, otherwise: &str) -> Json {
-    let absent = ["", "-"].map(|text| ("exact", text, update(otherwise)));
-    json!({"value_format": format, "rules": rules(&absent, None)})
-}
-
-fn update(value: &str) -> Json {
-    json!({"update_tag": {"new_tag_value": value}})
-}
-
-/// What happens to a value that matches, and which one stands in place of all others.
-fn rules(matching: &[(&str, &str, Json)], otherwise: Option<&str>) -> Json {
-    let input = json!({"name": "value", "typed_config": {TYPE: TAG_INPUT}});
-    let action = |fields: &Json| {
-        let mut config = fields.clone();
-        config[TYPE] = TRANSFORM.into();
-        json!({"action": {"name": "transform", "typed_config": config}})
-    };
-    let matchers: Vec<Json> = matching
-        .iter()
-        .map(|(how, text, fields)| {
-            json!({
-                "predicate": {"single_predicate": {"input": input, "value_match": {*how: text}}},
-                "on_match": action(fields),
-            })
-        })
-        .collect();
-    let mut rules = json!({"matcher_list": {"matchers": matchers}});
-    if let Some(value) = otherwise {
-        rules["on_no_match"] = action(&update(value));
-    }
-    rules
+fn or_else(text: &str, otherwise: &str) -> Tag {
+    let absent = ["", "-"].map(|absent| (Is::Exact(absent), replaced(otherwise)));
+    Tag { rules: Some(rules(absent, None)), ..format(text) }
 }

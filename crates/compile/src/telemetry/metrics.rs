@@ -17,10 +17,16 @@ use envoy::{
         listener::v3::Filter,
     },
     data::accesslog::v3::AccessLogType,
-    extensions::access_loggers::filters::cel::v3::ExpressionFilter,
+    extensions::access_loggers::{
+        filters::cel::v3::ExpressionFilter,
+        stats::v3::{
+            Config,
+            config::{Counter, Histogram, Stat, Tag, histogram::Unit},
+        },
+    },
+    types::v3::Scope,
 };
 use model::{Diagnostic, ObjectKey};
-use serde_json::{Value, json};
 use snapshot::{PolicyRecord, Reader};
 
 use super::{
@@ -35,10 +41,8 @@ use crate::codes;
 /// Series of one listener, of counters and of histograms each. A limit for the whole process
 /// (`sharing_name`) makes Envoy 1.40 crash when it ends.
 const MAX_SERIES: u32 = 10_000;
-const TYPE: &str = "@type";
 /// Of a connection that ends: it never got to the other side.
 const NEVER_CONNECTED: &str = "!has(upstream.local_address)";
-const CONFIG: &str = "type.googleapis.com/envoy.extensions.access_loggers.stats.v3.Config";
 
 /// The loggers that count, written down once for all listeners.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,7 +50,7 @@ pub(crate) struct Metrics {
     http: Option<Any>,
     opened: Option<Any>,
     tcp: Option<Any>,
-    connection: Option<Any>,
+    connection: Any,
 }
 
 /// A metric: what it is called, what it adds, and whether it is a histogram in this unit.
@@ -54,14 +58,14 @@ struct Metric {
     kind: IstioMetric,
     name: &'static str,
     value: Option<&'static str>,
-    unit: Option<&'static str>,
+    unit: Option<Unit>,
 }
 
 const fn metric(
     kind: IstioMetric,
     name: &'static str,
     value: Option<&'static str>,
-    unit: Option<&'static str>,
+    unit: Option<Unit>,
 ) -> Metric {
     Metric { kind, name, value, unit }
 }
@@ -72,15 +76,20 @@ const HTTP: [Metric; 4] = [
         IstioMetric::RequestDuration,
         "istio_request_duration_milliseconds",
         Some("%DURATION%"),
-        Some("Milliseconds"),
+        Some(Unit::Milliseconds),
     ),
     metric(
         IstioMetric::RequestSize,
         "istio_request_bytes",
         Some("%BYTES_RECEIVED%"),
-        Some("Bytes"),
+        Some(Unit::Bytes),
     ),
-    metric(IstioMetric::ResponseSize, "istio_response_bytes", Some("%BYTES_SENT%"), Some("Bytes")),
+    metric(
+        IstioMetric::ResponseSize,
+        "istio_response_bytes",
+        Some("%BYTES_SENT%"),
+        Some(Unit::Bytes),
+    ),
 ];
 
 /// Counted when a connection ends: what Envoy tells of an open one is all that it has carried so
@@ -138,7 +147,7 @@ pub(super) fn select(
     }
     report(&overrides, findings);
     let general = labels::tags(side, known);
-    let logger = |metrics: &[Metric], protocol: &[(&str, Value)]| {
+    let logger = |metrics: &[Metric], protocol: &[(&str, Tag)]| {
         let own = protocol.iter().map(|(name, tag)| ((*name).to_owned(), tag.clone()));
         let tags = general.clone().into_iter().chain(own).collect();
         logger(metrics, &tags, &overrides)
@@ -198,8 +207,8 @@ impl Metrics {
     }
 
     /// Finds what labels need of a connection.
-    pub(super) fn connection(&self) -> Option<Filter> {
-        self.connection.clone().map(labels::connection_filter)
+    pub(super) fn connection(&self) -> Filter {
+        labels::connection_filter(self.connection.clone())
     }
 }
 
@@ -250,37 +259,29 @@ fn logger(metrics: &[Metric], tags: &Tags, overrides: &[Override<'_>]) -> Option
         if !change(metric.kind, &mut tags, overrides) {
             continue;
         }
-        let tags: Vec<Value> = tags
-            .into_iter()
-            .map(|(name, mut tag)| {
-                tag["name"] = name.into();
-                tag
-            })
-            .collect();
-        let stat = json!({"name": metric.name, "tags": tags});
-        match (metric.unit, metric.value) {
-            (Some(unit), value) => {
-                histograms.push(json!({"stat": stat, "unit": unit, "value_format": value}));
+        let tags = tags.into_iter().map(|(name, tag)| Tag { name, ..tag }).collect();
+        let stat = Some(Stat { name: metric.name.to_owned(), tags });
+        let value_format = metric.value.unwrap_or_default().to_owned();
+        match metric.unit {
+            Some(unit) => histograms.push(Histogram { stat, unit: unit.into(), value_format }),
+            None => {
+                let value_fixed = metric.value.is_none().then_some(1);
+                counters.push(Counter { stat, value_format, value_fixed });
             }
-            (None, Some(value)) => counters.push(json!({"stat": stat, "value_format": value})),
-            (None, None) => counters.push(json!({"stat": stat, "value_fixed": 1})),
         }
     }
     if counters.is_empty() && histograms.is_empty() {
         return None;
     }
-    let config = json!({
-        TYPE: CONFIG,
-        "stats_scope": {
-            "prefix": "wasmcustom",
-            "max_counters": MAX_SERIES,
-            "max_histograms": MAX_SERIES,
-            "enable_eviction": true,
-        },
-        "counters": counters,
-        "histograms": histograms,
-    });
-    envoy::json::typed_to_any(&config).ok()
+    let scope = Scope {
+        prefix: "wasmcustom".to_owned(),
+        max_counters: Some(MAX_SERIES),
+        max_histograms: Some(MAX_SERIES),
+        enable_eviction: true,
+        ..Scope::default()
+    };
+    let stats_scope = Some(scope);
+    Some(Any::pack(&Config { stats_scope, counters, histograms, ..Config::default() }))
 }
 
 /// Applies what objects say of a metric. Whether it is still wanted.

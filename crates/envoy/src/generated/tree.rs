@@ -330,6 +330,11 @@ pub mod envoy {
                         include!("envoy.extensions.filters.network.rbac.v3.rs");
                     }
                 }
+                pub mod set_filter_state {
+                    pub mod v3 {
+                        include!("envoy.extensions.filters.network.set_filter_state.v3.rs");
+                    }
+                }
                 pub mod sni_cluster {
                     pub mod v3 {
                         include!("envoy.extensions.filters.network.sni_cluster.v3.rs");
