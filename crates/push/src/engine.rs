@@ -33,6 +33,7 @@ use crate::{
     facet::{Changed, Facet, FacetId, FacetKey, Job, PlacedServices, SecretNames},
     log::{PushLog, PushRecord, Work},
     memo::Memos,
+    parcels::Parcels,
 };
 
 pub(crate) type StreamId = u64;
@@ -81,6 +82,7 @@ pub struct Engine {
     memos: Memos,
     counters: Arc<Counters>,
     log: PushLog,
+    parcels: Arc<Parcels>,
     /// Who waits for a revision.
     waiting: Vec<(u64, oneshot::Sender<()>)>,
 }
@@ -102,12 +104,13 @@ impl Engine {
         let (commands, mut queue) = mpsc::channel(QUEUE);
         let mut engine = Self::new(snapshot, Arc::default());
         let (counters, log) = (engine.counters.clone(), engine.log.clone());
+        let parcels = engine.parcels.clone();
         thread::spawn(move || {
             while let Some(command) = queue.blocking_recv() {
                 engine.handle(command);
             }
         });
-        EngineHandle::new(commands, counters, log)
+        EngineHandle::new(commands, counters, log, parcels)
     }
 
     fn new(snapshot: Arc<Snapshot>, counters: Arc<Counters>) -> Self {
@@ -121,6 +124,7 @@ impl Engine {
             memos: Memos::default(),
             counters,
             log: PushLog::default(),
+            parcels: Arc::default(),
             waiting: Vec::new(),
         }
     }
@@ -174,6 +178,7 @@ impl Engine {
         record.told_after = noticed.elapsed();
         // Streams look for it as soon as they are told.
         self.log.open(record);
+        self.parcels.open();
         for stream in told {
             self.tell(stream, &changed, moved.contains(&stream));
         }

@@ -15,6 +15,7 @@ mod kind;
 mod log;
 mod memo;
 mod own;
+mod parcels;
 mod service;
 pub mod state;
 mod table;

@@ -10,7 +10,6 @@ mod trust;
 mod turn;
 
 use std::{
-    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -116,7 +115,8 @@ impl PushService {
         };
         let views = mailbox.take().await.views;
         let own = proxy.addresses.clone();
-        let state = StreamState::new(stream.protocol, own, views.clone(), unknown_route);
+        let parcels = self.engine.parcels().clone();
+        let state = StreamState::new(stream.protocol, own, views.clone(), unknown_route, parcels);
         let queries = self.registry.add(stream.id, proxy.clone(), stream.protocol);
         let identity = caller.proof.as_ref().map(|proof| proof.identity.to_string());
         let identity = identity.as_deref().unwrap_or("-");
@@ -270,19 +270,17 @@ impl Conversation<'_> {
         let own = self.secrets.view();
         let names = own.table(ResourceKind::Secret).keys().filter(|name| is_own(name));
         let changed = names.map(|name| (ResourceKind::Secret, name.clone())).collect();
+        let changed = [Arc::new(changed)];
         let views = self.views.iter().cloned().chain([own]).collect();
         self.state.update(views, Some(&changed));
     }
 
     fn take_letter(&mut self, letter: Letter) {
         self.stopwatch.told(self.metrics, self.engine.log(), &letter.revisions);
-        let changed: Option<BTreeSet<_>> = letter
-            .changed
-            .map(|lists| lists.iter().flat_map(|names| names.iter().cloned()).collect());
         self.views = letter.views;
         let own = self.secrets.view();
         let views = self.views.iter().cloned().chain([own]).collect();
-        self.state.update(views, changed.as_ref());
+        self.state.update(views, letter.changed.as_deref());
     }
 
     fn send_what_fits(&mut self) -> Result<(), xds::Closed> {

@@ -15,6 +15,7 @@ mod holdings;
 mod plan;
 mod readiness;
 mod request;
+mod step;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -34,7 +35,7 @@ use xds::Protocol;
 pub use self::types::{Held, Rejection, TypeState};
 use self::views::Views;
 pub(crate) use self::{holdings::share, request::quotable};
-use crate::{FacetView, ResourceKind, whole::Whole};
+use crate::{FacetView, ResourceKind, facet::Changed, parcels::Parcels, whole::Whole};
 
 /// A response that the stream is to be sent.
 #[derive(Clone, Debug)]
@@ -108,16 +109,18 @@ pub struct StreamState {
     resuming: bool,
     /// Empty route configurations for names that nothing knows.
     unknown_route: fn(&Arc<str>) -> Arc<Compiled>,
+    parcels: Arc<Parcels>,
 }
 
 impl StreamState {
     /// A new stream of a proxy with these addresses, that sees `views`. `unknown_route` answers for
     /// route names that no view has.
-    pub fn new(
+    pub(crate) fn new(
         protocol: Protocol,
         own: Arc<[IpAddr]>,
         facets: Vec<Arc<FacetView>>,
         unknown_route: fn(&Arc<str>) -> Arc<Compiled>,
+        parcels: Arc<Parcels>,
     ) -> Self {
         let types = ResourceKind::ALL.map(TypeState::new);
         Self {
@@ -127,6 +130,7 @@ impl StreamState {
             next_nonce: 1,
             resuming: false,
             unknown_route,
+            parcels,
         }
     }
 
@@ -156,23 +160,13 @@ impl StreamState {
 
     /// The stream sees new views; `changed` names what may differ, or is `None` when that is not
     /// known.
-    pub fn update(
-        &mut self,
-        views: Vec<Arc<FacetView>>,
-        changed: Option<&BTreeSet<(ResourceKind, Arc<str>)>>,
-    ) {
+    pub(crate) fn update(&mut self, views: Vec<Arc<FacetView>>, changed: Option<&[Arc<Changed>]>) {
         self.views.facets = views;
         match changed {
             Some(changed) => {
-                ResourceKind::ALL.into_iter().for_each(|kind| self.follow(kind));
-                for (kind, name) in changed {
-                    let state = self.of_mut(*kind);
-                    if state.held.is_due() {
-                        continue;
-                    }
-                    if state.wants(name) || state.held.contains(name) {
-                        state.dirty.insert(name.clone());
-                    }
+                for kind in ResourceKind::ALL {
+                    self.follow(kind);
+                    self.of_mut(kind).on_news(kind, changed);
                 }
             }
             None => ResourceKind::ALL.into_iter().for_each(|kind| self.compare_all(kind)),
@@ -182,10 +176,13 @@ impl StreamState {
     /// Marks every name of a type that is not as it should be.
     fn compare_all(&mut self, kind: ResourceKind) {
         self.follow(kind);
-        let state = self.of(kind);
+        let state = self.of_mut(kind);
+        // All of it is looked at.
+        state.news.clear();
         if state.held.is_due() {
             return;
         }
+        let state = self.of(kind);
         let mut dirty = state.held.names();
         if state.wildcard {
             dirty.extend(self.views.names(kind).cloned());
@@ -224,7 +221,7 @@ impl StreamState {
     pub fn pending(&self, kind: ResourceKind) -> usize {
         let state = self.of(kind);
         let waiting = state.in_flight.as_ref().map_or(0, |it| it.names.len());
-        state.dirty.len() + waiting + state.held.open()
+        state.dirty.len() + state.news_len(kind) + waiting + state.held.open()
     }
 
     /// Whether the proxy has acknowledged everything that it should hold, or has refused it.

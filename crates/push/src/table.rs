@@ -65,6 +65,11 @@ impl FacetView {
         self.table(kind).get(name)
     }
 
+    /// The resources of a type. Nobody changes them.
+    pub(crate) fn shared_table(&self, kind: ResourceKind) -> &Arc<Table> {
+        &self.tables[kind as usize]
+    }
+
     /// Whether both are of one facet, and have the same of a type. `false` says nothing.
     pub(crate) fn same(&self, other: &Self, kind: ResourceKind) -> bool {
         Arc::ptr_eq(&self.tables[kind as usize], &other.tables[kind as usize])

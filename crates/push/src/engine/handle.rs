@@ -7,7 +7,7 @@ use snapshot::{ChangeSet, Mesh, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Command, Mailbox, Preview, StreamId};
-use crate::{Counters, PushLog, facet::SecretNames};
+use crate::{Counters, PushLog, facet::SecretNames, parcels::Parcels};
 
 /// Talks to the engine's thread. Cheap to clone. The engine ends only with the process, so that
 /// nothing here can fail for long.
@@ -16,6 +16,7 @@ pub struct EngineHandle {
     commands: mpsc::Sender<Command>,
     counters: Arc<Counters>,
     log: PushLog,
+    parcels: Arc<Parcels>,
 }
 
 impl EngineHandle {
@@ -23,13 +24,18 @@ impl EngineHandle {
         commands: mpsc::Sender<Command>,
         counters: Arc<Counters>,
         log: PushLog,
+        parcels: Arc<Parcels>,
     ) -> Self {
-        Self { commands, counters, log }
+        Self { commands, counters, log, parcels }
     }
 
     /// What the last pushes were.
     pub fn log(&self) -> &PushLog {
         &self.log
+    }
+
+    pub(crate) fn parcels(&self) -> &Arc<Parcels> {
+        &self.parcels
     }
 
     pub fn counters(&self) -> &Counters {

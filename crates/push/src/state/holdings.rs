@@ -42,8 +42,18 @@ pub(super) struct Holdings {
     named: bool,
     /// Names that differ from that: whether they were asked for.
     naming: BTreeMap<Arc<str>, bool>,
+    /// On its way: from all of the base to all of other views.
+    step: Option<Step>,
     /// Of the shares of all that the proxy holds once it has taken what was sent.
     sum: u64,
+}
+
+/// New versions of some names of the base.
+#[derive(Debug)]
+struct Step {
+    to: Views,
+    /// Sorted by name.
+    sent: Arc<Whole>,
 }
 
 /// What a resource adds to the version of all of its type: a sum, so that a change costs the same
@@ -64,14 +74,28 @@ pub(super) fn parse_version(version: &str) -> u64 {
 impl Holdings {
     pub(super) fn new(kind: ResourceKind) -> Self {
         let (base, differing, naming) = (Views::default(), BTreeMap::new(), BTreeMap::new());
-        Self { kind, base, stage: Stage::Settled, differing, named: false, naming, sum: 0 }
+        let stage = Stage::Settled;
+        Self { kind, base, stage, differing, named: false, naming, step: None, sum: 0 }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Held> {
         match self.differing.get(name) {
             Some(differing) => differing.clone(),
-            None => self.base_held(self.base.get(self.kind, name)?),
+            None => {
+                let held = self.base_held(self.base.get(self.kind, name)?)?;
+                Some(match self.stepping(name) {
+                    Some(sent) => Held { sent: Some(Some(sent.clone())), ..held },
+                    None => held,
+                })
+            }
         }
+    }
+
+    /// What is on its way under a name by a step.
+    fn stepping(&self, name: &str) -> Option<&Arc<Compiled>> {
+        let sent = &self.step.as_ref()?.sent.resources;
+        let found = sent.binary_search_by(|it| (**it.resource.name()).cmp(name)).ok()?;
+        Some(&sent[found])
     }
 
     fn base_held(&self, resource: &Arc<Compiled>) -> Option<Held> {
@@ -158,6 +182,29 @@ impl Holdings {
         let base = self.base.names(self.kind).filter(|name| self.named && self.is_named(name));
         let naming = self.naming.iter().filter(|(_, asked)| **asked).map(|(name, _)| name);
         base.chain(naming).cloned().collect()
+    }
+
+    /// Lists nothing if the proxy holds all of `views` and nothing else, which one sum says, and has
+    /// asked for just that. `false` says nothing.
+    pub(super) fn rebase(&mut self, views: &Views, wildcard: bool) -> bool {
+        if self.stage != Stage::Settled || self.sum != views.sum(self.kind) {
+            return false;
+        }
+        let is_asked = match wildcard {
+            true => !self.named && self.naming.is_empty(),
+            false => {
+                let mut listed = self.differing.keys().chain(self.naming.keys());
+                (self.named || self.base.size(self.kind) == 0)
+                    && listed.all(|name| self.is_named(name) == self.contains(name))
+            }
+        };
+        if !is_asked {
+            return false;
+        }
+        (self.base, self.named) = (views.clone(), !wildcard);
+        self.differing.clear();
+        self.naming.clear();
+        true
     }
 
     /// The proxy holds, of what it asked for, exactly what `views` say. Keeps only what differs
@@ -287,9 +334,30 @@ impl Holdings {
         (self.stage, self.sum) = (Stage::Sent, sum);
     }
 
-    /// All of the base has arrived.
+    /// All of the base has arrived, or all of a step.
     pub(super) fn settle_all(&mut self) {
         self.stage = Stage::Settled;
+        if let Some(step) = self.step.take() {
+            self.base = step.to;
+        }
+    }
+
+    /// The views of which the proxy holds all and has asked for all, if it holds and has asked for
+    /// nothing else.
+    pub(super) fn all_of(&self, wildcard: bool) -> Option<&Views> {
+        let listed = self.differing.len() + self.naming.len();
+        let is_all = self.stage == Stage::Settled && self.step.is_none() && listed == 0;
+        (is_all && (self.named || wildcard) && !self.base.facets.is_empty()).then_some(&self.base)
+    }
+
+    /// What differs from the base in `to` is on its way; `None` if nothing does.
+    pub(super) fn step(&mut self, to: &Views, sent: Option<Arc<Whole>>) {
+        let added = to.sum(self.kind).wrapping_sub(self.base.sum(self.kind));
+        self.sum = self.sum.wrapping_add(added);
+        match sent {
+            Some(sent) => self.step = Some(Step { to: to.clone(), sent }),
+            None => self.base = to.clone(),
+        }
     }
 
     /// Whether the proxy holds exactly what `views` say, and nothing else.
@@ -297,6 +365,7 @@ impl Holdings {
         self.stage == Stage::Settled
             && self.differing.is_empty()
             && self.naming.is_empty()
+            && self.step.is_none()
             && self.base.same(views, self.kind)
     }
 
@@ -309,12 +378,22 @@ impl Holdings {
     pub(super) fn open(&self) -> usize {
         match self.stage {
             Stage::Due | Stage::Sent => self.base.size(self.kind),
-            Stage::Settled => 0,
+            Stage::Settled => self.step.as_ref().map_or(0, |step| step.sent.resources.len()),
         }
     }
 
     /// Lists what was treated as a whole, name by name. Gives the names.
     pub(super) fn list(&mut self) -> Vec<Arc<str>> {
+        if let Some(step) = &self.step {
+            let names = step.sent.resources.iter().map(|it| it.resource.name().clone());
+            let names: Vec<Arc<str>> = names.collect();
+            for name in &names {
+                let held = self.get(name);
+                self.differing.insert(name.clone(), held);
+            }
+            self.step = None;
+            return names;
+        }
         let names: Vec<Arc<str>> = self.base.names(self.kind).cloned().collect();
         for name in &names {
             let held = self.base.get(self.kind, name).and_then(|it| self.base_held(it));

@@ -48,6 +48,9 @@ impl StreamState {
         if let Some(whole) = self.next_whole(kind) {
             return Some(whole);
         }
+        if let Some(step) = self.next_step(kind) {
+            return Some(step);
+        }
         self.lift_rejections(kind);
         let state = self.of(kind);
         let open = state.dirty.len() + state.held_back.len() + state.kept.len();
@@ -93,7 +96,7 @@ impl StreamState {
         state.dirty.extend(waiting);
         state.held_back = held_back;
         state.kept = kept;
-        state.compact(views);
+        state.compact(views, None);
         if incomplete {
             return None;
         }
@@ -228,7 +231,7 @@ impl StreamState {
         if kind == ResourceKind::Cluster {
             self.force_assignments(&send);
         }
-        let state = self.of_mut(kind);
+        let state = &mut self.types[kind as usize];
         let mut names: Vec<Arc<str>> = Vec::with_capacity(send.len() + remove.len());
         for (name, resource) in &send {
             let mut held = state.held.get(name).unwrap_or_default();
@@ -248,22 +251,30 @@ impl StreamState {
             state.dirty.remove(name);
             forced.extend(state.force.take(name));
         }
-        state.in_flight = Some(InFlight { nonce, names, whole: false, forced });
+        let views = (state.held.sum() == self.views.sum(kind)).then(|| self.views.clone());
+        state.in_flight = Some(InFlight { nonce, names, whole: false, forced, views });
         state.answered = true;
         state.last_nonce = nonce;
         match self.protocol {
             Protocol::Delta => {
                 let version = self.views.revision();
-                let resources = send.into_iter().map(|it| it.1).collect();
-                let resources = Resources(Contents::Listed(resources));
+                let resources = self.bundle(send.into_iter().map(|it| it.1).collect());
                 Outgoing { kind, nonce, version: version.to_string(), resources, removed: remove }
             }
             Protocol::Sotw => {
-                let resources = Resources(Contents::Listed(self.whole_state(kind, send)));
+                let resources = self.bundle(self.whole_state(kind, send));
                 let version = self.held_version(kind);
                 Outgoing { kind, nonce, version, resources, removed: Vec::new() }
             }
         }
+    }
+
+    /// The resources of a response; in a form that all streams share which are sent the same now.
+    fn bundle(&self, resources: Vec<Arc<Compiled>>) -> Resources {
+        Resources(match self.parcels.join(&resources) {
+            Some(whole) => Contents::Whole(vec![whole]),
+            None => Contents::Listed(resources),
+        })
     }
 
     /// Envoy warms an updated EDS cluster anew, and waits for an assignment that it does not ask

@@ -226,7 +226,7 @@ impl StreamState {
                 state.held.settle_all();
             }
             state.acknowledge(open.names);
-            state.compact(&self.views);
+            state.compact(&self.views, open.views.as_ref());
             return;
         };
         if std::mem::take(&mut open.whole) {
@@ -241,7 +241,7 @@ impl StreamState {
         let whole = (!partial).then_some(open.nonce);
         state.reject(InFlight { names: refused, ..open }, message, whole);
         state.acknowledge(taken);
-        state.compact(&self.views);
+        state.compact(&self.views, None);
     }
 }
 

@@ -9,5 +9,6 @@ mod proxy;
 mod refusal;
 mod secret;
 mod sotw;
+mod step;
 mod talk;
 mod whole;

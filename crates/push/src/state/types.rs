@@ -11,7 +11,7 @@ use super::{
     holdings::{Holdings, share_of},
     views::Views,
 };
-use crate::ResourceKind;
+use crate::{ResourceKind, facet::Changed};
 
 /// What the proxy holds under one name.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +89,8 @@ pub(super) struct InFlight {
     pub whole: bool,
     /// Those that were sent for a reason, whatever the proxy had.
     pub forced: BTreeSet<Arc<str>>,
+    /// With it the proxy holds all of these and nothing else, if that is known.
+    pub views: Option<Views>,
 }
 
 /// One type of one stream.
@@ -98,6 +100,9 @@ pub struct TypeState {
     pub(super) requested: bool,
     pub(super) wildcard: bool,
     pub(super) held: Holdings,
+    /// Lists of names to look at, as the engine gave them: as long as the proxy holds all of its
+    /// views, they are not copied into `dirty`.
+    pub(super) news: Vec<Arc<Changed>>,
     /// Names to look at again.
     pub(super) dirty: BTreeSet<Arc<str>>,
     /// Names to send even if the proxy holds them already.
@@ -126,6 +131,7 @@ impl TypeState {
             requested: false,
             wildcard: false,
             held: Holdings::new(kind),
+            news: Vec::new(),
             dirty: BTreeSet::new(),
             force: BTreeSet::new(),
             force_all: false,
@@ -229,13 +235,17 @@ impl TypeState {
     }
 
     /// Once the proxy has everything, what it holds is what `views` say: it need not be listed.
-    pub(super) fn compact(&mut self, views: &Views) {
+    /// `sent` are those of the response that it has just taken: what is in `news` came later.
+    pub(super) fn compact(&mut self, views: &Views, sent: Option<&Views>) {
         let quiet = self.dirty.is_empty()
             && self.force.is_empty()
             && self.in_flight.is_none()
             && self.rejected.is_empty()
             && self.held_back.is_empty();
-        if quiet {
+        if !quiet || sent.is_some_and(|sent| self.held.rebase(sent, self.wildcard)) {
+            return;
+        }
+        if self.news.is_empty() && !self.held.rebase(views, self.wildcard) {
             self.held.compact(views, self.wildcard);
         }
     }

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use compile::Compiled;
 
-use crate::{FacetView, ResourceKind, whole::Whole};
+use crate::{FacetView, ResourceKind, Table, whole::Whole};
 
 /// The views of a stream's facets.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,11 @@ impl Views {
     /// How many resources of a type the facets have.
     pub(super) fn size(&self, kind: ResourceKind) -> usize {
         self.facets.iter().map(|view| view.table(kind).size()).sum()
+    }
+
+    /// The tables of a type that have something.
+    pub(super) fn tables(&self, kind: ResourceKind) -> Vec<Arc<Table>> {
+        self.having(kind).map(|view| view.shared_table(kind).clone()).collect()
     }
 
     /// Bytes of all that a proxy asks for when it starts.

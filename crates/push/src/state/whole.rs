@@ -129,6 +129,7 @@ impl StreamState {
     /// Lists the names of what was treated as a whole.
     pub(super) fn list(&mut self, kind: ResourceKind) {
         let state = &mut self.types[kind as usize];
+        state.list_news(kind);
         if state.held.open() == 0 {
             return;
         }
@@ -162,7 +163,7 @@ impl StreamState {
         let state = self.of_mut(kind);
         state.held.send_all(sum);
         let (names, forced) = Default::default();
-        state.in_flight = Some(InFlight { nonce, names, whole: true, forced });
+        state.in_flight = Some(InFlight { nonce, names, whole: true, forced, views: None });
         state.answered = true;
         state.last_nonce = nonce;
         let version = match self.protocol {
@@ -183,7 +184,8 @@ impl StreamState {
     pub(super) fn has_all_clusters(&self) -> bool {
         let has_all = |kind: ResourceKind| {
             let state = self.of(kind);
-            let quiet = state.dirty.is_empty() && state.rejected.is_empty();
+            let news = !state.dirty.is_empty() || !state.news.is_empty();
+            let quiet = !news && state.rejected.is_empty();
             let same = state.held.sum() == self.views.sum(kind);
             same && quiet && state.in_flight.is_none() && state.kept.is_empty()
         };

@@ -239,7 +239,7 @@ impl Line {
         let changed = differences(&self.content, &content);
         let words: Vec<String> = content.values().map(|it| render(it)).collect();
         self.log.push(format!("mesh: {}", words.join(" ")));
-        self.state.update(views(&content, 1), Some(&changed));
+        self.state.update(views(&content, 1), Some(&[Arc::new(changed)]));
         self.content = content;
     }
 

@@ -71,7 +71,7 @@ impl Talk {
         let new = parse_content(view);
         let changed = differences(&self.content, &new);
         self.revision += 1;
-        self.state.update(views(&new, self.revision), Some(&changed));
+        self.state.update(views(&new, self.revision), Some(&[Arc::new(changed)]));
         self.content = new;
     }
 
@@ -171,7 +171,7 @@ impl Talk {
 
 pub(super) fn state_of(protocol: Protocol, content: &Content) -> StreamState {
     let own = ["10.0.0.9".parse().expect("an address")];
-    StreamState::new(protocol, own.into(), views(content, 1), unknown_route)
+    StreamState::new(protocol, own.into(), views(content, 1), unknown_route, Arc::default())
 }
 
 /// What the engine would say has changed.
