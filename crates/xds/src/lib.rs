@@ -26,11 +26,11 @@ mod unary;
 
 pub use body::ReceiverBody;
 pub use frame::{FrameError, Frames};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, Refusal};
 pub use pipe::{Closed, Permit, ResponseSender, join_small};
 pub use request::{DecodeError, Protocol, Request, decode_request};
 pub use response::Response;
-pub use server::{Server, Settings, listen};
+pub use server::{Control, Server, Settings, listen};
 pub use status::{Code, Status};
 pub use stream::{AdsService, AdsStream, PeerInfo, RequestReceiver, StreamError};
 pub use tls::TlsConfigs;

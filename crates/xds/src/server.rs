@@ -4,6 +4,7 @@
 //! - Shutdown: no new connections, GOAWAY on the old ones, then streams end one after the other
 //!   over the grace period, so that clients do not all reconnect at once.
 
+mod admission;
 mod connection;
 mod route;
 
@@ -11,6 +12,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::SocketAddr,
+    num::NonZeroU32,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -22,7 +24,9 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::connection::accept;
+pub use self::admission::Control;
+pub(crate) use self::admission::Departure;
+use self::{admission::Admission, connection::accept};
 use crate::{AdsService, Metrics, TlsConfigs, UnaryMethod, pipe::Room, unary};
 
 /// How long a failed `accept` (usually: out of file descriptors) is waited out.
@@ -54,6 +58,11 @@ pub struct Settings {
     pub max_request_len: usize,
     /// ADS streams over all connections; further ones end with `RESOURCE_EXHAUSTED`.
     pub max_streams: usize,
+    /// ADS streams that may begin in a second, as many of them at once; the rest end with
+    /// `RESOURCE_EXHAUSTED`.
+    pub max_streams_per_second: Option<NonZeroU32>,
+    /// How old a connection may become, more or less, before its client is asked for another one.
+    pub max_connection_age: Option<Duration>,
     /// Responses of a stream in flight; see [`crate::ResponseSender`].
     pub max_responses_in_flight: usize,
     /// Bytes of a stream in flight above which there is no room for a response.
@@ -74,6 +83,8 @@ impl Default for Settings {
             tls: None,
             max_request_len: 64 << 20,
             max_streams: 100_000,
+            max_streams_per_second: None,
+            max_connection_age: None,
             max_responses_in_flight: 4,
             max_bytes_in_flight: 64 << 10,
             keepalive_interval: Duration::from_secs(30),
@@ -96,6 +107,7 @@ pub struct Server {
     settings: Settings,
     metrics: Metrics,
     methods: Methods,
+    control: Control,
 }
 
 /// By path.
@@ -109,7 +121,9 @@ pub(crate) struct Shared<S> {
     pub(crate) methods: Methods,
     pub(crate) call_slots: Arc<Semaphore>,
     pub(crate) next_stream: AtomicU64,
-    pub(crate) stream_slots: Arc<Semaphore>,
+    pub(crate) next_connection: AtomicU64,
+    pub(crate) admission: Admission,
+    pub(crate) control: Control,
     pub(crate) shutdown: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -123,7 +137,12 @@ impl<S> Shared<S> {
 impl Server {
     /// A server that counts into `metrics`.
     pub fn new(settings: Settings, metrics: Metrics) -> Self {
-        Self { settings, metrics, methods: Methods::new() }
+        Self { settings, metrics, methods: Methods::new(), control: Control::default() }
+    }
+
+    /// Steers the server while it runs.
+    pub fn control(&self) -> Control {
+        self.control.clone()
     }
 
     /// Serves a further method.
@@ -141,8 +160,8 @@ impl Server {
         service: S,
         shutdown: CancellationToken,
     ) {
-        let Self { settings, metrics, methods } = self;
-        let max_streams = settings.max_streams.min(Semaphore::MAX_PERMITS);
+        let Self { settings, metrics, methods, control } = self;
+        let admission = Admission::new(&settings, control.clone());
         let shared = Arc::new(Shared {
             service,
             settings,
@@ -150,7 +169,9 @@ impl Server {
             methods,
             call_slots: Arc::new(Semaphore::new(unary::MAX_CALLS)),
             next_stream: AtomicU64::new(1),
-            stream_slots: Arc::new(Semaphore::new(max_streams)),
+            next_connection: AtomicU64::new(1),
+            admission,
+            control,
             shutdown,
             tasks: TaskTracker::new(),
         });

@@ -1,12 +1,14 @@
 //! How a stream ends: a gRPC status and its form in HTTP/2 trailers.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::FrameError;
 
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+/// Of a client's next attempt, in milliseconds (gRFC A6).
+const RETRY_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 pub(crate) const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// gRPC status codes; the numbers are gRPC's.
@@ -66,20 +68,31 @@ pub struct Status {
     pub code: Code,
     /// For people; shows up in Envoy's log.
     pub message: Cow<'static, str>,
+    /// When the peer should try again, for clients of gRPC that ask.
+    pub retry_after: Option<Duration>,
 }
 
 impl Status {
     /// The stream ended as it should.
-    pub const OK: Self = Self { code: Code::Ok, message: Cow::Borrowed("") };
+    pub const OK: Self = Self { code: Code::Ok, message: Cow::Borrowed(""), retry_after: None };
 
     /// A status with a message.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), retry_after: None }
+    }
+
+    /// The same, with a hint when to try again; shorter than a millisecond is none.
+    #[must_use]
+    pub fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(Duration::from_millis(wait.as_millis() as u64)), ..self }
     }
 
     /// Adds `grpc-status` and, unless it is empty, `grpc-message`.
     pub(crate) fn write_to(&self, headers: &mut HeaderMap) {
         headers.insert(GRPC_STATUS, HeaderValue::from(self.code as u16));
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_PUSHBACK, HeaderValue::from(wait.as_millis() as u64));
+        }
         if self.message.is_empty() {
             return;
         }
@@ -93,7 +106,9 @@ impl Status {
         let number = headers.get(GRPC_STATUS)?.to_str().ok().and_then(|text| text.parse().ok());
         let code = number.map_or(Code::Unknown, Code::from_number);
         let message = headers.get(GRPC_MESSAGE).map(|value| percent_decode(value.as_bytes()));
-        Some(Self::new(code, message.unwrap_or_default()))
+        let retry = headers.get(RETRY_PUSHBACK).and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after = retry.map(Duration::from_millis);
+        Some(Self { retry_after, ..Self::new(code, message.unwrap_or_default()) })
     }
 }
 
@@ -135,6 +150,8 @@ fn percent_decode(text: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::HeaderMap;
     use proptest::prelude::*;
 
@@ -155,8 +172,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_status_survives_its_trailers(message in ".*", number in 0_usize..17) {
+        fn a_status_survives_its_trailers(
+            message in ".*",
+            number in 0_usize..17,
+            retry in prop::option::of(0_u64..1_000_000),
+        ) {
             let status = Status::new(Code::from_number(number), message);
+            let status = Status { retry_after: retry.map(Duration::from_millis), ..status };
             let mut headers = HeaderMap::new();
             status.write_to(&mut headers);
             prop_assert_eq!(Status::read_from(&headers), Some(status));

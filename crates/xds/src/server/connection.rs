@@ -19,6 +19,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    sync::watch,
     time,
 };
 use tokio_rustls::TlsAcceptor;
@@ -102,7 +103,10 @@ async fn serve_http2<S: AdsService>(
     opened: &Arc<AtomicBool>,
 ) -> io::Result<()> {
     let settings = &shared.settings;
-    let router = Router { peer, shared: shared.clone(), opened: opened.clone() };
+    let mut depart = None;
+    let id = shared.next_connection.fetch_add(1, Ordering::Relaxed);
+    let (departing, departure) = watch::channel(None);
+    let router = Router { peer, shared: shared.clone(), opened: opened.clone(), departure };
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -122,8 +126,21 @@ async fn serve_http2<S: AdsService>(
             return Err(io::Error::new(io::ErrorKind::TimedOut, "no stream was opened"));
         }
         () = shared.shutdown.cancelled() => (),
+        why = shared.control.departure(id, settings.max_connection_age) => {
+            shared.metrics.departed(why).inc();
+            depart = Some(why);
+        }
     }
     connection.as_mut().graceful_shutdown();
+    if let Some(why) = depart {
+        // GOAWAY is on its way before the streams end.
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return ended.map_err(io::Error::other),
+            () = std::future::ready(()) => (),
+        }
+        departing.send_replace(Some(why));
+    }
     let ended = time::timeout(settings.grace + CLOSE_TIMEOUT, connection).await?;
     ended.map_err(io::Error::other)
 }

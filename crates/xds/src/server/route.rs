@@ -13,9 +13,12 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Either;
 use hyper::{body::Incoming, service::Service};
-use tokio::{sync::OwnedSemaphorePermit, time};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time,
+};
 
-use super::{Shared, connection::Peer};
+use super::{Shared, admission::Departure, connection::Peer};
 use crate::{
     AdsService, AdsStream, Code, PeerInfo, Protocol, RequestReceiver, ResponseSender, Status,
     UnaryMethod,
@@ -38,6 +41,8 @@ pub(super) struct Router<S> {
     pub(super) shared: Arc<Shared<S>>,
     /// Set by the first request.
     pub(super) opened: Arc<AtomicBool>,
+    /// Why the connection has to go, once it has to.
+    pub(super) departure: watch::Receiver<Option<Departure>>,
 }
 
 impl<S: AdsService> Service<Request<Incoming>> for Router<S> {
@@ -60,11 +65,14 @@ impl<S: AdsService> Service<Request<Incoming>> for Router<S> {
 
 impl<S: AdsService> Router<S> {
     fn open_ads(&self, protocol: Protocol, request: Request<Incoming>) -> Response<Body> {
-        let Shared { settings, metrics, next_stream, stream_slots, shutdown, tasks, .. } =
+        let Shared { settings, metrics, next_stream, admission, shutdown, tasks, .. } =
             &*self.shared;
-        let Ok(slot) = stream_slots.clone().try_acquire_owned() else {
-            metrics.streams_refused.inc();
-            return refuse(&Status::new(Code::ResourceExhausted, "too many streams"));
+        let slot = match admission.admit() {
+            Ok(slot) => slot,
+            Err((refusal, status)) => {
+                metrics.refused(refusal).inc();
+                return refuse(&status);
+            }
         };
         metrics.streams.inc();
         let pipe = Pipe::new(self.shared.room());
@@ -84,6 +92,7 @@ impl<S: AdsService> Router<S> {
         };
         let open = OpenStream {
             pipe: pipe.clone(),
+            departure: self.departure.clone(),
             _slot: slot,
             _open: Raised::new(&metrics.streams_open),
         };
@@ -123,6 +132,7 @@ impl<S: AdsService> Router<S> {
 /// What must happen when a stream ends, also by a panic of the service.
 struct OpenStream {
     pipe: Arc<Pipe>,
+    departure: watch::Receiver<Option<Departure>>,
     _slot: OwnedSemaphorePermit,
     _open: Raised,
 }
@@ -142,15 +152,24 @@ impl Drop for Unanswered {
     }
 }
 
-async fn serve<S: AdsService>(shared: Arc<Shared<S>>, stream: AdsStream, open: OpenStream) {
+async fn serve<S: AdsService>(shared: Arc<Shared<S>>, stream: AdsStream, mut open: OpenStream) {
     let grace = share_of(shared.settings.grace, stream.id);
     let status = tokio::select! {
         status = shared.service.serve(stream) => status,
         () = async { shared.shutdown.cancelled().await; time::sleep(grace).await } => {
             Status::new(Code::Unavailable, "server is shutting down")
         }
+        departure = departed(&mut open.departure) => departure.status(),
     };
     open.pipe.finish(status);
+}
+
+async fn departed(departure: &mut watch::Receiver<Option<Departure>>) -> Departure {
+    match departure.wait_for(Option::is_some).await.map(|it| *it) {
+        Ok(Some(departure)) => departure,
+        // The connection has ended, which ends the stream too.
+        Ok(None) | Err(_) => std::future::pending().await,
+    }
 }
 
 /// How much of the grace period a stream gets: what streams get is spread evenly over it.

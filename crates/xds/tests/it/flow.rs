@@ -1,6 +1,7 @@
 //! Bounds: slow clients, limits, shutdown.
 
 use std::{
+    num::NonZeroU32,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -8,11 +9,11 @@ use std::{
 use bytes::Bytes;
 use tokio::{io::AsyncReadExt, net::TcpStream, time};
 use xds::{
-    AdsStream, Code, Protocol, Response, ResponseSender, Settings, Status,
+    AdsStream, Code, Protocol, Refusal, Response, ResponseSender, Settings, Status,
     client::{AdsClient, ClientError, ClientSettings},
 };
 
-use crate::harness::{eventually, node, patiently, start};
+use crate::harness::{eventually, node, patiently, start, start_with};
 
 const RESPONSES: u64 = 60;
 const RESPONSE_LEN: usize = 500_000;
@@ -130,7 +131,7 @@ async fn streams_beyond_the_limit_are_refused_until_one_ends() {
         Err(ClientError::Ended(status)) => assert_eq!(status.code, Code::ResourceExhausted),
         other => panic!("expected a status, found {other:?}"),
     }
-    assert_eq!(server.metrics.streams_refused.get(), 1);
+    assert_eq!(server.metrics.refused(Refusal::Streams).get(), 1);
     drop(first);
     eventually("first is closed", || server.metrics.streams_open.get() == 0).await;
     let mut third = server.connect(Protocol::Delta).await;
@@ -159,6 +160,62 @@ async fn shutdown_ends_streams_within_the_grace_period() {
     patiently(server.server).await.unwrap();
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     assert!(AdsClient::connect(server.address, Protocol::Delta, node()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_stream_beyond_the_rate_is_told_when_to_come_again() {
+    let settings = Settings { max_streams_per_second: NonZeroU32::new(1), ..Settings::default() };
+    let server = start(settings, wait_for_the_end).await;
+    let _first = server.connect(Protocol::Sotw).await;
+    eventually("first is open", || server.metrics.streams_open.get() == 1).await;
+    let mut second = server.connect(Protocol::Delta).await;
+    let status = ended(&mut second).await;
+    assert_eq!(status.code, Code::ResourceExhausted);
+    assert!(status.retry_after.is_some_and(|wait| wait <= Duration::from_secs(1)), "{status:?}");
+    assert_eq!(server.metrics.refused(Refusal::Rate).get(), 1);
+}
+
+async fn ended(client: &mut AdsClient) -> Status {
+    match patiently(client.next_response()).await {
+        Err(ClientError::Ended(status)) => status,
+        other => panic!("expected a status, found {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_old_connection_ends_and_a_new_one_is_taken() {
+    let age = Some(Duration::from_millis(300));
+    let settings = Settings { max_connection_age: age, ..Settings::default() };
+    let server = start(settings, wait_for_the_end).await;
+    let mut client = server.connect(Protocol::Delta).await;
+    assert_eq!(ended(&mut client).await.code, Code::Unavailable);
+    eventually("the connection is closed", || server.metrics.connections_open.get() == 0).await;
+    let mut client = server.connect(Protocol::Delta).await;
+    client.finish();
+    assert_eq!(patiently(client.next_response()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn all_or_some_connections_are_asked_to_go_elsewhere() {
+    let (sender, control) = std::sync::mpsc::channel();
+    let server = start_with(Settings::default(), wait_for_the_end, |server| {
+        sender.send(server.control()).unwrap();
+        server
+    })
+    .await;
+    let control = control.recv().unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        clients.push(server.connect(Protocol::Delta).await);
+    }
+    eventually("all are open", || server.metrics.streams_open.get() == 40).await;
+    control.hand_over(0.5, Duration::from_millis(100));
+    eventually("some have gone", || (5..35).contains(&server.metrics.streams_open.get())).await;
+    control.hand_over(1.0, Duration::from_millis(100));
+    for client in &mut clients {
+        let status = ended(client).await;
+        assert_eq!((status.code, status.message.contains("hands")), (Code::Unavailable, true));
+    }
 }
 
 #[tokio::test]
