@@ -14,6 +14,7 @@ mod finding;
 mod guard;
 mod lines;
 mod lints;
+mod load;
 mod metrics;
 mod proxies;
 mod pushes;
@@ -45,6 +46,7 @@ pub use self::{
     difference::{FieldChange, differences},
     error::{ApiError, ErrorBody, Reason},
     finding::{Finding, FindingList},
+    load::LoadReport,
     metrics::MeshMetrics,
     proxies::{
         ProxyConfig, ProxyIdentity, ProxyIdentityList, ProxyStatus, ProxyStatusList, ResourceStatus,
@@ -66,6 +68,8 @@ pub struct Admin {
     pub writer: WriterHandle,
     pub engine: EngineHandle,
     pub streams: StreamRegistry,
+    /// How much this replica has to do.
+    pub load: Box<dyn Fn() -> LoadReport + Send + Sync>,
 }
 
 type Shared = Arc<Admin>;
@@ -93,6 +97,7 @@ fn router(admin: Admin, shutdown: CancellationToken) -> Router {
         .route("/debug/config_dump", get(proxies::config))
         .route("/debug/identities", get(proxies::identities))
         .route("/debug/pushes", get(pushes::pushes))
+        .route("/debug/load", get(load::load))
         .merge(debug::routes())
         .layer(Extension(shutdown))
         .layer(Extension(Arc::new(Lints::default())))

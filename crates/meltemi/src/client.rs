@@ -9,7 +9,7 @@ use admin::{ErrorBody, Reason};
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, StatusCode, body::Incoming, client::conn::http1, header};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::TcpStream, time::timeout};
@@ -78,26 +78,50 @@ impl Server {
             let hint = catalogue.text("unreachable-hint", &[]);
             Failure::new(Exit::Unreachable, message).hint(hint)
         };
-        let connect = timeout(CONNECT_LIMIT, TcpStream::connect(self.address)).await;
-        let Ok(Ok(socket)) = connect else { return Err(unreachable().into()) };
-        let handshake = http1::handshake(TokioIo::new(socket)).await;
-        let (mut sender, connection) = handshake.context("failed to speak HTTP")?;
-        tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, self.address.to_string())
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .context("failed to write the request")?;
-        // A connection that ends before the answer is a control plane that has just gone.
-        let Ok(response) = sender.send_request(request).await else {
-            return Err(unreachable().into());
-        };
-        match response.status() {
-            StatusCode::OK => Ok(response.into_body()),
-            status => Err(refusal(status, response.into_body()).await),
+        match send(self.address, method, path, body).await? {
+            Some(response) => body_of(response).await,
+            None => Err(unreachable().into()),
         }
+    }
+}
+
+/// Reads JSON from a path of a control plane that no command was told of.
+pub(crate) async fn fetch<T: DeserializeOwned>(
+    address: SocketAddr,
+    path: &str,
+) -> anyhow::Result<T> {
+    let response = send(address, Method::GET, path, Bytes::new()).await?;
+    read(body_of(response.context("nobody answers")?).await?).await
+}
+
+/// `None` when nobody answers: a connection that ends before the answer is a control plane that has
+/// just gone.
+async fn send(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> anyhow::Result<Option<Response<Incoming>>> {
+    let connect = timeout(CONNECT_LIMIT, TcpStream::connect(address)).await;
+    let Ok(Ok(socket)) = connect else { return Ok(None) };
+    let handshake = http1::handshake(TokioIo::new(socket)).await;
+    let (mut sender, connection) = handshake.context("failed to speak HTTP")?;
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, address.to_string())
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(body))
+        .context("failed to write the request")?;
+    Ok(sender.send_request(request).await.ok())
+}
+
+/// The body of a good answer.
+async fn body_of(response: Response<Incoming>) -> anyhow::Result<Incoming> {
+    match response.status() {
+        StatusCode::OK => Ok(response.into_body()),
+        status => Err(refusal(status, response.into_body()).await),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `serve`: joins sources, store, push and the two servers.
 
 mod access;
+mod load;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -29,7 +30,7 @@ use tokio::{
     sync::{mpsc::UnboundedReceiver, watch},
 };
 use tokio_util::sync::CancellationToken;
-use xds::Server;
+use xds::{Control, Server};
 
 use self::access::{ServerCertificate, Signer};
 use crate::{
@@ -38,7 +39,8 @@ use crate::{
     output::{Exit, Failure, Screen},
     path::require_readable,
     settings::{
-        IdentityArguments, IdentitySettings, Resolver, SettingsFile, XdsAuthentication, istiod,
+        IdentityArguments, IdentitySettings, LimitArguments, LimitSettings, Resolver, SettingsFile,
+        XdsAuthentication, istiod,
     },
 };
 
@@ -84,6 +86,8 @@ pub(crate) struct Serve {
     log: Option<String>,
     #[command(flatten)]
     identity: IdentityArguments,
+    #[command(flatten)]
+    limits: LimitArguments,
 }
 
 /// What the server runs with.
@@ -96,6 +100,7 @@ struct Settings {
     /// Certificate and key.
     tls: Option<(PathBuf, PathBuf)>,
     identity: IdentitySettings,
+    limits: LimitSettings,
     domain: String,
     log: String,
     features: Features,
@@ -163,7 +168,7 @@ impl Serve {
         screen: &Screen<'_>,
     ) -> Result<Settings, Failure> {
         let Self { settings, config, mesh_config, xds_address, admin_address, .. } = self;
-        let Self { tls_certificate, tls_key, domain, log, identity, .. } = self;
+        let Self { tls_certificate, tls_key, domain, log, identity, limits, .. } = self;
         let path = resolver.pick_optional("settings", settings, None, None);
         let file = path.map(|path| SettingsFile::read(&path, screen)).transpose()?;
         let file = file.unwrap_or_default();
@@ -177,6 +182,7 @@ impl Serve {
             resolver.pick_optional("tls_certificate", tls_certificate, file.tls_certificate, None);
         let key = resolver.pick_optional("tls_key", tls_key, file.tls_key, None);
         let identity = IdentitySettings::resolve(identity, file.identity, resolver, environment);
+        let limits = LimitSettings::resolve(limits, file.limits, resolver, environment);
         let domain = resolver.pick("domain", domain, file.domain, "cluster.local".to_owned());
         let log = resolver.pick("log", log, file.log, "info".to_owned());
         let features = istiod::features(environment);
@@ -198,6 +204,7 @@ impl Serve {
             admin_address,
             tls,
             identity,
+            limits,
             domain,
             log,
             features,
@@ -287,6 +294,11 @@ impl Settings {
         tokio::spawn(expiry.run(incoming, timed, shutdown.clone()));
         tokio::spawn(delete_ended(ended, directory.clone()));
         let writer = Writer::new(index, [name]);
+        let control = Control::default();
+        let load = self.limits.load(&xds_metrics, &control);
+        load::watch_memory(&self.limits, control.clone(), shutdown.clone());
+        let peers = self.limits.peers.clone();
+        tokio::spawn(load::balance(peers, load.clone(), control.clone(), shutdown.clone()));
         let admin = Admin {
             ready: Box::new(move || readiness.is_ready()),
             metrics,
@@ -296,6 +308,7 @@ impl Settings {
             writer: writer.handle(),
             engine: engine.clone(),
             streams: service.registry().clone(),
+            load: Box::new(load.clone()),
         };
         let admin = serve_admin(self.admin_address, admin, shutdown.clone()).await?;
         let xds = self.xds_listener()?;
@@ -323,10 +336,8 @@ impl Settings {
                 let trust = signer.as_ref().map(|signer| (signer, known_aliases));
                 let granting = access::grant(&self.identity, trust, &signing, &shutdown)?;
                 let service = service.with_access(granting.access);
-                let server = Server::new(
-                    xds::Settings { tls, ..xds::Settings::default() },
-                    xds_metrics,
-                );
+                let settings = xds::Settings { tls, ..self.limits.xds() };
+                let server = Server::new(settings, xds_metrics).steered_by(control);
                 let server = granting.method.into_iter().fold(server, Server::mount);
                 drop(synced);
                 server.run(xds, Arc::new(service), shutdown.clone()).await;

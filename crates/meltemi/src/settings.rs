@@ -6,6 +6,7 @@
 mod file;
 mod identity;
 pub(crate) mod istiod;
+mod limits;
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
@@ -14,6 +15,7 @@ use clap::{ArgMatches, parser::ValueSource};
 pub(crate) use self::{
     file::SettingsFile,
     identity::{AuthorityPlace, IdentityArguments, IdentitySettings, XdsAuthentication},
+    limits::{LimitArguments, LimitSettings},
 };
 use crate::output::Table;
 

@@ -1,7 +1,8 @@
-//! The process shell: logs, readiness, the end, and how its counters are written.
+//! The process shell: logs, readiness, memory, the end, and how its counters are written.
 //!
 //! - Not here: the mesh, and what the process serves.
 
+mod memory;
 mod tally;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+pub use memory::{Pressure, memory_limit, resident_bytes, watch_memory};
 pub use tally::Tally;
 
 /// Sends logs to stderr, in colour only on a terminal. `filter` is a `tracing` filter such as

@@ -140,9 +140,10 @@ impl Server {
         Self { settings, metrics, methods: Methods::new(), control: Control::default() }
     }
 
-    /// Steers the server while it runs.
-    pub fn control(&self) -> Control {
-        self.control.clone()
+    /// Has `control` steer the server while it runs.
+    #[must_use]
+    pub fn steered_by(self, control: Control) -> Self {
+        Self { control, ..self }
     }
 
     /// Serves a further method.

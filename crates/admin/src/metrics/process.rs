@@ -35,7 +35,9 @@ impl Collector for Process {
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
         };
         gauge("process_start_time_seconds", "When the process began", self.started)?;
-        if let Some(bytes) = resident_bytes() {
+        if let Some(bytes) = runtime::resident_bytes() {
+            #[expect(clippy::cast_precision_loss, reason = "nobody has that much memory")]
+            let bytes = bytes as f64;
             gauge("process_resident_memory_bytes", "Resident memory", bytes)?;
         }
         if let Ok(files) = fs::read_dir("/proc/self/fd") {
@@ -51,13 +53,6 @@ impl Collector for Process {
         }
         Ok(())
     }
-}
-
-fn resident_bytes() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kib * 1024.0)
 }
 
 fn cpu_seconds() -> Option<f64> {

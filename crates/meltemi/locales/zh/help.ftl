@@ -27,6 +27,12 @@ help-serve = 从 YAML 目录提供 xDS
     .jwks = 代理令牌签发者的公钥文件（JWKS）
     .token_issuer = 令牌的签发者（`iss`）
     .token_audiences = 令牌的受众（`aud`），满足其一即可；默认 `istio-ca`
+    .max_streams = 可以打开的代理流数；默认 100000
+    .max_streams_per_second = 每秒可以开始的流数；其余的会被告知何时再来。默认不限
+    .max_connection_age = 连接的最长时间（上下浮动一成），到期后请代理重新连接；默认不限
+    .memory_limit = 进程可用的内存，例如 `2Gi`；默认取其 cgroup 的限额。达到 85 % 起拒绝新的流，达到 95 % 起把一部分流转到别处
+    .peers = 另一副本的管理地址（`host:port`），或代表所有副本的名称；可以多次指定。超出应有份额的流会逐步移交
+    .weight = 本副本相对于其他副本应承担的流的权重；默认 1
 
 help-events = 最近的变更：由什么引起，代价多少，哪些代理收到了什么
     .after = 退出码：0 完成，64 用法错误，69 控制面不可达

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::IdentityArguments;
+use super::{IdentityArguments, LimitArguments};
 use crate::output::{Exit, Failure, Screen};
 
 /// Settings in YAML, named as the flags are, in camel case. Paths are relative to the file.
@@ -24,6 +24,8 @@ pub(crate) struct SettingsFile {
     pub(crate) log: Option<String>,
     #[serde(flatten)]
     pub(crate) identity: IdentityArguments,
+    #[serde(flatten)]
+    pub(crate) limits: LimitArguments,
 }
 
 impl SettingsFile {

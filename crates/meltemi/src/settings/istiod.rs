@@ -2,6 +2,7 @@
 
 use snapshot::Features;
 
+use super::limits;
 use crate::environment::Environment;
 
 /// The switches that the compile functions and the fetcher of keys ask for, istiod's and our own.
@@ -50,7 +51,7 @@ pub(crate) fn features(environment: &Environment) -> Features {
 pub(crate) fn ignored(environment: &Environment) -> Vec<&str> {
     let is_istiods = |name: &str| name.starts_with("PILOT_") || FOREIGN.contains(&name);
     let names = environment.iter().map(|(name, _)| name);
-    names.filter(|name| is_istiods(name) && !READ.contains(name)).collect()
+    names.filter(|name| is_istiods(name) && !READ.contains(name) && *name != limits::RATE).collect()
 }
 
 /// Our own variables that are set and that nothing knows, sorted: most likely mistyped. `settings`

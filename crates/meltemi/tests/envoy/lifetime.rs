@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use testkit::{
     EnvoyProcess,
-    http::{Client, Load, LoadSettings},
+    http::{Client, Load, LoadSettings, Request},
     mesh::{ProxyProtocol, ProxySettings},
 };
 
 use crate::shop::{
-    Instance, Shop, ShopSettings, backend, destination_rule, eventually, require, service,
+    Instance, Shop, ShopSettings, backend, destination_rule, eventually, require, send, service,
     virtual_service,
 };
 
@@ -58,6 +58,34 @@ async fn instances_come_and_go_over_delta() {
 #[tokio::test]
 async fn instances_come_and_go_over_sotw() {
     instances_come_and_go(ProxyProtocol::Sotw).await;
+}
+
+/// A connection that has grown old is replaced under load, and nothing is sent again.
+#[tokio::test]
+async fn connections_grow_old() {
+    let shop = Shop::start_with(ShopSettings {
+        versions: &["v1"],
+        environment: &[("MELTEMI_MAX_CONNECTION_AGE", "2s")],
+        ..ShopSettings::default()
+    })
+    .await;
+    eventually(async || shop.mesh.expect_synced(1).await).await;
+    let load = load(&shop);
+    let before = updates(&shop.envoy).await;
+    eventually(async || {
+        let sent_away = "meltemi_xds_connections_sent_away_total{reason=\"age\"} ";
+        let metrics = send(&Request::get(shop.mesh.admin_address(), "localhost", "/metrics")).await;
+        let metrics = metrics.text();
+        let count = metrics.lines().find_map(|line| line.strip_prefix(sent_away)?.parse().ok());
+        require(count >= Some(3_u64), format!("{count:?} connections have ended"))
+    })
+    .await;
+    // The proxy has gone to a connection of its own each time, not back to the one that it had.
+    let connections = shop.envoy.stat("cluster.xds-grpc.upstream_cx_total").await.unwrap();
+    assert!(connections >= 3, "{connections} connections");
+    load.stop().await.expect_no_failure().unwrap();
+    assert_eq!(updates(&shop.envoy).await, before);
+    eventually(async || shop.mesh.expect_synced(1).await).await;
 }
 
 /// The control plane is killed and started anew under load; the proxy keeps what it has, and is

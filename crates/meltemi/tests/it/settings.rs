@@ -88,6 +88,27 @@ fn flags_beat_the_environment_and_that_the_file() {
 }
 
 #[test]
+fn limits_are_read_from_everywhere() {
+    let folder = mesh();
+    let file = folder.path().join("settings.yaml");
+    let text = "config: [mesh]\nxdsAddress: 127.0.0.1:0\nadminAddress: 127.0.0.1:0\n\
+                memoryLimit: 2Gi\npeers: [other:15014]\nmaxConnectionAge: 30m\n";
+    fs::write(&file, text).expect("a file can be written");
+    let file = file.to_str().expect("the path is text");
+    let server = serve(
+        &["--settings", file, "--max-streams", "7"],
+        &[("PILOT_MAX_REQUESTS_PER_SECOND", "25"), ("MELTEMI_WEIGHT", "3")],
+    );
+    assert_eq!(setting(&server, "max-streams"), ["7", "flag"]);
+    assert_eq!(setting(&server, "max-streams-per-second")[0], "25");
+    assert_eq!(setting(&server, "memory-limit"), ["2.0", "GiB", "file"]);
+    assert_eq!(setting(&server, "max-connection-age"), ["1800s", "file"]);
+    assert_eq!(setting(&server, "peers"), ["other:15014", "file"]);
+    assert_eq!(setting(&server, "weight"), ["3", "environment", "MELTEMI_WEIGHT"]);
+    assert!(!server.said.contains("no meaning here"), "{}", server.said);
+}
+
+#[test]
 fn variables_without_effect_are_named_once() {
     let folder = mesh();
     let config = folder.path().to_str().expect("the path is text");

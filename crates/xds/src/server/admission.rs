@@ -65,6 +65,11 @@ impl Control {
         self.0.closed.store(closed, Ordering::Relaxed);
     }
 
+    /// Whether further streams are refused.
+    pub fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Relaxed)
+    }
+
     /// Asks a share of the open connections (0 to 1) to go elsewhere, one after the other over
     /// some time. Which ones, a hash decides: a second request means others. A request that comes
     /// while another is under way adds to it.
@@ -139,7 +144,7 @@ impl Admission {
 
     /// A place for one stream, for as long as it is kept.
     pub(super) fn admit(&self) -> Result<OwnedSemaphorePermit, (Refusal, Status)> {
-        if self.control.0.closed.load(Ordering::Relaxed) {
+        if self.control.is_closed() {
             let why = "memory of the control plane is short".to_owned();
             return Err(refused(Refusal::Memory, why, NO_ROOM_RETRY));
         }

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use tokio::{io::AsyncReadExt, net::TcpStream, time};
 use xds::{
-    AdsStream, Code, Protocol, Refusal, Response, ResponseSender, Settings, Status,
+    AdsStream, Code, Control, Protocol, Refusal, Response, ResponseSender, Settings, Status,
     client::{AdsClient, ClientError, ClientSettings},
 };
 
@@ -197,13 +197,11 @@ async fn an_old_connection_ends_and_a_new_one_is_taken() {
 
 #[tokio::test]
 async fn all_or_some_connections_are_asked_to_go_elsewhere() {
-    let (sender, control) = std::sync::mpsc::channel();
+    let control = Control::default();
     let server = start_with(Settings::default(), wait_for_the_end, |server| {
-        sender.send(server.control()).unwrap();
-        server
+        server.steered_by(control.clone())
     })
     .await;
-    let control = control.recv().unwrap();
     let mut clients = Vec::new();
     for _ in 0..40 {
         clients.push(server.connect(Protocol::Delta).await);
