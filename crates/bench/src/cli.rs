@@ -24,6 +24,7 @@ use crate::{
     report::{Machine, Miss, Report, RowReport},
     rows::{ROWS, Row, RowId},
     scenario::{self, Context},
+    simulation::Simulation,
 };
 
 /// Measures what streams and changes cost the control plane, and whether that is little enough.
@@ -82,6 +83,9 @@ struct Cli {
 enum Command {
     Client(Attach),
     Model(Model),
+    /// Simulates streams without sockets; the bench starts it for itself.
+    #[command(hide = true)]
+    Simulate(Simulation),
     /// Serves recorded bytes; the bench starts it for itself.
     #[command(hide = true)]
     Replay {
@@ -152,6 +156,11 @@ impl Cli {
             Some(Command::Client(attach)) => {
                 let report = self.attach(attach, open_files).await?;
                 self.print(&report, &[])?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            Some(Command::Simulate(simulation)) => {
+                let case = simulation.run(&Progress::new()).await?;
+                println!("{}", serde_json::to_string(&case)?);
                 return Ok(ExitCode::SUCCESS);
             }
             Some(Command::Model(model)) => {

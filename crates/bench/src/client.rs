@@ -20,9 +20,12 @@ mod tests;
 mod wire;
 
 pub(crate) use self::{
-    fleet::{Fleet, FleetSettings, ProxyIdentity},
+    catalog::Catalog,
+    fleet::{Fleet, FleetSettings, ProxyIdentity, node_field},
     kind::{Kind, PerKind},
     lag::Lags,
+    response::{Part, Splitter},
     seen::Goal,
+    state::{Requests, State},
     stream::Command,
 };

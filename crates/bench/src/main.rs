@@ -18,6 +18,7 @@ mod report;
 mod rows;
 mod scenario;
 mod server;
+mod simulation;
 mod statistics;
 
 use std::process::ExitCode;

@@ -141,6 +141,27 @@ impl MeshFiles {
 }
 
 impl MeshSize {
+    /// All objects, each a text.
+    pub(crate) fn documents(&self) -> Vec<String> {
+        let of = |service: usize| {
+            let rules = service
+                .is_multiple_of(RULED)
+                .then(|| [self.virtual_service(service, 0), self.destination_rule(service)]);
+            [self.service(service, None)].into_iter().chain(rules.into_iter().flatten())
+        };
+        (0..self.services).flat_map(of).collect()
+    }
+
+    /// The service that every proxy knows, with another first endpoint.
+    pub(crate) fn changed_service(&self) -> String {
+        self.service(ENDPOINT_SERVICE.min(self.services - 1), Some(1))
+    }
+
+    /// The VirtualService that is changed.
+    pub(crate) fn changed_route(&self) -> String {
+        self.virtual_service(ROUTE_SERVICE, 1)
+    }
+
     fn host(service: usize) -> String {
         format!("svc-{service}.ns-{}.example", service % NAMESPACES)
     }

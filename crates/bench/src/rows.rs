@@ -67,6 +67,7 @@ pub(crate) enum RowId {
     GrowthServices,
     GrowthStreams,
     GrowthClasses,
+    Simulated,
 }
 
 impl RowId {
@@ -265,6 +266,24 @@ pub(crate) const ROWS: &[Row] = &[
             Target::linear("cold CPU"),
             Target::linear("memory over idle"),
             Target::linear("route CPU"),
+        ],
+    ),
+    row(
+        RowId::Simulated,
+        "100,000 streams in one process, without sockets, 1,000 services × 10",
+        90,
+        &[
+            Target::at_most("", "streams not complete", 0.0),
+            Target::at_most("", "endpoint: streams missed", 0.0),
+            Target::at_most("", "endpoint: responses too many", 0.0),
+            Target::at_most("", "endpoint: streams not complete", 0.0),
+            Target::at_most("", "route: streams missed", 0.0),
+            Target::at_most("", "route: responses too many", 0.0),
+            Target::at_most("", "route: streams not complete", 0.0),
+            Target::at_most("", "resources sent twice", 0.0),
+            Target::at_most("", "resources sent to who comes back", 0.0),
+            // Without the buffers of a connection, which the row `memory` has.
+            Target::at_most("", "memory a stream", 50.0),
         ],
     ),
 ];

@@ -9,6 +9,7 @@ mod growth;
 mod plane;
 mod reconnect;
 mod scale;
+mod simulated;
 mod slow;
 mod soak;
 mod start;
@@ -72,5 +73,6 @@ pub(crate) async fn run(row: RowId, context: &Context) -> Result<Vec<Case>> {
         RowId::GrowthServices => growth::run_services(context).await,
         RowId::GrowthStreams => growth::run_streams(context).await,
         RowId::GrowthClasses => growth::run_classes(context).await,
+        RowId::Simulated => simulated::run(context).await,
     }
 }

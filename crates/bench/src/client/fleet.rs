@@ -247,7 +247,7 @@ impl Fleet {
 }
 
 /// A node as a field of a request.
-fn node_field(proxy: &ProxyIdentity, protocol: Protocol) -> Vec<u8> {
+pub(crate) fn node_field(proxy: &ProxyIdentity, protocol: Protocol) -> Vec<u8> {
     let node = Some(proxy.node());
     match protocol {
         Protocol::Delta => DeltaDiscoveryRequest { node, ..Default::default() }.encode_to_vec(),

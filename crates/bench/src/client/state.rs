@@ -46,7 +46,7 @@ impl Slot {
 }
 
 /// One type of one stream.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Held {
     /// By name.
     slots: Vec<Slot>,
@@ -101,7 +101,7 @@ pub(crate) struct Taken {
 }
 
 /// What one stream holds and asks for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     held: PerKind<Held>,
     /// Whether references went away in the response that is being read.
@@ -171,6 +171,11 @@ impl State {
             }
             .encode_to_vec(),
         }
+    }
+
+    /// Whether the stream has just this already.
+    pub(crate) fn holds(&self, record: &Record) -> bool {
+        self.held[record.kind as usize].get(record.name) == Slot::of(record.id)
     }
 
     /// Takes a resource of a response that is not over yet.
