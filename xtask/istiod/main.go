@@ -29,23 +29,20 @@ const anyPort = "127.0.0.1:0"
 func main() {
 	config := flag.String("config", "", "the folder of YAML to serve")
 	xds := flag.String("xds-address", "127.0.0.1:15010", "where to serve xDS in plaintext")
-	logLevel := flag.String("log", "default:warn", "what to log, as Istio's --log_output_level")
 	flag.Parse()
-	if err := run(*config, *xds, *logLevel); err != nil {
+	if err := run(*config, *xds); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(config, xds, logLevel string) error {
+func run(config, xds string) error {
 	if config == "" {
 		return fmt.Errorf("--config is needed")
 	}
 	logging := log.DefaultOptions()
-	logging.SetDefaultOutputLevel("default", log.WarnLevel)
-	if err := logging.SetOutputLevels(logLevel); err != nil {
-		return err
-	}
+	// A line for each push to each stream would be measured too.
+	logging.SetDefaultOutputLevel(log.OverrideScopeName, log.WarnLevel)
 	if err := log.Configure(logging); err != nil {
 		return err
 	}
