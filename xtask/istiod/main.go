@@ -56,6 +56,7 @@ func run(config, xds string) error {
 			HTTPAddr:       anyPort,
 			MonitoringAddr: anyPort,
 			GRPCAddr:       xds,
+			TLSOptions:     bootstrap.TLSOptions{TLSMinVersion: bootstrap.TLSMinVersion1_2},
 		}
 	})
 	if err := args.Complete(); err != nil {

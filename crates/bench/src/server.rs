@@ -131,13 +131,19 @@ impl MeasuredServer {
             if is_ready {
                 return Ok(());
             }
-            if let Some(status) = self.child.ended()? {
-                bail!("the server ended with {status}:\n{}", self.child.log_tail());
-            }
+            self.require_running()?;
             let tail = || self.child.log_tail();
             ensure!(Instant::now() < deadline, "the server is not ready:\n{}", tail());
             time::sleep(POLL).await;
         }
+    }
+
+    /// Fails if it has ended, with what it said.
+    pub(crate) fn require_running(&mut self) -> Result<()> {
+        if let Some(status) = self.child.ended()? {
+            bail!("the server ended with {status}:\n{}", self.child.log_tail());
+        }
+        Ok(())
     }
 
     async fn get(&self, admin: SocketAddr, path: &str) -> Result<String> {

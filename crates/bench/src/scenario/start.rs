@@ -51,11 +51,12 @@ async fn start(
 /// Connects one stream to a server that has just been started.
 pub(super) async fn first_stream(
     context: &Context,
-    server: MeasuredServer,
+    mut server: MeasuredServer,
     settings: &PlaneSettings,
 ) -> Result<Started> {
     // A proxy that starts together with the plane would try again and again.
     while TcpStream::connect(server.xds).await.is_err() {
+        server.require_running()?;
         ensure!(server.started.elapsed() < PATIENCE, "nobody listens:\n{}", server.log_tail());
         time::sleep(POLL).await;
     }
