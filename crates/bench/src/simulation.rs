@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 use api::istio::mesh_config::MeshConfig;
-use push::{Engine, EngineHandle, PushService, Standing, StreamRegistry};
+use push::{Engine, EngineHandle, PushService};
 use snapshot::{Change as MeshChange, Features, Index};
 use tokio::time;
 use xds::{Metrics, Protocol, Settings, memory::MemoryServer};
@@ -44,6 +44,8 @@ pub(crate) struct Simulation {
 }
 
 const POLL: Duration = Duration::from_millis(5);
+/// What a server that has read everything is given to decide.
+const QUIET: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Of all streams one in so many comes back in the end.
 const BACK: usize = 100;
@@ -88,7 +90,7 @@ struct MemoryPlane {
     mesh: MeshSize,
     index: Index,
     engine: EngineHandle,
-    registry: StreamRegistry,
+    metrics: Metrics,
     server: MemoryServer<PushService>,
     crowd: Arc<Crowd>,
     /// Streams that are open.
@@ -106,10 +108,10 @@ impl MemoryPlane {
         index.apply(mesh.documents().iter().flat_map(|text| changes(text)));
         let engine = Engine::start(index.snapshot());
         let service = PushService::new(engine.clone());
-        let registry = service.registry().clone();
-        let server = MemoryServer::new(service, Settings::default(), Metrics::default());
+        let metrics = Metrics::default();
+        let server = MemoryServer::new(service, Settings::default(), metrics.clone());
         let crowd = Arc::new(Crowd::new(streams + streams / BACK));
-        Ok(Self { simulation, mesh, index, engine, registry, server, crowd, open: 0 })
+        Ok(Self { simulation, mesh, index, engine, metrics, server, crowd, open: 0 })
     }
 
     /// Opens streams that hold nothing, and waits until they have everything.
@@ -128,26 +130,27 @@ impl MemoryPlane {
         self.open += 1;
     }
 
-    /// Waits until every stream is in sync, and the server says so too: then nothing is on its way.
+    /// Waits until every stream is in sync, and nothing is on its way: the server has read all
+    /// that was sent to it, the streams all that it has sent, and so it stays for a while.
     async fn settle(&self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while self.crowd.synced() < self.open {
+        let mut quiet_since = Instant::now();
+        let mut before = (0, 0);
+        loop {
             ensure!(self.crowd.ended() == 0, "{} streams have ended", self.crowd.ended());
             if Instant::now() > deadline {
                 bail!("{} of {} streams are in sync", self.crowd.synced(), self.open);
             }
-            time::sleep(POLL).await;
-        }
-        loop {
-            let standings = self.registry.standings().await;
-            let live = standings.values().filter(|it| it.1 == Standing::Live).count();
-            if live == self.open {
+            let (sent, received) = self.crowd.messages();
+            let read = self.metrics.requests.get() == sent;
+            let is_still = read && self.metrics.responses.get() == received;
+            if !is_still || before != (sent, received) {
+                quiet_since = Instant::now();
+            }
+            if self.crowd.synced() >= self.open && quiet_since.elapsed() > QUIET {
                 return Ok(());
             }
-            if Instant::now() > deadline {
-                let other = standings.values().find(|it| it.1 != Standing::Live);
-                bail!("{live} of {} streams are live, one is {other:?}", self.open);
-            }
+            before = (sent, received);
             time::sleep(POLL).await;
         }
     }

@@ -85,6 +85,9 @@ pub(crate) struct Crowd {
     /// Of each stream.
     states: Box<[AtomicU32]>,
     synced: AtomicUsize,
+    /// Requests sent and responses received, ever.
+    sent: AtomicU64,
+    received: AtomicU64,
     /// Streams that the server has ended.
     ended: AtomicUsize,
 }
@@ -98,6 +101,8 @@ impl Crowd {
             counts: Counts::default(),
             states: (0..streams).map(|_| AtomicU32::new(NOTHING)).collect(),
             synced: AtomicUsize::new(0),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             ended: AtomicUsize::new(0),
         }
     }
@@ -105,6 +110,11 @@ impl Crowd {
     /// How many streams have everything that they have asked for.
     pub(crate) fn synced(&self) -> usize {
         self.synced.load(Ordering::Acquire)
+    }
+
+    /// Requests sent and responses received, ever.
+    pub(crate) fn messages(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Acquire), self.received.load(Ordering::Acquire))
     }
 
     pub(crate) fn ended(&self) -> usize {
@@ -142,9 +152,10 @@ impl Crowd {
         drop(node);
         self.synced.fetch_add(usize::from(is_synced), Ordering::AcqRel);
         for request in requests {
-            client.send(request).await;
+            self.send(&client, request).await;
         }
         while let Ok(chunks) = client.next().await {
+            self.received.fetch_add(1, Ordering::AcqRel);
             let Ok((acknowledgement, transition)) = self.receive(state, chunks) else { break };
             state = transition.next;
             self.states[stream].store(state, Ordering::Release);
@@ -152,12 +163,17 @@ impl Crowd {
             if transition.is_synced && !std::mem::replace(&mut is_synced, true) {
                 self.synced.fetch_add(1, Ordering::AcqRel);
             }
-            client.send(acknowledgement).await;
+            self.send(&client, acknowledgement).await;
             for request in &transition.requests {
-                client.send(request.clone()).await;
+                self.send(&client, request.clone()).await;
             }
         }
         self.ended.fetch_add(1, Ordering::AcqRel);
+    }
+
+    async fn send(&self, client: &MemoryClient, request: Bytes) {
+        self.sent.fetch_add(1, Ordering::AcqRel);
+        client.send(request).await;
     }
 
     /// The first requests, and whether nothing is missing before they are answered.
