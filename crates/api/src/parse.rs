@@ -7,20 +7,22 @@
 mod kind;
 mod suggest;
 
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, collections::HashSet, sync::Arc};
 
-use model::{Diagnostic, Diagnostics, Kind, Location, ObjectKey};
+use model::{Diagnostic, Diagnostics, Kind, Labels, Location, ObjectKey};
 use serde::de::DeserializeOwned;
 
 use crate::{
     Object, Spec, codes,
     codes::Code,
     de::{self, Unknown},
-    istio::mesh_config::MeshConfig,
+    istio::{mesh_config::MeshConfig, workload_entry::WorkloadEntry},
     k8s::config_map::ConfigMap,
     meta::ObjectMeta,
     yaml::{self, Content, Tree},
 };
+
+pub use crate::yaml::Piece;
 
 /// Namespace of the mesh configuration where none is written.
 const MESH_NAMESPACE: &str = "istio-system";
@@ -31,6 +33,20 @@ pub fn parse_documents(file: &str, text: &[u8]) -> (Vec<Object>, Diagnostics) {
     let mut reader = Reader::new(file);
     reader.documents(text, Reader::object);
     (reader.objects, reader.diagnostics)
+}
+
+/// Reads the objects of one piece of a file, as [`split_file`] gives them.
+pub fn parse_piece(file: &str, piece: &Piece<'_>) -> (Vec<Object>, Diagnostics) {
+    let mut reader = Reader::new(file);
+    reader.lines_before = piece.lines_before;
+    reader.documents(piece.text, Reader::object);
+    (reader.objects, reader.diagnostics)
+}
+
+/// Cuts a large file between documents into pieces of at least `size` bytes (the last one may be
+/// shorter), so that several threads can read it. All pieces together say what the file says.
+pub fn split_file(text: &[u8], size: usize) -> Vec<Piece<'_>> {
+    yaml::split_pieces(text, size)
 }
 
 /// Reads a file that is one MeshConfig without `apiVersion` and `kind`.
@@ -64,6 +80,8 @@ struct Reader {
     lines_before: u32,
     objects: Vec<Object>,
     diagnostics: Diagnostics,
+    /// Those of workloads: many are equal.
+    labels: HashSet<Labels>,
 }
 
 impl Reader {
@@ -73,6 +91,7 @@ impl Reader {
             lines_before: 0,
             objects: Vec::new(),
             diagnostics: Diagnostics::default(),
+            labels: HashSet::new(),
         }
     }
 
@@ -175,9 +194,26 @@ impl Reader {
         self.push(&document, meta, spec);
     }
 
-    fn push(&mut self, document: &Document<'_, '_>, meta: ObjectMeta, spec: Spec) {
+    fn push(&mut self, document: &Document<'_, '_>, meta: ObjectMeta, mut spec: Spec) {
+        self.share_labels(&mut spec);
         let location = self.location(document.tree.line(document.root));
         self.objects.push(Object::new(meta, spec, location));
+    }
+
+    /// A hundred thousand workloads have a few thousand different labels.
+    fn share_labels(&mut self, spec: &mut Spec) {
+        let workloads: &mut [WorkloadEntry] = match spec {
+            Spec::WorkloadEntry(entry) => Arc::get_mut(entry).map(std::slice::from_mut),
+            Spec::ServiceEntry(entry) => Arc::get_mut(entry).map(|it| it.endpoints.as_mut_slice()),
+            _ => None,
+        }
+        .unwrap_or_default();
+        for workload in workloads {
+            match self.labels.get(&workload.labels) {
+                Some(known) => workload.labels = known.clone(),
+                None => drop(self.labels.insert(workload.labels.clone())),
+            }
+        }
     }
 
     /// Content of an object of Kubernetes: of the fields that the mesh does not read it says

@@ -12,7 +12,8 @@ mod split;
 
 use std::borrow::Cow;
 
-pub(crate) use split::{Chunk, split};
+pub use split::Piece;
+pub(crate) use split::{Chunk, split, split_pieces};
 
 /// How deep objects and lists may be nested.
 const MAX_DEPTH: usize = 100;

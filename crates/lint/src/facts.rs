@@ -366,7 +366,7 @@ fn instance(object: &Object) -> Option<Instance<'_>> {
                 .collect();
         }
         Spec::WorkloadEntry(entry) => {
-            instance.labels = labels(merged(own, &entry.labels));
+            instance.labels = merged(own, &entry.labels);
             set_account(&mut instance, &entry.service_account);
             instance.declared = entry
                 .ports
@@ -377,9 +377,11 @@ fn instance(object: &Object) -> Option<Instance<'_>> {
         Spec::WorkloadGroup(group) => {
             let template = group.template.as_ref();
             let none = BTreeMap::new();
-            let inner = template.map_or(&none, |it| &it.labels);
             let outer = group.metadata.as_ref().map_or(&none, |it| &it.labels);
-            instance.labels = labels(merged(outer, inner));
+            instance.labels = match template {
+                Some(template) => merged(outer, &template.labels),
+                None => labels(outer),
+            };
             instance.has_proxy = true;
             if let Some(template) = template {
                 set_account(&mut instance, &template.service_account);
@@ -397,9 +399,8 @@ fn set_account<'a>(instance: &mut Instance<'a>, account: &'a str) {
     }
 }
 
-fn merged<'m>(
-    outer: &'m BTreeMap<String, String>,
-    inner: &'m BTreeMap<String, String>,
-) -> BTreeMap<&'m String, &'m String> {
-    outer.iter().chain(inner).collect()
+fn merged(outer: &BTreeMap<String, String>, inner: &Labels) -> Labels {
+    let outer = outer.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let all: BTreeMap<&str, &str> = outer.chain(inner.iter()).collect();
+    all.into_iter().collect()
 }

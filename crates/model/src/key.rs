@@ -13,6 +13,11 @@ macro_rules! name_type {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The same text, not copied.
+            pub fn to_shared(&self) -> Arc<str> {
+                self.0.clone()
+            }
         }
 
         impl From<&str> for $name {

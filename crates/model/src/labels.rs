@@ -1,6 +1,8 @@
 //! Labels of workloads and the selectors over them.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Sorted labels, cheap to clone. As a selector: every pair must be present, and the empty set
 /// selects everything.
@@ -15,6 +17,11 @@ impl Labels {
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (&**key, &**value))
+    }
+
+    /// The pairs, to be shared.
+    pub fn pairs(&self) -> &[(Arc<str>, Arc<str>)] {
+        &self.0
     }
 
     pub fn is_empty(&self) -> bool {
@@ -39,6 +46,21 @@ impl<K: Into<Arc<str>>, V: Into<Arc<str>>> FromIterator<(K, V)> for Labels {
         pairs.sort();
         pairs.dedup_by(|next, kept| next.0 == kept.0);
         Self(pairs.into())
+    }
+}
+
+/// An object with a text for each key.
+impl Serialize for Labels {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+/// Of a key that is written twice the last value holds.
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let pairs = BTreeMap::<String, String>::deserialize(deserializer)?;
+        Ok(pairs.into_iter().collect())
     }
 }
 

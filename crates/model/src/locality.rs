@@ -20,8 +20,13 @@ impl Default for Locality {
 impl Locality {
     /// Reads `region/zone/subzone`, each part optional from the right.
     pub fn parse(text: &str) -> Self {
-        let mut parts = text.splitn(3, '/').map(Arc::from);
-        let mut next = || parts.next().unwrap_or_else(|| "".into());
+        Self::parse_with(text, |part| part.into())
+    }
+
+    /// As [`Locality::parse`], with each part as `share` gives it.
+    pub fn parse_with(text: &str, mut share: impl FnMut(&str) -> Arc<str>) -> Self {
+        let mut parts = text.splitn(3, '/');
+        let mut next = || share(parts.next().unwrap_or_default());
         Self { region: next(), zone: next(), subzone: next() }
     }
 

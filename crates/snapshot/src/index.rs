@@ -15,18 +15,20 @@ mod records;
 mod rules;
 mod selectors;
 mod services;
+mod small_set;
+mod texts;
 mod workloads;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use api::istio::mesh_config::MeshConfig;
 use model::{Hostname, Locality, ObjectKey, Service, ServiceKey, Shared, Workload};
 
-use crate::{Change, ChangeSet, Features, Mesh, Objects, Snapshot, index::selectors::Selectors};
+use self::{selectors::Selectors, small_set::SmallSet, texts::Texts};
+use crate::{
+    Change, ChangeSet, Features, Mesh, Objects, Snapshot,
+    hash::{Map, Set},
+};
 
 /// The objects, and everything that is kept to derive services and rules from them quickly.
 /// Cloning it gives an independent copy: what a dry run works on.
@@ -37,30 +39,30 @@ pub struct Index {
     /// Used when no object gives a `MeshConfig`.
     base_mesh: Arc<MeshConfig>,
     view: Snapshot,
-    /// What each Service or ServiceEntry defines.
-    definitions: HashMap<ServiceKey, BTreeMap<ObjectKey, Arc<Service>>>,
-    defined_by: HashMap<ObjectKey, Vec<ServiceKey>>,
+    /// What Services and ServiceEntries define, sorted by origin.
+    definitions: Map<ServiceKey, Vec<Arc<Service>>>,
+    defined_by: Map<ObjectKey, Vec<ServiceKey>>,
     /// The EndpointSlices and Endpoints of a service, by its Kubernetes name.
-    listings: HashMap<(Arc<str>, Arc<str>), BTreeSet<ObjectKey>>,
-    workloads: HashMap<ObjectKey, Shared<Workload>>,
-    workloads_at: HashMap<IpAddr, BTreeSet<ObjectKey>>,
+    listings: Map<(Arc<str>, Arc<str>), BTreeSet<ObjectKey>>,
+    workloads: Map<ObjectKey, Shared<Workload>>,
+    workloads_at: Map<IpAddr, SmallSet<ObjectKey>>,
     selectors: Selectors<ServiceKey, ObjectKey>,
-    nodes: HashMap<Arc<str>, Locality>,
-    pods_on: HashMap<Arc<str>, BTreeSet<ObjectKey>>,
-    services_at: HashMap<IpAddr, BTreeSet<ServiceKey>>,
+    nodes: Map<Arc<str>, Locality>,
+    pods_on: Map<Arc<str>, BTreeSet<ObjectKey>>,
+    services_at: Map<IpAddr, SmallSet<ServiceKey>>,
     /// The host that each DestinationRule is filed under.
-    rule_host: HashMap<ObjectKey, Hostname>,
+    rule_host: Map<ObjectKey, Hostname>,
     /// Roots by the delegates that they name.
-    delegated_by: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+    delegated_by: Map<ObjectKey, BTreeSet<ObjectKey>>,
 }
 
 /// What a batch has touched so far.
 #[derive(Debug, Default)]
 struct Marks {
     mesh: bool,
-    services: HashSet<ServiceKey>,
-    endpoints: HashSet<ServiceKey>,
-    addresses: HashSet<IpAddr>,
+    services: Set<ServiceKey>,
+    endpoints: Set<ServiceKey>,
+    addresses: Set<IpAddr>,
     virtual_services: BTreeSet<ObjectKey>,
     destination_rules: BTreeSet<ObjectKey>,
     sidecars: BTreeSet<model::Namespace>,
@@ -68,6 +70,7 @@ struct Marks {
     policies: BTreeSet<(model::Kind, model::Namespace)>,
     secrets: BTreeSet<ObjectKey>,
     changes: ChangeSet,
+    texts: Texts,
 }
 
 impl Index {
@@ -80,17 +83,17 @@ impl Index {
             domain: domain.into(),
             base_mesh: mesh,
             view: Snapshot::empty(share_mesh(settings)),
-            definitions: HashMap::new(),
-            defined_by: HashMap::new(),
-            listings: HashMap::new(),
-            workloads: HashMap::new(),
-            workloads_at: HashMap::new(),
+            definitions: Map::default(),
+            defined_by: Map::default(),
+            listings: Map::default(),
+            workloads: Map::default(),
+            workloads_at: Map::default(),
             selectors: Selectors::default(),
-            nodes: HashMap::new(),
-            pods_on: HashMap::new(),
-            services_at: HashMap::new(),
-            rule_host: HashMap::new(),
-            delegated_by: HashMap::new(),
+            nodes: Map::default(),
+            pods_on: Map::default(),
+            services_at: Map::default(),
+            rule_host: Map::default(),
+            delegated_by: Map::default(),
         }
     }
 

@@ -8,6 +8,7 @@
 //! - Not here: who writes and when (`store`), what Envoy is told (`compile`).
 
 mod change;
+mod hash;
 mod hosts;
 mod identities;
 mod index;

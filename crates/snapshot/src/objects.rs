@@ -61,18 +61,13 @@ impl Objects {
         self.map.range(range)
     }
 
-    /// Puts an object; the one that was there before is returned.
-    pub(crate) fn insert(&mut self, key: ObjectKey, object: Object) -> Option<Object> {
+    pub(crate) fn insert(&mut self, key: ObjectKey, object: Object) {
         self.edits += 1;
-        let old = self.map.get(&key).cloned();
         self.map.insert_mut(key, object);
-        old
     }
 
-    pub(crate) fn remove(&mut self, key: &ObjectKey) -> Option<Object> {
+    pub(crate) fn remove(&mut self, key: &ObjectKey) {
         self.edits += 1;
-        let old = self.map.get(key).cloned();
         self.map.remove_mut(key);
-        old
     }
 }

@@ -16,9 +16,8 @@ use api::{
     meta::ObjectMeta,
 };
 use model::{Kind, Labels, Namespace, ObjectKey, Shared};
-use rpds::HashTrieMapSync;
 
-use crate::Snapshot;
+use crate::{Snapshot, hash::SharedMap};
 
 /// The label by which a gateway of the Gateway API knows its object.
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
@@ -50,7 +49,7 @@ impl<S: Policy> PolicyRecord<S> {
 }
 
 /// The policies of each namespace, oldest first.
-pub(crate) type PolicyTable<S> = HashTrieMapSync<Namespace, Arc<[Shared<PolicyRecord<S>>]>>;
+pub(crate) type PolicyTable<S> = SharedMap<Namespace, Arc<[Shared<PolicyRecord<S>>]>>;
 
 /// The kinds of policies.
 pub trait Policy: Sized + 'static {
@@ -71,23 +70,12 @@ pub trait Policy: Sized + 'static {
 }
 
 /// All policies of a snapshot.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Policies {
     peer_authentications: PolicyTable<PeerAuthentication>,
     request_authentications: PolicyTable<RequestAuthentication>,
     authorization_policies: PolicyTable<AuthorizationPolicy>,
     telemetries: PolicyTable<Telemetry>,
-}
-
-impl Default for Policies {
-    fn default() -> Self {
-        Self {
-            peer_authentications: HashTrieMapSync::new_sync(),
-            request_authentications: HashTrieMapSync::new_sync(),
-            authorization_policies: HashTrieMapSync::new_sync(),
-            telemetries: HashTrieMapSync::new_sync(),
-        }
-    }
 }
 
 impl Snapshot {

@@ -6,11 +6,11 @@ use api::k8s::secret::Secret;
 use model::{
     Endpoint, Hostname, Name, Namespace, ObjectKey, Service, ServiceKey, Shared, Workload,
 };
-use rpds::{HashTrieMapSync, RedBlackTreeMapSync, RedBlackTreeSetSync};
+use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use crate::{
     DestinationRuleRecord, EndpointIdentities, GatewayRecord, KeySource, Mesh, Objects,
-    SidecarRecord, VirtualServiceRecord, policy::Policies,
+    SidecarRecord, VirtualServiceRecord, hash::SharedMap, policy::Policies,
 };
 
 /// All endpoints of a service, sorted.
@@ -47,23 +47,23 @@ pub struct Snapshot {
     pub(crate) objects: Objects,
     pub(crate) services: RedBlackTreeMapSync<ServiceKey, Shared<Service>>,
     pub(crate) public_services: RedBlackTreeSetSync<ServiceOrder>,
-    pub(crate) services_for: HashTrieMapSync<Namespace, RedBlackTreeSetSync<ServiceOrder>>,
+    pub(crate) services_for: SharedMap<Namespace, RedBlackTreeSetSync<ServiceOrder>>,
     pub(crate) hostnames: RedBlackTreeMapSync<Hostname, Arc<[ServiceKey]>>,
-    pub(crate) endpoints: HashTrieMapSync<ServiceKey, EndpointSet>,
+    pub(crate) endpoints: SharedMap<ServiceKey, EndpointSet>,
     /// Of the services that have endpoints.
-    pub(crate) identities: HashTrieMapSync<ServiceKey, Shared<EndpointIdentities>>,
-    pub(crate) addresses: HashTrieMapSync<IpAddr, Arc<AddressRecord>>,
-    pub(crate) virtual_services: HashTrieMapSync<ObjectKey, Shared<VirtualServiceRecord>>,
+    pub(crate) identities: SharedMap<ServiceKey, Shared<EndpointIdentities>>,
+    pub(crate) addresses: SharedMap<IpAddr, Arc<AddressRecord>>,
+    pub(crate) virtual_services: SharedMap<ObjectKey, Shared<VirtualServiceRecord>>,
     pub(crate) public_virtual_services: RedBlackTreeSetSync<RuleOrder>,
-    pub(crate) virtual_services_for: HashTrieMapSync<Namespace, RedBlackTreeSetSync<RuleOrder>>,
-    pub(crate) destination_rules: HashTrieMapSync<Hostname, Arc<[Shared<DestinationRuleRecord>]>>,
+    pub(crate) virtual_services_for: SharedMap<Namespace, RedBlackTreeSetSync<RuleOrder>>,
+    pub(crate) destination_rules: SharedMap<Hostname, Arc<[Shared<DestinationRuleRecord>]>>,
     /// The wildcard hosts of `destination_rules`, most specific first.
     pub(crate) wildcard_rules: Arc<[Hostname]>,
-    pub(crate) sidecars: HashTrieMapSync<Namespace, Arc<[Shared<SidecarRecord>]>>,
+    pub(crate) sidecars: SharedMap<Namespace, Arc<[Shared<SidecarRecord>]>>,
     pub(crate) gateways: Arc<[Shared<GatewayRecord>]>,
     pub(crate) policies: Policies,
-    pub(crate) secrets: HashTrieMapSync<ObjectKey, Shared<Arc<Secret>>>,
-    pub(crate) key_sets: HashTrieMapSync<KeySource, Shared<String>>,
+    pub(crate) secrets: SharedMap<ObjectKey, Shared<Arc<Secret>>>,
+    pub(crate) key_sets: SharedMap<KeySource, Shared<String>>,
     /// Keys of labels by which rules choose clients.
     pub(crate) rule_labels: Arc<BTreeSet<Arc<str>>>,
 }
@@ -76,21 +76,21 @@ impl Snapshot {
             objects: Objects::new(),
             services: RedBlackTreeMapSync::new_sync(),
             public_services: RedBlackTreeSetSync::new_sync(),
-            services_for: HashTrieMapSync::new_sync(),
+            services_for: SharedMap::default(),
             hostnames: RedBlackTreeMapSync::new_sync(),
-            endpoints: HashTrieMapSync::new_sync(),
-            identities: HashTrieMapSync::new_sync(),
-            addresses: HashTrieMapSync::new_sync(),
-            virtual_services: HashTrieMapSync::new_sync(),
+            endpoints: SharedMap::default(),
+            identities: SharedMap::default(),
+            addresses: SharedMap::default(),
+            virtual_services: SharedMap::default(),
             public_virtual_services: RedBlackTreeSetSync::new_sync(),
-            virtual_services_for: HashTrieMapSync::new_sync(),
-            destination_rules: HashTrieMapSync::new_sync(),
+            virtual_services_for: SharedMap::default(),
+            destination_rules: SharedMap::default(),
             wildcard_rules: Arc::from([]),
-            sidecars: HashTrieMapSync::new_sync(),
+            sidecars: SharedMap::default(),
             gateways: Arc::from([]),
             policies: Policies::default(),
-            secrets: HashTrieMapSync::new_sync(),
-            key_sets: HashTrieMapSync::new_sync(),
+            secrets: SharedMap::default(),
+            key_sets: SharedMap::default(),
             rule_labels: Arc::default(),
         }
     }

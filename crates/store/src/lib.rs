@@ -103,9 +103,9 @@ impl Writer {
             }
             barriers.append(&mut batch.barriers);
             noticed = noticed.or(batch.noticed);
-            let changes = self.index.apply(batch.changes);
-            pending.keys.extend(changes.keys);
-            pending.causes.extend(changes.causes);
+            let mut changes = self.index.apply(batch.changes);
+            pending.keys.append(&mut changes.keys);
+            pending.causes.append(&mut changes.causes);
             if !self.unsynced.is_empty() {
                 continue;
             }

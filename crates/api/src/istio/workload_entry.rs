@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::Labels;
 use serde::{Deserialize, Serialize};
 
 use crate::is_default;
@@ -15,7 +16,7 @@ pub struct WorkloadEntry {
     #[serde(skip_serializing_if = "is_default")]
     pub ports: BTreeMap<String, u32>,
     #[serde(skip_serializing_if = "is_default")]
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     #[serde(skip_serializing_if = "is_default")]
     pub network: String,
     #[serde(skip_serializing_if = "is_default")]

@@ -2,7 +2,9 @@
 
 use expect_test::{Expect, expect};
 
-use crate::{Spec, parse_documents, parse_mesh_config};
+use model::{Diagnostics, Location, ObjectKey};
+
+use crate::{Object, Spec, parse_documents, parse_mesh_config, parse_piece, split_file};
 
 #[track_caller]
 fn check(text: &str, expected: Expect) {
@@ -192,5 +194,29 @@ proptest::proptest! {
     fn no_bytes_make_it_panic(bytes: Vec<u8>, mixed in "(apiVersion: networking.istio.io/v1\n|kind: Sidecar\n|metadata:\n|  name: x\n|spec:\n|  egress:\n|  - hosts: [a]\n|---\n|- |&a |\\*a |\\{|\\}|<<: ){0,20}") {
         parse_documents("x", &bytes);
         parse_documents("x", mixed.as_bytes());
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn pieces_of_a_file_say_what_the_file_says(
+        text in "((---|--- |----|  ---|kind: Service|kind: Odd|metadata: \\{name: [ab]\\}|x: [|\\[]|#|)\n){0,30}",
+        size in 0usize..80,
+    ) {
+        let (objects, diagnostics) = parse_documents("test.yaml", text.as_bytes());
+        let pieces = split_file(text.as_bytes(), size);
+        let (mut found, mut findings) = (Vec::new(), Diagnostics::default());
+        for piece in &pieces {
+            let (objects, diagnostics) = parse_piece("test.yaml", piece);
+            found.extend(objects);
+            findings.extend(diagnostics);
+        }
+        let show = |objects: &[Object]| -> Vec<(ObjectKey, Location)> {
+            objects.iter().map(|it| (it.key.clone(), it.location.clone())).collect()
+        };
+        proptest::prop_assert_eq!(show(&objects), show(&found));
+        proptest::prop_assert_eq!(diagnostics, findings);
+        let joined: Vec<u8> = pieces.iter().flat_map(|piece| piece.text.iter().copied()).collect();
+        proptest::prop_assert_eq!(joined, text.into_bytes());
     }
 }

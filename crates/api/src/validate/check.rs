@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Diagnostics, Protocol};
+use model::{Diagnostics, Labels, Protocol};
 
 use super::{names, path::Path};
 use crate::{
@@ -149,15 +149,23 @@ impl<'a> Check<'a> {
 
     pub(super) fn labels(&mut self, path: &Path<'_>, labels: &BTreeMap<String, String>) {
         for (key, value) in labels {
-            if !names::is_label_key(key) {
-                let message = format!("`{key}` is not a valid key of a label");
-                self.report(&codes::LABEL, &path.key(key), message, "");
-            }
-            if !names::is_label_value(value) {
-                let message = format!("`{value}` is not a valid value of a label");
-                self.report(&codes::LABEL, &path.key(key), message, "");
-            }
+            self.label(path, key, value);
         }
+    }
+
+    pub(super) fn label(&mut self, path: &Path<'_>, key: &str, value: &str) {
+        if !names::is_label_key(key) {
+            let message = format!("`{key}` is not a valid key of a label");
+            self.report(&codes::LABEL, &path.key(key), message, "");
+        }
+        if !names::is_label_value(value) {
+            let message = format!("`{value}` is not a valid value of a label");
+            self.report(&codes::LABEL, &path.key(key), message, "");
+        }
+    }
+
+    pub(super) fn workload_labels(&mut self, path: &Path<'_>, labels: &Labels) {
+        labels.iter().for_each(|(key, value)| self.label(path, key, value));
     }
 
     /// `workloadSelector` of the older kinds.

@@ -139,7 +139,7 @@ fn dns(check: &mut Check<'_>, path: &Path<'_>, entry: &ServiceEntry) {
             let message = format!("`{address}` is neither an IP address nor a host");
             check.report(&codes::ADDRESS, &at.field("address"), message, "");
         }
-        check.labels(&at.field("labels"), &endpoint.labels);
+        check.workload_labels(&at.field("labels"), &endpoint.labels);
         workload::ports(check, &at.field("ports"), endpoint, Some(entry));
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn check(
         check.report(&codes::ADDRESS, &at, message, hint);
     }
     ports(check, &path.field("ports"), entry, service);
-    check.labels(&path.field("labels"), &entry.labels);
+    check.workload_labels(&path.field("labels"), &entry.labels);
 }
 
 pub(super) fn ports(
@@ -75,7 +75,7 @@ pub(super) fn group(check: &mut Check<'_>, path: &Path<'_>, group: &WorkloadGrou
     if let Some(template) = &group.template {
         let path = path.field("template");
         ports(check, &path.field("ports"), template, None);
-        check.labels(&path.field("labels"), &template.labels);
+        check.workload_labels(&path.field("labels"), &template.labels);
     }
     if let Some(metadata) = &group.metadata {
         let path = path.field("metadata");

@@ -8,6 +8,35 @@ pub(crate) struct Chunk<'a> {
     pub(crate) line: u32,
 }
 
+/// Whole documents of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece<'a> {
+    pub text: &'a [u8],
+    /// Lines of the file before the text.
+    pub lines_before: u32,
+}
+
+/// Cuts in front of marker lines, into pieces of at least `size` bytes but for the last.
+pub(crate) fn split_pieces(bytes: &[u8], size: usize) -> Vec<Piece<'_>> {
+    let (mut pieces, mut rest, mut lines_before) = (Vec::new(), bytes, 0u32);
+    loop {
+        let mut end = size.max(1).min(rest.len());
+        // What stands here may be the middle of a line.
+        end += line_length(&rest[end..]);
+        while end < rest.len() && !is_marker(&rest[end..]) {
+            end += line_length(&rest[end..]);
+        }
+        let (text, after) = rest.split_at(end);
+        pieces.push(Piece { text, lines_before });
+        if after.is_empty() {
+            return pieces;
+        }
+        let lines = text.iter().filter(|byte| **byte == b'\n').count();
+        lines_before = lines_before.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
+        rest = after;
+    }
+}
+
 /// Splits at lines that begin with `---`: YAML allows them nowhere inside a document. A chunk that
 /// is not UTF-8 is given as the line at which it begins.
 pub(crate) fn split(bytes: &[u8]) -> Vec<Result<Chunk<'_>, u32>> {

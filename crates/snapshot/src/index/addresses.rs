@@ -3,12 +3,11 @@
 //! The same hosts get the same addresses in every process: a position by hash, double hashing
 //! where two meet. Only proxies whose DNS answers with these addresses use them.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use model::{Registry, Resolution, Service, ServiceKey};
+
+use crate::hash::Map;
 
 const SLOTS: u32 = 256 * 254;
 /// The largest prime below `SLOTS`: second hashes are coprime with the table.
@@ -25,24 +24,23 @@ pub(super) fn wants_address(service: &Service) -> bool {
 /// Gives each key its addresses (IPv4, then IPv6). `keys` holds a key once per definition.
 pub(super) fn allocate<'a>(
     keys: impl Iterator<Item = &'a ServiceKey>,
-) -> HashMap<&'a ServiceKey, [IpAddr; 2]> {
-    let mut slots: HashMap<u32, &ServiceKey> = HashMap::new();
+) -> Map<&'a ServiceKey, [IpAddr; 2]> {
+    let mut slots: Vec<Option<&ServiceKey>> = vec![None; SLOTS as usize];
     for key in keys.take(SLOTS as usize) {
-        let hash = fnv1a(&format!("{}/{}", key.namespace, key.hostname));
+        let hash = fnv1a([key.namespace.as_str(), "/", key.hostname.as_str()]);
         let mut slot = hash % SLOTS;
         let step = PRIME - hash % PRIME;
         let mut round = 1u32;
-        while slots.contains_key(&slot) && round <= SLOTS {
+        while slots[slot as usize].is_some() && round <= SLOTS {
             slot = (hash.wrapping_add(round.wrapping_mul(step))) % (SLOTS - 1);
             round += 1;
         }
-        slots.insert(slot, key);
+        slots[slot as usize] = Some(key);
     }
-    let mut taken: Vec<(u32, &ServiceKey)> = slots.into_iter().collect();
-    taken.sort_unstable();
-    let mut result = HashMap::new();
+    let mut result = Map::default();
     let mut skipped = 0;
-    for (slot, key) in taken {
+    for (slot, key) in (0u32..).zip(slots) {
+        let Some(key) = key else { continue };
         // An address that ends in .255 or .0 is passed over.
         if (slot + 1 + skipped) % 255 == 0 {
             skipped += 1;
@@ -62,8 +60,9 @@ fn addresses(third: u32, fourth: u32) -> [IpAddr; 2] {
     ]
 }
 
-fn fnv1a(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+fn fnv1a(parts: [&str; 3]) -> u32 {
+    let bytes = parts.iter().flat_map(|part| part.bytes());
+    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 #[cfg(test)]

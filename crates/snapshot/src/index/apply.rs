@@ -7,8 +7,10 @@ use model::{Kind, Labels, ObjectKey, ServiceKey, Shared, Workload};
 
 use super::{
     Index, Marks,
+    records::labels,
     services::{convert_kubernetes_service, convert_service_entry},
-    workloads::{convert_pod, convert_workload_entry, node_locality},
+    small_set::SmallSet,
+    workloads::{convert_pod, convert_workload_entry, entry_labels, node_locality},
 };
 use crate::{Change, Happening, ReadKey, hosts::resolve_short_name};
 
@@ -19,7 +21,8 @@ impl Index {
             Change::Delete(key) => (key, None),
             Change::KeySet(source, keys) => return self.set_keys(source, keys, marks),
         };
-        let old_hash = self.view.objects.get(&key).map(|object| object.hash);
+        let old = self.view.objects.get(&key).cloned();
+        let old_hash = old.as_ref().map(|object| object.hash);
         if old_hash == new.as_ref().map(|object| object.hash) {
             // Only the place in the file can differ.
             if let Some(object) = new {
@@ -33,10 +36,10 @@ impl Index {
             (Some(_), None) => Happening::Deleted,
         };
         marks.changes.causes.insert(key.clone(), happening);
-        let old = match &new {
+        match &new {
             Some(object) => self.view.objects.insert(key.clone(), object.clone()),
             None => self.view.objects.remove(&key),
-        };
+        }
         self.mark(&key, old.as_ref(), new.as_ref(), marks);
     }
 
@@ -100,7 +103,7 @@ impl Index {
         };
         for old in self.defined_by.remove(key).unwrap_or_default() {
             if let Some(definitions) = self.definitions.get_mut(&old) {
-                definitions.remove(key);
+                definitions.retain(|service| service.origin != *key);
                 if definitions.is_empty() {
                     self.definitions.remove(&old);
                 }
@@ -112,7 +115,12 @@ impl Index {
             let name = service.key.clone();
             marks.services.insert(name.clone());
             defined.push(name.clone());
-            self.definitions.entry(name).or_default().insert(key.clone(), Arc::new(service));
+            let definitions = self.definitions.entry(name).or_default();
+            // One entry may name a host twice: the last is taken.
+            match definitions.binary_search_by(|known| known.origin.cmp(key)) {
+                Ok(at) => definitions[at] = Arc::new(service),
+                Err(at) => definitions.insert(at, Arc::new(service)),
+            }
         }
         if !defined.is_empty() {
             self.defined_by.insert(key.clone(), defined);
@@ -151,19 +159,19 @@ impl Index {
         marks: &mut Marks,
     ) {
         marks.endpoints.extend(self.selectors.selecting(key));
-        let workload = match new.map(|object| (&object.meta, &object.spec)) {
-            Some((meta, Spec::Pod(pod))) => convert_pod(key, meta, pod, &self.nodes),
-            Some((meta, Spec::WorkloadEntry(entry))) => convert_workload_entry(key, meta, entry),
+        let labels: Option<Labels> = new.map(|object| match &object.spec {
+            Spec::WorkloadEntry(entry) => entry_labels(&object.meta, entry),
+            _ => labels(&object.meta.labels),
+        });
+        let workload = match (new.map(|object| (&object.meta, &object.spec)), labels.clone()) {
+            (Some((meta, Spec::Pod(pod))), Some(labels)) => {
+                convert_pod(key, meta, pod, labels, &self.nodes)
+            }
+            (Some((_, Spec::WorkloadEntry(entry))), Some(labels)) => {
+                convert_workload_entry(key, entry, labels, &mut marks.texts)
+            }
             _ => None,
         };
-        let labels: Option<Labels> = new.map(|object| match &object.spec {
-            Spec::WorkloadEntry(entry) => {
-                let merged: std::collections::BTreeMap<_, _> =
-                    object.meta.labels.iter().chain(&entry.labels).collect();
-                merged.into_iter().map(|(k, v)| (k.as_str(), v.as_str())).collect()
-            }
-            _ => object.meta.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
-        });
         self.selectors.set_workload(key, labels.map(|labels| (key.namespace.clone(), labels)));
         marks.endpoints.extend(self.selectors.selecting(key));
         if key.kind == Kind::Pod {
@@ -191,7 +199,9 @@ impl Index {
     /// Everything that shows the workload at this address is to be derived again.
     fn mark_address(&self, address: IpAddr, marks: &mut Marks) {
         marks.addresses.insert(address);
-        marks.endpoints.extend(self.services_at.get(&address).into_iter().flatten().cloned());
+        marks
+            .endpoints
+            .extend(self.services_at.get(&address).into_iter().flat_map(SmallSet::iter).cloned());
     }
 
     fn set_pod_node(&mut self, key: &ObjectKey, new: Option<&Object>) {

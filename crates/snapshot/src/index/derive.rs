@@ -12,12 +12,11 @@ use rpds::RedBlackTreeSetSync;
 use super::{
     Index, Marks,
     addresses::{allocate, wants_address},
-    endpoints::{
-        convert_endpoints, convert_entry_endpoint, convert_inline, convert_selected_pod,
-        convert_slice,
-    },
+    endpoints::{EntryEndpoints, convert_endpoints, convert_selected_pod, convert_slice},
     services::merge_definitions,
     share_mesh,
+    small_set::SmallSet,
+    texts::Texts,
 };
 use crate::{
     EndpointIdentities, Mesh, ReadKey,
@@ -74,14 +73,11 @@ impl Index {
 
     fn derive_services(&mut self, marks: &mut Marks) {
         let mut marked: BTreeSet<ServiceKey> = marks.services.drain().collect();
-        if marked.iter().any(|key| self.wants_address_now_or_before(key)) {
-            marked.extend(self.reallocate());
-        }
-        let allocated = self.allocation(&marked);
+        let allocated = self.reallocate(&mut marked);
         for (key, addresses) in marked.into_iter().zip(allocated) {
             let definitions = self.definitions.get(&key);
             let merged = definitions
-                .and_then(|all| merge_definitions(all.values().map(Arc::as_ref)))
+                .and_then(|all| merge_definitions(all.iter().map(Arc::as_ref)))
                 .map(|service| Service { allocated: addresses, ..service })
                 .map(Shared::new);
             let old = self.view.services.get(&key).cloned();
@@ -90,53 +86,49 @@ impl Index {
                 continue;
             }
             let selector = merged.as_ref().map(|it| (it.namespace().clone(), it.selector.clone()));
-            self.mark_selected(&key, marks);
+            let is_of_kubernetes = |it: &Shared<Service>| it.registry == Registry::Kubernetes;
+            if old.as_ref().is_some_and(is_of_kubernetes) {
+                self.mark_selected(&key, marks);
+            }
             self.selectors.set_selector(&key, selector);
-            self.mark_selected(&key, marks);
+            if merged.as_ref().is_some_and(is_of_kubernetes) {
+                self.mark_selected(&key, marks);
+            }
             self.replace_service(&key, old, merged, marks);
         }
     }
 
-    /// What is at the addresses of the workloads that a service selects is to be derived again.
+    /// What is at the addresses of the pods that a Service selects is to be derived again.
     fn mark_selected(&self, key: &ServiceKey, marks: &mut Marks) {
-        let selected = self.selectors.selected(key);
-        let workloads = selected.iter().filter_map(|workload| self.workloads.get(workload));
+        let selected = self.selectors.selected(key).into_iter().map(|(workload, _)| workload);
+        let pods = selected.filter(|workload| workload.kind == Kind::Pod);
+        let workloads = pods.filter_map(|workload| self.workloads.get(workload));
         marks.addresses.extend(workloads.flat_map(|workload| workload.addresses.iter().copied()));
     }
 
     fn wants_address_now_or_before(&self, key: &ServiceKey) -> bool {
-        let now = self.definitions.get(key).into_iter().flat_map(|all| all.values());
+        let now = self.definitions.get(key).into_iter().flatten();
         now.map(Arc::as_ref).any(wants_address)
             || self.view.services.get(key).is_some_and(|service| wants_address(service))
     }
 
-    /// The services whose allocated address is not what it was.
-    fn reallocate(&self) -> Vec<ServiceKey> {
-        let mut wanting: Vec<&ServiceKey> = self.wanting().collect();
+    /// The allocated addresses of each marked service. Those whose address is not what it was are
+    /// marked too.
+    fn reallocate(&self, marked: &mut BTreeSet<ServiceKey>) -> Vec<Arc<[IpAddr]>> {
+        if !marked.iter().any(|key| self.wants_address_now_or_before(key)) {
+            return vec![Arc::from([]); marked.len()];
+        }
+        let all = self.definitions.iter();
+        let mut wanting: Vec<&ServiceKey> = all
+            .flat_map(|(key, all)| all.iter().filter(|it| wants_address(it)).map(move |_| key))
+            .collect();
         wanting.sort_unstable();
         let allocated = allocate(wanting.into_iter());
         let differs = |(key, addresses): (&&ServiceKey, &[IpAddr; 2])| {
             let old = self.view.services.get(*key);
             old.is_some_and(|service| *service.allocated != addresses[..]).then(|| (*key).clone())
         };
-        allocated.iter().filter_map(differs).collect()
-    }
-
-    fn wanting(&self) -> impl Iterator<Item = &ServiceKey> {
-        let all = self.definitions.iter();
-        all.flat_map(|(key, all)| all.values().filter(|it| wants_address(it)).map(move |_| key))
-    }
-
-    fn allocation(&self, marked: &BTreeSet<ServiceKey>) -> Vec<Arc<[IpAddr]>> {
-        let wants = |key: &ServiceKey| {
-            self.definitions.get(key).is_some_and(|all| all.values().any(|it| wants_address(it)))
-        };
-        if !marked.iter().any(wants) {
-            return vec![Arc::from([]); marked.len()];
-        }
-        let mut wanting: Vec<&ServiceKey> = self.wanting().collect();
-        wanting.sort_unstable();
-        let allocated = allocate(wanting.into_iter());
+        marked.extend(allocated.iter().filter_map(differs));
         marked
             .iter()
             .map(|key| allocated.get(key).map_or_else(|| Arc::from([]), |it| Arc::from(&it[..])))
@@ -207,7 +199,7 @@ impl Index {
     fn derive_endpoints(&mut self, marks: &mut Marks) {
         let marked: BTreeSet<ServiceKey> = marks.endpoints.drain().collect();
         for key in marked {
-            let mut found = self.find_endpoints(&key);
+            let mut found = self.find_endpoints(&key, &mut marks.texts);
             found.sort_unstable();
             found.dedup();
             let new = (!found.is_empty()).then(|| Shared::new(found));
@@ -246,24 +238,38 @@ impl Index {
         }
     }
 
-    fn find_endpoints(&self, key: &ServiceKey) -> Vec<Endpoint> {
+    fn find_endpoints(&self, key: &ServiceKey, texts: &mut Texts) -> Vec<Endpoint> {
         let Some(service) = self.view.services.get(key) else { return Vec::new() };
         let mut found = Vec::new();
         if service.registry == Registry::Kubernetes {
             self.find_listed(service, &mut found);
         } else {
-            let definitions = self.definitions.get(key).into_iter().flat_map(|it| it.values());
-            for definition in definitions {
+            for definition in self.definitions.get(key).into_iter().flatten() {
                 if let Some(Spec::ServiceEntry(entry)) =
                     self.view.objects.get(&definition.origin).map(|object| &object.spec)
                     && entry.workload_selector.is_none()
                 {
-                    found.extend(convert_inline(definition, &definition.origin, &entry.endpoints));
+                    let mut inline = EntryEndpoints::new(definition, texts);
+                    found.extend(inline.convert_inline(&definition.origin, &entry.endpoints));
                 }
             }
         }
-        for workload in self.selectors.selected(key) {
-            self.find_selected(service, &workload, &mut found);
+        let selected = self.selectors.selected(key);
+        found.reserve_exact(selected.len());
+        let mut entries = EntryEndpoints::new(service, texts);
+        for (workload, labels) in selected {
+            match self.view.objects.get(workload).map(|object| &object.spec) {
+                Some(Spec::WorkloadEntry(entry)) => {
+                    found.extend(entries.convert(entry, workload, labels.clone()));
+                }
+                // Kubernetes itself lists the pods of its Services.
+                Some(Spec::Pod(_)) if service.registry == Registry::External => {
+                    if let Some(workload) = self.workloads.get(workload) {
+                        found.extend(convert_selected_pod(service, workload));
+                    }
+                }
+                _ => {}
+            }
         }
         found
     }
@@ -287,25 +293,6 @@ impl Index {
         found.extend(slices.iter().flat_map(|slice| convert_slice(service, slice, workload)));
     }
 
-    fn find_selected(&self, service: &Service, key: &ObjectKey, found: &mut Vec<Endpoint>) {
-        match self.view.objects.get(key).map(|object| (&object.meta, &object.spec)) {
-            Some((meta, Spec::WorkloadEntry(entry))) => {
-                let labels: std::collections::BTreeMap<_, _> =
-                    meta.labels.iter().chain(&entry.labels).collect();
-                let labels = labels.into_iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-                let name = key.name.as_str();
-                found.extend(convert_entry_endpoint(service, entry, name, &key.namespace, labels));
-            }
-            // Kubernetes itself lists the pods of its Services.
-            Some((_, Spec::Pod(_))) if service.registry == Registry::External => {
-                if let Some(workload) = self.workloads.get(key) {
-                    found.extend(convert_selected_pod(service, workload));
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn move_addresses(
         &mut self,
         key: &ServiceKey,
@@ -313,9 +300,9 @@ impl Index {
         new: Option<&Vec<Endpoint>>,
         marks: &mut Marks,
     ) {
-        let old: BTreeSet<IpAddr> = ips(old);
-        let new: BTreeSet<IpAddr> = ips(new);
-        for gone in old.difference(&new) {
+        let (old, new) = (ips(old), ips(new));
+        let is_in = |ips: &[IpAddr], ip| ips.binary_search(ip).is_ok();
+        for gone in old.iter().filter(|ip| !is_in(&new, ip)) {
             if let Some(keys) = self.services_at.get_mut(gone) {
                 keys.remove(key);
                 if keys.is_empty() {
@@ -324,7 +311,7 @@ impl Index {
             }
             marks.addresses.insert(*gone);
         }
-        for come in new.difference(&old) {
+        for come in new.iter().filter(|ip| !is_in(&old, ip)) {
             self.services_at.entry(*come).or_default().insert(key.clone());
             marks.addresses.insert(*come);
         }
@@ -337,14 +324,16 @@ impl Index {
 
     fn derive_addresses(&mut self, marks: &mut Marks) {
         for address in marks.addresses.drain() {
-            let mut services = self.services_at.get(&address).cloned().unwrap_or_default();
+            let services = self.services_at.get(&address).into_iter().flat_map(SmallSet::iter);
+            let mut services: Vec<ServiceKey> = services.cloned().collect();
             let workload = self.workload_at(address).cloned();
             // Kubernetes lists a pod late, and forgets it early.
             if let Some(pod) = workload.as_ref().filter(|it| it.origin.kind == Kind::Pod) {
                 let selecting = self.selectors.selecting(&pod.origin).into_iter();
                 services.extend(selecting.filter(|key| self.is_of_kubernetes(key)));
+                services.sort_unstable();
+                services.dedup();
             }
-            let services = services.into_iter().collect();
             let record = AddressRecord { services, workload };
             let old = self.view.addresses.get(&address);
             if old.map_or(record == AddressRecord::default(), |old| **old == record) {
@@ -361,14 +350,17 @@ impl Index {
     }
 }
 
-fn ips(endpoints: Option<&Vec<Endpoint>>) -> BTreeSet<IpAddr> {
+/// Sorted, each once.
+fn ips(endpoints: Option<&Vec<Endpoint>>) -> Vec<IpAddr> {
     let endpoints = endpoints.into_iter().flatten();
-    endpoints
-        .filter_map(|endpoint| match &endpoint.address {
-            EndpointAddress::Ip(ip) => Some(*ip),
-            EndpointAddress::Dns(_) | EndpointAddress::Unix(_) => None,
-        })
-        .collect()
+    let ips = endpoints.filter_map(|endpoint| match &endpoint.address {
+        EndpointAddress::Ip(ip) => Some(*ip),
+        EndpointAddress::Dns(_) | EndpointAddress::Unix(_) => None,
+    });
+    let mut ips: Vec<IpAddr> = ips.collect();
+    ips.sort_unstable();
+    ips.dedup();
+    ips
 }
 
 fn visibility_keys(service: &Service) -> Vec<ReadKey> {

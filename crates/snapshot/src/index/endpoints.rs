@@ -1,6 +1,6 @@
 //! What is behind a service → its endpoints.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use api::{
     istio::workload_entry::WorkloadEntry,
@@ -10,9 +10,11 @@ use api::{
     },
 };
 use model::{
-    Endpoint, EndpointAddress, Health, Hostname, Labels, Locality, Namespace, ObjectKey,
-    Resolution, Service, TargetPort, Workload,
+    Endpoint, EndpointAddress, Health, Hostname, Labels, ObjectKey, Resolution, Service,
+    TargetPort, Workload,
 };
+
+use super::texts::Texts;
 
 /// The label by which a sidecar says that it ends mTLS.
 const TLS_MODE_LABEL: &str = "security.istio.io/tlsMode";
@@ -181,75 +183,89 @@ pub(super) fn convert_selected_pod(service: &Service, workload: &Workload) -> Ve
     endpoint.into_iter().collect()
 }
 
-/// The endpoint that a WorkloadEntry is, selected or written inside a ServiceEntry. `place` is
-/// where it was written: its name, namespace and extra labels.
-pub(super) fn convert_entry_endpoint(
-    service: &Service,
-    entry: &WorkloadEntry,
-    name: &str,
-    namespace: &Namespace,
-    labels: Labels,
-) -> Option<Endpoint> {
-    let address = match entry.address.strip_prefix("unix://") {
-        Some(path) => EndpointAddress::Unix(path.into()),
-        None => match entry.address.parse() {
-            Ok(ip) => EndpointAddress::Ip(ip),
-            Err(_) if entry.address.is_empty() => return None,
-            Err(_) => EndpointAddress::Dns(Hostname::new(&entry.address)),
-        },
-    };
-    let resolved = matches!(
-        service.resolution,
-        Resolution::Dns | Resolution::DnsRoundRobin | Resolution::DynamicDns
-    );
-    if matches!(address, EndpointAddress::Dns(_)) && !resolved {
-        return None;
-    }
-    let locality = match labels.get("istio-locality") {
-        Some(label) if entry.locality.is_empty() => Locality::parse(&label.replace('.', "/")),
-        _ => Locality::parse(&entry.locality),
-    };
-    Some(Endpoint {
-        address,
-        ports: workload_ports(service, &[], Some(&entry.ports)),
-        mtls: mtls(&labels),
-        labels,
-        locality,
-        weight: entry.weight.max(1),
-        service_account: entry.service_account.as_str().into(),
-        workload_name: name.into(),
-        namespace: namespace.clone(),
-        network: entry.network.as_str().into(),
-        node: "".into(),
-        health: Health::Healthy,
-        hostname: "".into(),
-    })
+/// WorkloadEntries → endpoints of one service. Most have no ports of their own, and share a list.
+pub(super) struct EntryEndpoints<'a> {
+    service: &'a Service,
+    texts: &'a mut Texts,
+    usual_ports: Option<Ports>,
 }
 
-/// Endpoints that are written inside a ServiceEntry, or the host itself where DNS finds them.
-pub(super) fn convert_inline(
-    service: &Service,
-    origin: &ObjectKey,
-    endpoints: &[WorkloadEntry],
-) -> Vec<Endpoint> {
-    let resolved = matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
-    if endpoints.is_empty() && resolved && !service.key.hostname.is_wildcard() {
-        let host = WorkloadEntry {
-            address: service.key.hostname.as_str().to_owned(),
-            ..WorkloadEntry::default()
-        };
-        let name = origin.name.as_str();
-        let found =
-            convert_entry_endpoint(service, &host, name, &origin.namespace, Labels::default());
-        return found.into_iter().collect();
+impl<'a> EntryEndpoints<'a> {
+    pub(super) fn new(service: &'a Service, texts: &'a mut Texts) -> Self {
+        Self { service, texts, usual_ports: None }
     }
-    endpoints
-        .iter()
-        .filter_map(|entry| {
-            let labels: Labels =
-                entry.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-            let name = origin.name.as_str();
-            convert_entry_endpoint(service, entry, name, &origin.namespace, labels)
+
+    /// The endpoint that a WorkloadEntry is, selected or written inside a ServiceEntry. `origin` is
+    /// where it was written.
+    pub(super) fn convert(
+        &mut self,
+        entry: &WorkloadEntry,
+        origin: &ObjectKey,
+        labels: Labels,
+    ) -> Option<Endpoint> {
+        let address = match entry.address.strip_prefix("unix://") {
+            Some(path) => EndpointAddress::Unix(path.into()),
+            None => match entry.address.parse() {
+                Ok(ip) => EndpointAddress::Ip(ip),
+                Err(_) if entry.address.is_empty() => return None,
+                Err(_) => EndpointAddress::Dns(Hostname::new(&entry.address)),
+            },
+        };
+        let resolved = matches!(
+            self.service.resolution,
+            Resolution::Dns | Resolution::DnsRoundRobin | Resolution::DynamicDns
+        );
+        if matches!(address, EndpointAddress::Dns(_)) && !resolved {
+            return None;
+        }
+        let locality = match labels.get("istio-locality") {
+            Some(label) if entry.locality.is_empty() => Cow::Owned(label.replace('.', "/")),
+            _ => Cow::Borrowed(entry.locality.as_str()),
+        };
+        let none = self.texts.share("");
+        Some(Endpoint {
+            address,
+            ports: self.ports(entry),
+            mtls: mtls(&labels),
+            labels,
+            locality: self.texts.locality(&locality),
+            weight: entry.weight.max(1),
+            service_account: self.texts.share(&entry.service_account),
+            workload_name: origin.name.to_shared(),
+            namespace: origin.namespace.clone(),
+            network: self.texts.share(&entry.network),
+            node: none.clone(),
+            health: Health::Healthy,
+            hostname: none,
         })
-        .collect()
+    }
+
+    fn ports(&mut self, entry: &WorkloadEntry) -> Ports {
+        if !entry.ports.is_empty() {
+            return workload_ports(self.service, &[], Some(&entry.ports));
+        }
+        let usual = || workload_ports(self.service, &[], None);
+        self.usual_ports.get_or_insert_with(usual).clone()
+    }
+
+    /// Endpoints that are written inside a ServiceEntry, or the host itself where DNS finds them.
+    pub(super) fn convert_inline(
+        &mut self,
+        origin: &ObjectKey,
+        endpoints: &[WorkloadEntry],
+    ) -> Vec<Endpoint> {
+        let Service { resolution, key, .. } = self.service;
+        let resolved = matches!(resolution, Resolution::Dns | Resolution::DnsRoundRobin);
+        if endpoints.is_empty() && resolved && !key.hostname.is_wildcard() {
+            let address = key.hostname.as_str().to_owned();
+            let host = WorkloadEntry { address, ..WorkloadEntry::default() };
+            let found = self.convert(&host, origin, Labels::default());
+            return found.into_iter().collect();
+        }
+        let mut found = Vec::with_capacity(endpoints.len());
+        found.extend(
+            endpoints.iter().filter_map(|entry| self.convert(entry, origin, entry.labels.clone())),
+        );
+        found
+    }
 }

@@ -3,13 +3,12 @@
 //! A selector is filed under one of its label pairs, a workload under every pair it has. Both
 //! directions then look only into short lists.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    hash::Hash,
-    sync::Arc,
-};
+use std::{hash::Hash, sync::Arc};
 
 use model::{Labels, Namespace};
+
+use super::small_set::SmallSet;
+use crate::hash::Map;
 
 type Pair = (Namespace, Arc<str>, Arc<str>);
 
@@ -17,25 +16,25 @@ type Pair = (Namespace, Arc<str>, Arc<str>);
 /// workload.
 #[derive(Clone, Debug)]
 pub(super) struct Selectors<S, W> {
-    selectors: HashMap<S, (Namespace, Labels)>,
-    workloads: HashMap<W, (Namespace, Labels)>,
-    selectors_by_pair: HashMap<Pair, BTreeSet<S>>,
-    workloads_by_pair: HashMap<Pair, BTreeSet<W>>,
+    selectors: Map<S, (Namespace, Labels)>,
+    workloads: Map<W, (Namespace, Labels)>,
+    selectors_by_pair: Map<Pair, SmallSet<S>>,
+    workloads_by_pair: Map<Pair, SmallSet<W>>,
 }
 
 impl<S, W> Default for Selectors<S, W> {
     fn default() -> Self {
         Self {
-            selectors: HashMap::new(),
-            workloads: HashMap::new(),
-            selectors_by_pair: HashMap::new(),
-            workloads_by_pair: HashMap::new(),
+            selectors: Map::default(),
+            workloads: Map::default(),
+            selectors_by_pair: Map::default(),
+            workloads_by_pair: Map::default(),
         }
     }
 }
 
 fn pairs<'a>(namespace: &'a Namespace, labels: &'a Labels) -> impl Iterator<Item = Pair> + 'a {
-    labels.iter().map(|(key, value)| (namespace.clone(), key.into(), value.into()))
+    labels.pairs().iter().map(|(key, value)| (namespace.clone(), key.clone(), value.clone()))
 }
 
 impl<S: Clone + Ord + Hash, W: Clone + Ord + Hash> Selectors<S, W> {
@@ -50,7 +49,7 @@ impl<S: Clone + Ord + Hash, W: Clone + Ord + Hash> Selectors<S, W> {
             return;
         };
         // The pair that fewest selectors use so far keeps every list short.
-        let count = |pair: &Pair| self.selectors_by_pair.get(pair).map_or(0, BTreeSet::len);
+        let count = |pair: &Pair| self.selectors_by_pair.get(pair).map_or(0, SmallSet::len);
         if let Some(pair) = pairs(&namespace, &labels).min_by_key(count) {
             self.selectors_by_pair.entry(pair).or_default().insert(selector.clone());
         }
@@ -76,15 +75,16 @@ impl<S: Clone + Ord + Hash, W: Clone + Ord + Hash> Selectors<S, W> {
     pub(super) fn selecting(&self, workload: &W) -> Vec<S> {
         let Some((namespace, labels)) = self.workloads.get(workload) else { return Vec::new() };
         let candidates =
-            pairs(namespace, labels).filter_map(|pair| self.selectors_by_pair.get(&pair)).flatten();
+            pairs(namespace, labels).filter_map(|pair| self.selectors_by_pair.get(&pair));
+        let candidates = candidates.flat_map(SmallSet::iter);
         let matches = |selector: &&S| {
             self.selectors.get(*selector).is_some_and(|(_, wanted)| wanted.selects(labels))
         };
         candidates.filter(matches).cloned().collect()
     }
 
-    /// The workloads that this selector selects, in order.
-    pub(super) fn selected(&self, selector: &S) -> Vec<W> {
+    /// The workloads that this selector selects, in order, with their labels.
+    pub(super) fn selected(&self, selector: &S) -> Vec<(&W, &Labels)> {
         let Some((namespace, wanted)) = self.selectors.get(selector) else { return Vec::new() };
         let lists: Option<Vec<_>> =
             pairs(namespace, wanted).map(|pair| self.workloads_by_pair.get(&pair)).collect();
@@ -92,14 +92,15 @@ impl<S: Clone + Ord + Hash, W: Clone + Ord + Hash> Selectors<S, W> {
         else {
             return Vec::new();
         };
-        let matches = |workload: &&W| {
-            self.workloads.get(*workload).is_some_and(|(_, labels)| wanted.selects(labels))
+        let matches = |workload| {
+            let (_, labels) = self.workloads.get(workload)?;
+            wanted.selects(labels).then_some((workload, labels))
         };
-        shortest.iter().filter(matches).cloned().collect()
+        shortest.iter().filter_map(matches).collect()
     }
 }
 
-fn remove<T: Ord>(lists: &mut HashMap<Pair, BTreeSet<T>>, pair: &Pair, item: &T) {
+fn remove<T: Ord>(lists: &mut Map<Pair, SmallSet<T>>, pair: &Pair, item: &T) {
     if let Some(list) = lists.get_mut(pair) {
         list.remove(item);
         if list.is_empty() {

@@ -13,6 +13,7 @@ use model::{
     ServicePort, TargetPort, TrafficDistribution, Visibility,
 };
 
+use super::records::labels;
 use crate::{Mesh, hosts::resolve_short_name};
 
 /// The address of what has none.
@@ -64,8 +65,8 @@ pub(super) fn convert_kubernetes_service(
         addresses: addresses.into(),
         allocated: Arc::from([]),
         visibility: annotation_visibility(meta, namespace, mesh),
-        selector: spec.selector.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
-        labels: meta.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
+        selector: labels(&spec.selector),
+        labels: labels(&meta.labels),
         subject_alt_names: Arc::from([]),
         node_local: spec.internal_traffic_policy == "Local",
         traffic_distribution: traffic_distribution(meta, &spec.traffic_distribution),
@@ -186,10 +187,8 @@ pub(super) fn convert_service_entry(
                 &mesh.default_service_visibility,
                 &key.namespace,
             ),
-            selector: selector
-                .map(|it| it.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect())
-                .unwrap_or_default(),
-            labels: meta.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
+            selector: selector.map(|it| labels(&it.labels)).unwrap_or_default(),
+            labels: labels(&meta.labels),
             subject_alt_names: entry
                 .subject_alt_names
                 .iter()

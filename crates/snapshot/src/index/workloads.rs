@@ -1,13 +1,16 @@
 //! Pods and WorkloadEntries → workloads.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use api::{
     istio::workload_entry::WorkloadEntry,
     k8s::{node::Node, pod::Pod},
     meta::ObjectMeta,
 };
-use model::{Locality, ObjectKey, Workload};
+use model::{Labels, Locality, ObjectKey, Workload};
+
+use super::texts::Texts;
+use crate::hash::Map;
 
 /// Label that puts a workload somewhere else than its node.
 const LOCALITY_LABEL: &str = "istio-locality";
@@ -17,7 +20,8 @@ pub(super) fn convert_pod(
     key: &ObjectKey,
     meta: &ObjectMeta,
     pod: &Pod,
-    nodes: &HashMap<Arc<str>, Locality>,
+    labels: Labels,
+    nodes: &Map<Arc<str>, Locality>,
 ) -> Option<Workload> {
     if matches!(pod.status.phase.as_str(), "Succeeded" | "Failed") {
         return None;
@@ -42,7 +46,7 @@ pub(super) fn convert_pod(
         namespace: key.namespace.clone(),
         workload_name: workload_name(key, meta),
         addresses: addresses.into(),
-        labels: meta.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
+        labels,
         service_account: match pod.spec.service_account_name.as_str() {
             "" => "default".into(),
             name => name.into(),
@@ -72,28 +76,37 @@ fn workload_name(key: &ObjectKey, meta: &ObjectMeta) -> Arc<str> {
     }
 }
 
+/// The labels of a WorkloadEntry: those of its content win.
+pub(super) fn entry_labels(meta: &ObjectMeta, entry: &WorkloadEntry) -> Labels {
+    if meta.labels.is_empty() {
+        return entry.labels.clone();
+    }
+    let outer = meta.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let merged: BTreeMap<&str, &str> = outer.chain(entry.labels.iter()).collect();
+    merged.into_iter().collect()
+}
+
 /// Converts a WorkloadEntry with an IP address; others (DNS names, sockets) are endpoints only.
 pub(super) fn convert_workload_entry(
     key: &ObjectKey,
-    meta: &ObjectMeta,
     entry: &WorkloadEntry,
+    labels: Labels,
+    texts: &mut Texts,
 ) -> Option<Workload> {
     let address: IpAddr = entry.address.parse().ok()?;
-    let labels = meta.labels.iter().chain(&entry.labels);
-    let merged: std::collections::BTreeMap<_, _> = labels.collect();
     Some(Workload {
         origin: key.clone(),
         namespace: key.namespace.clone(),
-        workload_name: key.name.as_str().into(),
+        workload_name: key.name.to_shared(),
         addresses: [address].into(),
-        labels: merged.into_iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
+        labels,
         service_account: match entry.service_account.as_str() {
-            "" => "default".into(),
-            name => name.into(),
+            "" => texts.share("default"),
+            name => texts.share(name),
         },
-        locality: Locality::parse(&entry.locality),
-        network: entry.network.as_str().into(),
-        node: "".into(),
+        locality: texts.locality(&entry.locality),
+        network: texts.share(&entry.network),
+        node: texts.share(""),
         named_ports: Arc::from([]),
         ready: true,
     })
