@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -30,6 +31,9 @@ const CLOCK_STEP: Duration = Duration::from_millis(100);
 
 /// Fewer files than this for each thread are not worth starting it.
 const FILES_PER_THREAD: usize = 4;
+
+/// Bytes of a file that are parsed by one thread at a time.
+const PIECE: usize = 1 << 20;
 
 /// A file to read.
 #[derive(Clone, Debug)]
@@ -106,28 +110,51 @@ fn load_found(files: BTreeMap<PathBuf, Found>) -> Vec<(Arc<str>, Option<ParsedFi
 
 /// Reads and parses files, on as many threads as there are cores. Blocks.
 pub(crate) fn read_all(tasks: Vec<Task>) -> Vec<(Task, Content)> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = cores.min(tasks.len() / FILES_PER_THREAD);
+    let contents = in_parallel(&tasks, FILES_PER_THREAD, read);
+    tasks.into_iter().zip(contents).collect()
+}
+
+/// Does `work` for each item, on as many threads as there are cores and at least so many items for
+/// each of them. The results are in the order of the items.
+fn in_parallel<T: Sync, R: Send>(
+    items: &[T],
+    items_per_thread: usize,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = cores.min(items.len() / items_per_thread);
     if threads <= 1 {
-        return tasks.into_iter().map(|task| (read(&task), task)).map(swap).collect();
+        return items.iter().map(work).collect();
     }
-    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(tasks.len())));
-    std::thread::scope(|scope| {
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(items.len())));
+    thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 let mut own = Vec::new();
-                while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    own.push((task.clone(), read(task)));
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(at) else { break };
+                    own.push((at, work(item)));
                 }
                 results.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
             });
         }
     });
-    results.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_unstable_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
-fn swap<A, B>((first, second): (A, B)) -> (B, A) {
-    (second, first)
+/// Large files are read in pieces: often one export of a registry is all that there is.
+fn parse(name: &str, bytes: &[u8], rank: Rank) -> ParsedFile {
+    if rank == Rank::Found && bytes.len() > PIECE {
+        let pieces = api::split_file(bytes, PIECE);
+        let parsed = in_parallel(&pieces, 1, |piece| ParsedFile::parse_piece(name, piece));
+        if let Some(whole) = ParsedFile::join(parsed) {
+            return whole;
+        }
+    }
+    ParsedFile::parse(name, bytes, rank)
 }
 
 fn read(task: &Task) -> Content {
@@ -147,7 +174,7 @@ fn read(task: &Task) -> Content {
     if task.known == Some(hash) {
         return Content::Same { stamp };
     }
-    let mut parsed = ParsedFile::parse(&task.name, &bytes, task.rank);
+    let mut parsed = parse(&task.name, &bytes, task.rank);
     if task.completeness == Completeness::Partial {
         parsed.completeness = Completeness::Partial;
     }
@@ -167,4 +194,35 @@ fn read_bytes(path: &Path) -> io::Result<(Vec<u8>, Option<Stamp>)> {
     let stamp = Stamp::new(&metadata);
     let is_racy = stamp.is_younger_than(CLOCK_STEP);
     Ok((fs::read(path)?, (!is_racy).then_some(stamp)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_large_file_is_read_in_pieces_with_the_lines_of_the_file() {
+        let mut text = String::new();
+        while text.len() < 3 * PIECE {
+            let number = text.len();
+            let odd = if number < 2 * PIECE { "address" } else { "adress" };
+            // A `String` takes everything.
+            let _ = write!(
+                text,
+                "---\napiVersion: networking.istio.io/v1\nkind: WorkloadEntry\n\
+                 metadata: {{name: vm-{number}}}\nspec: {{address: 10.0.0.1, {odd}: 10.0.0.2}}\n"
+            );
+        }
+        assert!(api::split_file(text.as_bytes(), PIECE).len() > 2);
+        let whole = ParsedFile::parse("vms.yaml", text.as_bytes(), Rank::Found);
+        let pieces = parse("vms.yaml", text.as_bytes(), Rank::Found);
+        let places = |file: &ParsedFile| -> Vec<String> {
+            file.objects.iter().map(|it| format!("{} {}", it.location, it.key)).collect()
+        };
+        assert!(places(&whole) == places(&pieces), "objects differ");
+        assert!(!whole.diagnostics.is_empty());
+        assert!(whole.diagnostics == pieces.diagnostics, "findings differ");
+    }
 }

@@ -1,6 +1,6 @@
 //! One file as it was read: its good objects, and what is wrong with the others.
 
-use api::Object;
+use api::{Object, Piece};
 use model::{Diagnostic, Diagnostics, Kind, ObjectKey, Severity};
 
 /// Which of two files with the same object wins, before their paths are compared.
@@ -43,13 +43,38 @@ pub struct ParsedFile {
 impl ParsedFile {
     /// Reads the text of a file. `name` is only used to say where things are.
     pub fn parse(name: &str, text: &[u8], rank: Rank) -> Self {
-        let (parsed, mut diagnostics) = match rank {
+        let (parsed, diagnostics) = match rank {
             Rank::Found => api::parse_documents(name, text),
             Rank::MeshConfig => {
                 let (object, diagnostics) = api::parse_mesh_config(name, text);
                 (object.into_iter().collect(), diagnostics)
             }
         };
+        Self::judge(parsed, diagnostics, rank)
+    }
+
+    /// Reads one piece of a file that was found.
+    pub(crate) fn parse_piece(name: &str, piece: &Piece<'_>) -> Self {
+        let (parsed, diagnostics) = api::parse_piece(name, piece);
+        Self::judge(parsed, diagnostics, Rank::Found)
+    }
+
+    /// The file of which these are the pieces, in their order.
+    pub(crate) fn join(pieces: impl IntoIterator<Item = Self>) -> Option<Self> {
+        pieces.into_iter().reduce(|mut whole, piece| {
+            whole.objects.extend(piece.objects);
+            whole.refused.extend(piece.refused);
+            whole.cautious.extend(piece.cautious);
+            whole.diagnostics.extend(piece.diagnostics);
+            if piece.completeness == Completeness::Partial {
+                whole.completeness = Completeness::Partial;
+            }
+            whole
+        })
+    }
+
+    /// Sorts out which objects may take effect.
+    fn judge(parsed: Vec<Object>, mut diagnostics: Diagnostics, rank: Rank) -> Self {
         let is_partial = diagnostics.iter().any(hides_objects);
         let (mut objects, mut refused) = (Vec::with_capacity(parsed.len()), Vec::new());
         let mut cautious = Vec::new();
