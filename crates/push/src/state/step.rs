@@ -38,7 +38,7 @@ impl TypeState {
             && self.rejected.is_empty()
             && self.held_back.is_empty()
             && self.kept.is_empty();
-        kind == ResourceKind::Endpoint && nothing_listed
+        kind == ResourceKind::Endpoint && self.requested && nothing_listed
     }
 
     /// Has the names looked at one by one.

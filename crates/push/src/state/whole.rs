@@ -162,6 +162,9 @@ impl StreamState {
         let sum = whole::sum(&wholes);
         let state = self.of_mut(kind);
         state.held.send_all(sum);
+        // All of it is in this response, whatever else asked for it.
+        state.dirty.clear();
+        state.force.clear();
         let (names, forced) = Default::default();
         state.in_flight = Some(InFlight { nonce, names, whole: true, forced, views: None });
         state.answered = true;

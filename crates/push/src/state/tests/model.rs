@@ -13,13 +13,14 @@ use proptest::{collection::vec, prelude::*};
 use xds::{Protocol, Request};
 
 use super::{
-    language::{Content, parse_content, render, views},
+    language::{Content, is_bad, parse_content, render, views},
     proxy::{ModelProxy, Names},
-    talk::{differences, state_of},
+    talk::{differences, state_with},
 };
 use crate::{
-    ResourceKind,
+    FacetView, ResourceKind,
     facet::unknown_route,
+    parcels::Parcels,
     state::{Outgoing, StreamState},
 };
 
@@ -43,6 +44,8 @@ enum Move {
     Listener(usize, Option<usize>),
     /// A listener that names a cluster itself.
     Tcp(Option<(usize, usize)>),
+    /// The streams are told of all that has changed since they were told last.
+    Tell,
     /// Everything is looked at, as when changes were too many to list.
     Compare,
     /// One response goes out.
@@ -55,9 +58,13 @@ enum Move {
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
+    vec(one_move(), 1..80)
+}
+
+fn one_move() -> impl Strategy<Value = Move> {
     let (cluster, tag) = (0..CLUSTERS, 0..TAGS.len());
     let named = prop::collection::btree_set(cluster.clone(), 1..3);
-    let one = prop_oneof![
+    prop_oneof![
         3 => (cluster.clone(), prop::option::of(tag.clone())).prop_map(|(a, b)| Move::Cluster(a, b)),
         1 => cluster.clone().prop_map(Move::Fixed),
         2 => (cluster.clone(), tag.clone()).prop_map(|(a, b)| Move::Assignment(a, b)),
@@ -70,8 +77,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         8 => Just(Move::Receive),
         8 => Just(Move::Hear),
         1 => Just(Move::Reconnect),
-    ];
-    vec(one, 1..80)
+    ]
 }
 
 /// Tag and clusters.
@@ -109,7 +115,12 @@ impl Mesh {
             }
             Move::Listener(route, tag) => self.listeners[*route] = tag.map(|it| TAGS[it]),
             Move::Tcp(it) => self.tcp = it.map(|(tag, cluster)| (TAGS[tag], cluster)),
-            Move::Compare | Move::Send | Move::Receive | Move::Hear | Move::Reconnect => {
+            Move::Tell
+            | Move::Compare
+            | Move::Send
+            | Move::Receive
+            | Move::Hear
+            | Move::Reconnect => {
                 return false;
             }
         }
@@ -134,6 +145,15 @@ impl Mesh {
         for cluster in named {
             self.clusters[cluster].get_or_insert("");
         }
+    }
+
+    /// What proxies of a class see: all of it, or one listener less and no other.
+    fn seen_by(&self, class: usize) -> Self {
+        let mut seen = self.clone();
+        if class > 0 {
+            (seen.listeners[1], seen.tcp) = (None, None);
+        }
+        seen
     }
 
     fn content(&self) -> Content {
@@ -171,6 +191,7 @@ struct Line {
     mesh: Mesh,
     content: Content,
     state: StreamState,
+    parcels: Arc<Parcels>,
     proxy: ModelProxy,
     /// Beside each response, the clusters that could be waited for when it was sent.
     responses: VecDeque<(Outgoing, Names)>,
@@ -180,14 +201,15 @@ struct Line {
     /// Listeners and routes that were not sent since a reconnect: all that is known of them is a
     /// version, and so they are replaced as if they were new.
     forgotten: BTreeSet<(ResourceKind, Arc<str>)>,
+    /// Clusters that were sent, and whose assignment was not sent since.
+    changed: Names,
     log: Vec<String>,
 }
 
 impl Line {
-    fn new(protocol: Protocol) -> Self {
-        let mesh = Mesh::new();
+    fn new(protocol: Protocol, mesh: Mesh, parcels: Arc<Parcels>) -> Self {
         let content = mesh.content();
-        let state = state_of(protocol, &content);
+        let state = state_with(protocol, &content, parcels.clone());
         let mut proxy = ModelProxy::new(protocol);
         let requests = proxy.start().into();
         let (responses, forgotten, log) = (VecDeque::new(), BTreeSet::new(), Vec::new());
@@ -196,11 +218,13 @@ impl Line {
             mesh,
             content,
             state,
+            parcels,
             proxy,
             responses,
             requests,
             lenient: false,
             forgotten,
+            changed: Names::new(),
             log,
         }
     }
@@ -215,7 +239,7 @@ impl Line {
             // that is cut off then waits until its endpoints change.
             Move::Reconnect if !self.proxy.warming().is_empty() => {}
             Move::Reconnect => {
-                self.state = state_of(self.protocol, &self.content);
+                self.state = state_with(self.protocol, &self.content, self.parcels.clone());
                 self.responses.clear();
                 self.requests = self.proxy.start().into();
                 self.lenient = self.protocol == Protocol::Sotw;
@@ -226,8 +250,9 @@ impl Line {
                 self.log.push("reconnect".to_owned());
             }
             change => {
-                self.mesh.apply(change);
-                self.show();
+                if self.mesh.apply(change) {
+                    self.show();
+                }
             }
         }
         Ok(())
@@ -235,11 +260,17 @@ impl Line {
 
     /// The stream is shown the mesh as it is now.
     fn show(&mut self) {
+        let facets = views(&self.mesh.content(), 1);
+        self.show_views(facets);
+    }
+
+    /// The same, in views that streams share.
+    fn show_views(&mut self, facets: Vec<Arc<FacetView>>) {
         let content = self.mesh.content();
         let changed = differences(&self.content, &content);
         let words: Vec<String> = content.values().map(|it| render(it)).collect();
         self.log.push(format!("mesh: {}", words.join(" ")));
-        self.state.update(views(&content, 1), Some(&[Arc::new(changed)]));
+        self.state.update(facets, Some(&[Arc::new(changed)]));
         self.content = content;
     }
 
@@ -250,6 +281,9 @@ impl Line {
         self.log.push(format!("sent {kind:?} {} -{:?}", words.join(" "), response.removed));
         let open = self.responses.iter().any(|(it, _)| it.kind == kind);
         prop_assert!(!open, "two open responses\n{}", self.log.join("\n"));
+        if self.protocol == Protocol::Delta {
+            self.check_news(&response)?;
+        }
         let expected = self.clusters_to_come();
         self.responses.push_back((response, expected));
         Ok(())
@@ -279,6 +313,11 @@ impl Line {
         self.log.push(format!("received {:?}", response.kind));
         let usable = self.usable();
         let before = self.proxy.held(response.kind).clone();
+        let resources = || response.resources.iter();
+        if response.kind == ResourceKind::Endpoint && resources().any(|it| is_bad(it)) {
+            // What was refused together is sent again.
+            self.changed.extend(resources().map(|it| it.resource.name().clone()));
+        }
         self.requests.extend(self.proxy.receive(&response));
         if self.lenient {
             return Ok(());
@@ -311,6 +350,28 @@ impl Line {
                     self.log.join("\n")
                 );
             }
+        }
+        Ok(())
+    }
+
+    /// Nothing is sent that the proxy has, but an assignment behind its cluster.
+    fn check_news(&mut self, response: &Outgoing) -> Result<(), TestCaseError> {
+        for resource in response.resources.iter() {
+            let name = resource.resource.name();
+            let follows = match response.kind {
+                ResourceKind::Cluster => {
+                    self.changed.insert(name.clone());
+                    false
+                }
+                ResourceKind::Endpoint => self.changed.remove(name),
+                ResourceKind::Listener
+                | ResourceKind::Route
+                | ResourceKind::Secret
+                | ResourceKind::Runtime => false,
+            };
+            let held = self.proxy.held(response.kind).get(name);
+            let again = held.is_some_and(|held| held.resource == resource.resource);
+            prop_assert!(!again || follows, "{} twice\n{}", render(resource), self.log.join("\n"));
         }
         Ok(())
     }
@@ -366,7 +427,7 @@ impl Line {
 }
 
 fn check(protocol: Protocol, moves: &[Move]) -> Result<(), TestCaseError> {
-    let mut line = Line::new(protocol);
+    let mut line = Line::new(protocol, Mesh::new(), Arc::default());
     for step in moves {
         line.step(step)?;
     }
@@ -374,6 +435,64 @@ fn check(protocol: Protocol, moves: &[Move]) -> Result<(), TestCaseError> {
     line.show();
     line.settle()?;
     line.check_end()
+}
+
+/// Proxies of two classes, told in rounds.
+struct Crowd {
+    mesh: Mesh,
+    lines: Vec<Line>,
+}
+
+/// How many proxies there are, and how many classes.
+const PROXIES: usize = 3;
+const CLASSES: usize = 2;
+
+impl Crowd {
+    fn new(protocol: Protocol) -> Self {
+        let (mesh, parcels) = (Mesh::new(), Arc::new(Parcels::default()));
+        parcels.open();
+        let line = |number| Line::new(protocol, mesh.seen_by(number % CLASSES), parcels.clone());
+        let lines = (0..PROXIES).map(line).collect();
+        Self { mesh, lines }
+    }
+
+    fn step(&mut self, proxy: usize, step: &Move) -> Result<(), TestCaseError> {
+        match step {
+            Move::Tell => self.tell(),
+            change if self.mesh.apply(change) => {}
+            other => self.lines[proxy].step(other)?,
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self) {
+        for class in 0..CLASSES {
+            let mesh = self.mesh.seen_by(class);
+            let facets = views(&mesh.content(), 1);
+            for line in self.lines.iter_mut().skip(class).step_by(CLASSES) {
+                line.mesh = mesh.clone();
+                line.show_views(facets.clone());
+            }
+        }
+    }
+}
+
+fn check_crowd(protocol: Protocol, moves: &[(usize, Move)]) -> Result<(), TestCaseError> {
+    let mut crowd = Crowd::new(protocol);
+    for (proxy, step) in moves {
+        crowd.step(*proxy, step)?;
+    }
+    crowd.mesh.heal();
+    crowd.tell();
+    for line in &mut crowd.lines {
+        line.settle()?;
+        line.check_end()?;
+    }
+    Ok(())
+}
+
+fn crowd_moves() -> impl Strategy<Value = Vec<(usize, Move)>> {
+    vec((0..PROXIES, prop_oneof![5 => one_move(), 1 => Just(Move::Tell)]), 1..100)
 }
 
 proptest! {
@@ -387,6 +506,16 @@ proptest! {
     #[test]
     fn a_sotw_proxy_never_breaks_and_ends_up_with_everything(moves in moves()) {
         check(Protocol::Sotw, &moves)?;
+    }
+
+    #[test]
+    fn delta_proxies_told_in_rounds_end_up_with_everything(moves in crowd_moves()) {
+        check_crowd(Protocol::Delta, &moves)?;
+    }
+
+    #[test]
+    fn sotw_proxies_told_in_rounds_end_up_with_everything(moves in crowd_moves()) {
+        check_crowd(Protocol::Sotw, &moves)?;
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     ResourceKind,
     facet::unknown_route,
+    parcels::Parcels,
     state::{Outgoing, StreamState},
 };
 
@@ -170,8 +171,16 @@ impl Talk {
 }
 
 pub(super) fn state_of(protocol: Protocol, content: &Content) -> StreamState {
+    state_with(protocol, content, Arc::default())
+}
+
+pub(super) fn state_with(
+    protocol: Protocol,
+    content: &Content,
+    parcels: Arc<Parcels>,
+) -> StreamState {
     let own = ["10.0.0.9".parse().expect("an address")];
-    StreamState::new(protocol, own.into(), views(content, 1), unknown_route, Arc::default())
+    StreamState::new(protocol, own.into(), views(content, 1), unknown_route, parcels)
 }
 
 /// What the engine would say has changed.
