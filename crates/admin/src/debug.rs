@@ -72,6 +72,7 @@ async fn sources(State(admin): State<Shared>) -> Json<Value> {
         json!({
             "name": name,
             "synced": status.synced,
+            "restored": status.restored.as_ref().map(seconds),
             "files": status.files,
             "objects": status.objects,
             "restarts": status.restarts,

@@ -1,6 +1,9 @@
 //! What the connected proxies hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::UNIX_EPOCH,
+};
 
 use axum::{
     Json,
@@ -46,6 +49,10 @@ pub struct ProxyStatus {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProxyStatusList {
     pub items: Vec<ProxyStatus>,
+    /// When the state was written down (seconds since 1970) that is served while a source is still
+    /// reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<u64>,
 }
 
 /// One resource, with its content only in `/debug/config_dump`.
@@ -148,7 +155,10 @@ pub(crate) async fn list(State(admin): State<Shared>) -> Json<ProxyStatusList> {
     let dumps = admin.streams.dump(|_| true, false).await;
     let mut items: Vec<ProxyStatus> = dumps.iter().map(proxy_status).collect();
     items.sort_by(|a, b| a.proxy.cmp(&b.proxy));
-    Json(ProxyStatusList { items })
+    let statuses = admin.statuses.load();
+    let restored = statuses.values().filter_map(|status| status.restored).min();
+    let restored = restored.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    Json(ProxyStatusList { items, restored: restored.map(|since| since.as_secs()) })
 }
 
 /// One proxy in `/debug/identities`: what it has acknowledged of its own identity.

@@ -17,6 +17,7 @@ mod grpc_status;
 mod locate;
 mod object;
 mod parse;
+pub mod saved;
 mod scalar;
 mod validate;
 mod yaml;

@@ -48,6 +48,13 @@ macro_rules! spec {
                     $(Self::$kind(_) => Kind::$kind),+
                 }
             }
+
+            /// Reads the JSON that a content of this kind was written as.
+            pub(crate) fn from_json(kind: Kind, json: &[u8]) -> serde_json::Result<Self> {
+                Ok(match kind {
+                    $(Kind::$kind => Self::$kind(serde_json::from_slice(json).map(Arc::new)?)),+
+                })
+            }
         }
 
         $(

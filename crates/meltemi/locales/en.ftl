@@ -3,6 +3,7 @@
 unreachable = no control plane answers at { $address }
 unreachable-hint = is `meltemi serve` running? `--server` names another address
 
+proxy-restored = the sources are still being read: what proxies are given is the state of { $time }
 proxy-summary = { $total ->
         [one] { $total } proxy
        *[other] { $total } proxies

@@ -3,6 +3,7 @@
 unreachable = { $address } 上没有控制面应答
 unreachable-hint = `meltemi serve` 在运行吗？用 `--server` 指定其他地址
 
+proxy-restored = 仍在读取各来源：代理收到的是 { $time } 的状态
 proxy-summary = 共 { $total } 个代理：{ $synced } 个已同步，{ $stale } 个未同步，{ $refused } 个拒绝了配置
 
 check-unreadable-hint = 请检查路径；没有进行任何检查

@@ -2,6 +2,7 @@
 
 mod access;
 mod load;
+mod state;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -19,7 +20,7 @@ use model::ObjectKey;
 use prometheus_client::registry::Registry;
 use push::{Engine, EngineHandle, PushService};
 use runtime::Readiness;
-use snapshot::{Features, Index};
+use snapshot::{Features, Index, Snapshot};
 use source::{ExpiryStage, Source, SourceStatuses, SuperviseSettings, supervise};
 use source_directory::{
     DirectoryHandle, DirectorySettings, DirectorySource, WriteMode, directory_control,
@@ -32,7 +33,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use xds::{Control, Server};
 
-use self::access::{ServerCertificate, Signer};
+use self::{
+    access::{ServerCertificate, Signer},
+    state::Keeper,
+};
 use crate::{
     command,
     environment::Environment,
@@ -81,6 +85,10 @@ pub(crate) struct Serve {
     /// Suffix of Kubernetes service names; `cluster.local` unless set.
     #[arg(long, env = "MELTEMI_DOMAIN")]
     domain: Option<String>,
+    /// Folder in which the state of the mesh is kept, so that a new process answers at once and reads
+    /// its sources meanwhile. It holds Secrets.
+    #[arg(long, env = "MELTEMI_STATE_DIRECTORY")]
+    state_directory: Option<PathBuf>,
     /// What is logged: a level, or levels per module such as `info,push=debug`; `info` unless set.
     #[arg(long, env = "MELTEMI_LOG")]
     log: Option<String>,
@@ -102,6 +110,7 @@ struct Settings {
     identity: IdentitySettings,
     limits: LimitSettings,
     domain: String,
+    state_directory: Option<PathBuf>,
     log: String,
     features: Features,
 }
@@ -117,6 +126,8 @@ struct EngineSink {
     mesh: MeshMetrics,
     /// The other names of the trust domain.
     aliases: watch::Sender<Arc<[Arc<str>]>>,
+    /// Who writes the state down.
+    state: Option<watch::Sender<Option<Arc<Snapshot>>>>,
 }
 
 impl SnapshotSink for EngineSink {
@@ -129,6 +140,9 @@ impl SnapshotSink for EngineSink {
             *known = aliases;
             is_new
         });
+        if let Some(state) = &self.state {
+            state.send_replace(Some(snapshot.clone()));
+        }
         self.mesh.published(&changes);
         self.engine.publish(snapshot, changes, noticed).await;
     }
@@ -168,7 +182,8 @@ impl Serve {
         screen: &Screen<'_>,
     ) -> Result<Settings, Failure> {
         let Self { settings, config, mesh_config, xds_address, admin_address, .. } = self;
-        let Self { tls_certificate, tls_key, domain, log, identity, limits, .. } = self;
+        let Self { tls_certificate, tls_key, domain, state_directory, log, .. } = self;
+        let Self { identity, limits, .. } = self;
         let path = resolver.pick_optional("settings", settings, None, None);
         let file = path.map(|path| SettingsFile::read(&path, screen)).transpose()?;
         let file = file.unwrap_or_default();
@@ -184,6 +199,8 @@ impl Serve {
         let identity = IdentitySettings::resolve(identity, file.identity, resolver, environment);
         let limits = LimitSettings::resolve(limits, file.limits, resolver, environment);
         let domain = resolver.pick("domain", domain, file.domain, "cluster.local".to_owned());
+        let state_directory =
+            resolver.pick_optional("state_directory", state_directory, file.state_directory, None);
         let log = resolver.pick("log", log, file.log, "info".to_owned());
         let features = istiod::features(environment);
         resolver.add_switches(&features);
@@ -206,6 +223,7 @@ impl Serve {
             identity,
             limits,
             domain,
+            state_directory,
             log,
             features,
         })
@@ -278,8 +296,12 @@ impl Settings {
         let (events, incoming) = source::channel(QUEUE);
         let (timed, keyed) = source::channel(QUEUE);
         let (outgoing, receiver) = source::channel(QUEUE);
+        let file = self.state_file();
+        let restored = state::restore(file.as_ref());
+        let mut keeper = Keeper::start(file, &shutdown);
         let supervision = SuperviseSettings::default();
-        tokio::spawn(supervise(make, supervision, events, statuses.clone(), shutdown.clone()));
+        let told = statuses.clone();
+        tokio::spawn(supervise(make, restored, supervision, events, told, shutdown.clone()));
 
         let service = PushService::new(engine.clone());
         let mut metrics = Registry::default();
@@ -325,7 +347,8 @@ impl Settings {
             });
         };
         let (aliases, known_aliases) = watch::channel(Arc::from([]));
-        let sink = EngineSink { engine: engine.clone(), mesh, aliases };
+        let state = keeper.snapshots.take();
+        let sink = EngineSink { engine: engine.clone(), mesh, aliases, state };
         tokio::spawn(writer.run(receiver, sink, on_sync, shutdown.clone()));
         tracing::info!(xds = %self.xds_address, admin = %self.admin_address, "Meltemi serves");
         tokio::select! {
@@ -345,6 +368,7 @@ impl Settings {
             () = shutdown.cancelled() => (),
         }
         shutdown.cancel();
+        keeper.end().await;
         let _ = admin.await;
         Ok(Exit::Done)
     }

@@ -17,4 +17,4 @@ mod supervise;
 pub use event::{Barrier, Findings, SourceEvent, SourceReceiver, SourceSender, channel};
 pub use expiry::{EXPIRES_AT, ExpiryStage, MADE_BY, MADE_BY_ACCESS};
 pub use status::{SourceFailure, SourceStatus, SourceStatuses};
-pub use supervise::{Source, SourceError, SuperviseSettings, supervise};
+pub use supervise::{Restored, Source, SourceError, SuperviseSettings, supervise};

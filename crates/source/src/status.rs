@@ -14,6 +14,9 @@ pub struct SourceStatus {
     /// Whether the source has ever said everything that it held. Stays true while it is restarted:
     /// its last good state is still served.
     pub synced: bool,
+    /// When what is served was written down by an earlier process; `None` once the source has said
+    /// everything itself.
+    pub restored: Option<SystemTime>,
     /// When the source last said something.
     pub last_success: Option<SystemTime>,
     /// The last failure of the source as a whole; kept after it has recovered.

@@ -6,11 +6,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use api::Object;
+use snapshot::Change;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    SourceEvent, SourceFailure, SourceReceiver, SourceSender, SourceStatuses, channel,
+    Findings, SourceEvent, SourceFailure, SourceReceiver, SourceSender, SourceStatuses, channel,
     ledger::Ledger,
 };
 
@@ -87,12 +89,23 @@ impl Default for SuperviseSettings {
     }
 }
 
+/// What a source held when the process before this one last wrote it down.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// When that was.
+    pub written: SystemTime,
+    /// Objects that were in effect.
+    pub objects: Vec<Object>,
+}
+
 /// Runs a source until `shutdown`, until it ends by itself, or until nobody listens.
 ///
 /// `make` makes each run. A run that fails, or panics, is followed by another one; what the last
-/// run said stays in effect until the new one contradicts it or is synced without it.
+/// run said stays in effect until the new one contradicts it or is synced without it. So does what
+/// was `restored`, which readers are told of at once, as if the source were synced.
 pub async fn supervise<S: Source>(
     mut make: impl FnMut() -> S + Send,
+    restored: Option<Restored>,
     settings: SuperviseSettings,
     events: SourceSender,
     statuses: SourceStatuses,
@@ -100,8 +113,18 @@ pub async fn supervise<S: Source>(
 ) {
     let mut ledger = Ledger::default();
     let mut pause = settings.shortest_pause;
+    let mut source = make();
+    if let Some(restored) = restored {
+        let name = source.name().into();
+        let mut relay =
+            Relay { name, ledger, events: &events, statuses: &statuses, shutdown: &shutdown };
+        if relay.restore(restored).await.is_err() {
+            return;
+        }
+        ledger = relay.ledger;
+        ledger.restart();
+    }
     loop {
-        let source = make();
         let name: Arc<str> = source.name().into();
         statuses.update(&name, |_| ());
         let (events, statuses, shutdown) = (&events, &statuses, &shutdown);
@@ -127,6 +150,7 @@ pub async fn supervise<S: Source>(
         }
         pause = (pause * 2).min(settings.longest_pause);
         ledger.restart();
+        source = make();
     }
 }
 
@@ -140,6 +164,21 @@ struct Relay<'a> {
 }
 
 impl Relay<'_> {
+    /// Says what an earlier process knew, as if the source had said all of it.
+    async fn restore(&mut self, restored: Restored) -> Result<(), SourceError> {
+        let Restored { written, objects } = restored;
+        let changes = self.ledger.changes(objects.into_iter().map(Change::Put).collect());
+        self.statuses.update(&self.name, |status| {
+            status.restored = Some(written);
+            status.files = self.ledger.files();
+            status.objects = self.ledger.objects();
+        });
+        let (source, diagnostics) = (self.name.clone(), Findings::default());
+        let received = Instant::now();
+        self.send(SourceEvent::Changes { source, changes, diagnostics, received }).await?;
+        self.send(SourceEvent::Synced { source: self.name.clone() }).await
+    }
+
     /// Returns how the run ended and whether it was ever synced.
     async fn run<S: Source>(&mut self, source: S) -> (Result<(), SourceError>, bool) {
         // One event is enough between the two: the queue behind is the one that holds them.
@@ -200,6 +239,7 @@ impl Relay<'_> {
         let now = SystemTime::now();
         self.statuses.update(&self.name, |status| {
             status.synced |= is_synced;
+            status.restored = status.restored.filter(|_| !is_synced);
             status.last_success = Some(now);
             status.files = self.ledger.files();
             status.objects = self.ledger.objects();

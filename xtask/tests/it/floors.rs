@@ -34,6 +34,7 @@ const ORDER: &[(&str, u64)] = &[
     ("webhook", 3),
     ("discovery", 3),
     ("mcp", 3),
+    ("saved", 3),
     ("jwks", 3),
     ("admin", 3),
     ("agent", 4),

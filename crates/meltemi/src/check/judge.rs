@@ -1,12 +1,13 @@
 //! Compiled resources → what Envoy would refuse, and names that lead nowhere, as findings about
 //! the objects that people wrote.
 //!
-//! - What several classes share is judged once; only names are looked up in each class.
+//! - What several classes share is judged once, by whichever of several judges meets it first; only
+//!   names are looked up in each class.
 //! - A destination that exists, but not for one class, is that class's scope and no finding.
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use compile::{Compiled, CompiledVirtualHost, RouteParts};
@@ -22,11 +23,20 @@ use super::{compiler::Class, destination::Destinations};
 
 pub(super) struct Judge<'a> {
     destinations: Destinations<'a>,
-    /// Resources that were judged: type, name and version.
-    judged: HashSet<(&'static str, Arc<str>, u64)>,
-    hosts: HashSet<HostKey>,
+    seen: &'a Seen,
     /// Read once for all classes.
     constraints: Constraints,
+}
+
+/// What somebody has judged, or is about to.
+#[derive(Default)]
+pub(super) struct Seen(Mutex<SeenNames>);
+
+#[derive(Default)]
+struct SeenNames {
+    /// Type, name and version.
+    resources: HashSet<(&'static str, Arc<str>, u64)>,
+    hosts: HashSet<HostKey>,
 }
 
 /// The names of the clusters that a class has.
@@ -50,9 +60,9 @@ fn host_key(host: &CompiledVirtualHost) -> HostKey {
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(destinations: Destinations<'a>) -> Self {
-        let (judged, hosts) = (HashSet::new(), HashSet::new());
-        Self { destinations, judged, hosts, constraints: Constraints::default() }
+    /// One of those who share `seen`.
+    pub(super) fn new(destinations: Destinations<'a>, seen: &'a Seen) -> Self {
+        Self { destinations, seen, constraints: Constraints::default() }
     }
 
     /// What was judged up to now.
@@ -101,10 +111,12 @@ impl<'a> Judge<'a> {
 
     /// The resources of a class that no earlier class had. Route configurations hold only their
     /// fresh hosts.
-    fn fresh(&mut self, class: &Class) -> Vec<Arc<Compiled>> {
+    fn fresh(&self, class: &Class) -> Vec<Arc<Compiled>> {
+        let mut seen = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let SeenNames { resources, hosts: seen_hosts } = &mut *seen;
         let mut is_new = |compiled: &Compiled| {
             let resource = &compiled.resource;
-            self.judged.insert((resource.type_url(), resource.name().clone(), resource.version()))
+            resources.insert((resource.type_url(), resource.name().clone(), resource.version()))
         };
         // Listeners exclude each other, so that one that is new is judged with all others.
         let listeners: Vec<&Arc<Compiled>> = class.of_type(type_url::LISTENER).collect();
@@ -114,14 +126,18 @@ impl<'a> Judge<'a> {
         for url in [type_url::CLUSTER, type_url::ENDPOINT] {
             fresh.extend(class.of_type(url).filter(|it| is_new(it)).cloned());
         }
-        for compiled in class.of_type(type_url::ROUTE) {
-            let Some(parts) = &compiled.parts else { continue };
-            let hosts = parts.hosts.iter().filter(|it| self.hosts.insert(host_key(it)));
-            let hosts: Vec<_> = hosts.cloned().collect();
-            if !hosts.is_empty() {
-                fresh.push(Arc::new(RouteParts { hosts, ..(**parts).clone() }.compile()));
-            }
+        let mut routes = Vec::new();
+        for parts in class.of_type(type_url::ROUTE).filter_map(|it| it.parts.as_ref()) {
+            let hosts = parts.hosts.iter().filter(|it| seen_hosts.insert(host_key(it)));
+            routes.push((parts, hosts.cloned().collect::<Vec<_>>()));
         }
+        drop(seen);
+        let routes = routes.into_iter().filter(|(_, hosts)| !hosts.is_empty());
+        fresh.extend(
+            routes.map(|(parts, hosts)| {
+                Arc::new(RouteParts { hosts, ..(**parts).clone() }.compile())
+            }),
+        );
         fresh
     }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
 };
 
@@ -13,11 +13,19 @@ use model::{Diagnostic, Diagnostics, Location, ObjectKey};
 use snapshot::{Change, Index, Snapshot};
 use source_directory::load_once;
 
-use super::{Finding, compiler::Compiler, destination::Destinations, judge::Judge, proxies};
+use super::{
+    Finding,
+    compiler::Compiler,
+    destination::Destinations,
+    judge::{Judge, Seen},
+    proxies,
+};
 use crate::{environment::Environment, settings::istiod};
 
 /// Compiled classes that may wait to be judged.
-const WAITING: usize = 64;
+const WAITING: usize = 256;
+/// Compiling takes about half as long as judging what was compiled.
+const JUDGES: usize = 2;
 
 /// The objects of the files, resolved.
 pub(super) struct Mesh {
@@ -89,17 +97,25 @@ impl Mesh {
 /// Compiles what proxies would be sent, and judges it meanwhile: how many kinds of proxies there are, what
 /// compiling found, and what judging did.
 fn judge(objects: &[Object], snapshot: &Snapshot) -> (usize, Vec<Diagnostic>, Vec<Diagnostic>) {
+    let (sender, classes) = mpsc::sync_channel(WAITING);
+    // It goes with the last judge, so that nobody waits for room when all of them have failed.
+    let classes = Arc::new(Mutex::new(classes));
+    let seen = Seen::default();
     thread::scope(|scope| {
-        let (sender, classes) = mpsc::sync_channel(WAITING);
-        let judging = scope.spawn(move || {
-            let mut judge = Judge::new(Destinations::new(objects, snapshot));
-            let (mut count, mut judged) = (0, Vec::new());
-            for class in classes {
-                judge.judge(&class, &mut judged);
-                count += 1;
-            }
-            (count, judged)
+        let judging = [(); JUDGES].map(|()| {
+            let (classes, seen) = (classes.clone(), &seen);
+            scope.spawn(move || {
+                let next = || classes.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let mut judge = Judge::new(Destinations::new(objects, snapshot), seen);
+                let (mut count, mut judged) = (0, Vec::new());
+                while let Ok(class) = next() {
+                    judge.judge(&class, &mut judged);
+                    count += 1;
+                }
+                (count, judged)
+            })
         });
+        drop(classes);
         let mut compiler = Compiler::new(snapshot);
         for proxy in proxies::representatives(objects, snapshot) {
             compiler.add(&proxy);
@@ -107,7 +123,11 @@ fn judge(objects: &[Object], snapshot: &Snapshot) -> (usize, Vec<Diagnostic>, Ve
         // Nobody takes a class when judging has failed, which is told where it is joined.
         let findings = compiler.compile(&mut |class| sender.send(class).unwrap_or_default());
         drop(sender);
-        let (count, judged) = join(judging);
+        let (mut count, mut judged) = (0, Vec::new());
+        for (own, found) in judging.map(join) {
+            count += own;
+            judged.extend(found);
+        }
         (count, findings, judged)
     })
 }

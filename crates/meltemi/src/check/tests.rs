@@ -8,7 +8,12 @@ use compile::Compiled;
 use snapshot::{Change, Features, Index};
 use verify::Work;
 
-use super::{compiler::Compiler, destination::Destinations, judge::Judge, proxies};
+use super::{
+    compiler::Compiler,
+    destination::Destinations,
+    judge::{Judge, Seen},
+    proxies,
+};
 
 /// As many namespaces, each with a service, its rules and two workloads.
 fn mesh(namespaces: usize) -> Vec<Object> {
@@ -80,7 +85,8 @@ fn work(mut objects: Vec<Object>, more: &str) -> Done {
     let mut classes = Vec::new();
     let found = compiler.compile(&mut |class| classes.push(class));
     assert!(found.is_empty(), "{found:?}");
-    let mut judge = Judge::new(Destinations::new(&objects, &snapshot));
+    let seen = Seen::default();
+    let mut judge = Judge::new(Destinations::new(&objects, &snapshot), &seen);
     let mut found = Vec::new();
     for class in &classes {
         judge.judge(class, &mut found);

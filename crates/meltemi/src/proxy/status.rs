@@ -1,5 +1,7 @@
 //! `proxy status`.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use admin::{ProxyStatus, ProxyStatusList};
 use clap::ValueEnum;
 
@@ -150,6 +152,11 @@ fn print_summary(list: &ProxyStatusList, screen: &mut Screen<'_>) -> std::io::Re
         ("refused", refused.into()),
     ];
     let summary = screen.text("proxy-summary", &words);
+    if let Some(seconds) = list.restored {
+        let time = identity::render_time(UNIX_EPOCH + Duration::from_secs(seconds));
+        let message = screen.text("proxy-restored", &[("time", time.into())]);
+        screen.mark(Role::Warning, &message)?;
+    }
     let role = match (refused, stale) {
         (0, 0) => Role::Good,
         (0, _) => Role::Warning,

@@ -72,6 +72,21 @@ fn a_long_list_is_a_summary_and_the_exceptions() {
     );
 }
 
+#[test]
+fn a_state_from_before_is_called_so() {
+    let mut list = statuses(vec![proxy("web-1.shop", "SYNCED")]);
+    list.restored = Some(1_767_225_600);
+    check(
+        |screen| status::print(list, false, Format::Table, screen),
+        expect![[r#"
+            ‼ the sources are still being read: what proxies are given is the state of 2026-01-01T00:00:00Z
+            √ 1 proxy: 1 synced, 0 stale, 0 refused something
+            PROXY       STATE   CDS  EDS  LDS  RDS  SDS  RTDS  KIND     PROTOCOL  VERSION
+            web-1.shop  SYNCED  ok   ok   ok   ok   -    ok    sidecar  delta     1.30.0
+        "#]],
+    );
+}
+
 fn dump() -> ProxyConfig {
     let cluster = json!({
         "type": "cluster", "name": "outbound|80|v1|cart.shop.svc.cluster.local",

@@ -21,6 +21,7 @@ pub(crate) struct SettingsFile {
     pub(crate) tls_certificate: Option<PathBuf>,
     pub(crate) tls_key: Option<PathBuf>,
     pub(crate) domain: Option<String>,
+    pub(crate) state_directory: Option<PathBuf>,
     pub(crate) log: Option<String>,
     #[serde(flatten)]
     pub(crate) identity: IdentityArguments,
@@ -45,6 +46,7 @@ impl SettingsFile {
         let identity = &mut settings.identity;
         let single = [
             &mut settings.mesh_config,
+            &mut settings.state_directory,
             &mut settings.tls_certificate,
             &mut settings.tls_key,
             &mut identity.identity_directory,

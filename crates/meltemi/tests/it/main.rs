@@ -14,6 +14,7 @@ mod help;
 mod identity;
 mod load;
 mod plane;
+mod restored;
 mod rotation;
 mod settings;
 mod streams;

@@ -59,12 +59,22 @@ fn object(name: &str) -> Object {
 
 /// Runs these runs one after another. Returns what the reader hears, and the last status.
 async fn hear(runs: &[&[Step]], events: usize) -> (Vec<String>, Arc<SourceStatus>, Duration) {
+    hear_after(None, runs, events).await
+}
+
+/// The same after a process that has left something.
+async fn hear_after(
+    restored: Option<Restored>,
+    runs: &[&[Step]],
+    events: usize,
+) -> (Vec<String>, Arc<SourceStatus>, Duration) {
     let mut runs: VecDeque<_> = runs.iter().map(|run| run.to_vec()).collect();
     let (sender, mut receiver) = channel(4);
     let (statuses, shutdown) = (SourceStatuses::default(), CancellationToken::new());
     let begun = tokio::time::Instant::now();
     let running = tokio::spawn(supervise(
         move || FakeSource(runs.pop_front().expect("another run")),
+        restored,
         SuperviseSettings::default(),
         sender,
         statuses.clone(),
@@ -111,6 +121,23 @@ async fn a_source_that_fails_is_started_again_and_its_state_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_restored_is_in_effect_until_the_source_says_otherwise() {
+    use Step::{Fail, Put, Stay, Synced};
+    let restored = || {
+        let objects = vec![object("a"), object("b")];
+        Some(Restored { written: SystemTime::UNIX_EPOCH, objects })
+    };
+    // Readers hear at once that all is there. What is the same is not said again.
+    let (heard, status, _) = hear_after(restored(), &[&[Put("a"), Put("c"), Stay]], 4).await;
+    assert_eq!(heard, ["put a", "put b", "synced", "put c"]);
+    assert_eq!((status.restored, status.synced), (Some(SystemTime::UNIX_EPOCH), false));
+    let runs: [&[Step]; 2] = [&[Put("a"), Fail], &[Put("a"), Put("c"), Synced, Stay]];
+    let (heard, status, _) = hear_after(restored(), &runs, 6).await;
+    assert_eq!(heard, ["put a", "put b", "synced", "put c", "delete b", "synced"]);
+    assert_eq!((status.restored, status.synced, status.objects), (None, true, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_status_tells_the_failure_its_cause_and_what_to_do() {
     let (_, status, _) = hear(&[&[Step::Fail], &[Step::Synced, Step::Stay]], 1).await;
     let failure = status.last_error.as_ref().expect("a failure");
@@ -125,6 +152,7 @@ async fn shutdown_ends_a_source_whose_reader_does_not_read() {
     let steps = vec![Step::Put("a"), Step::Put("b"), Step::Put("c"), Step::Put("d"), Step::Stay];
     let running = tokio::spawn(supervise(
         move || FakeSource(steps.clone()),
+        None,
         SuperviseSettings::default(),
         sender,
         SourceStatuses::default(),
@@ -141,6 +169,7 @@ async fn a_reader_that_is_gone_ends_the_source() {
     drop(receiver);
     let ended = supervise(
         || FakeSource(vec![Step::Put("a"), Step::Stay]),
+        None,
         SuperviseSettings::default(),
         sender,
         SourceStatuses::default(),
