@@ -113,7 +113,8 @@ impl StreamState {
     /// response, until something of it is.
     fn lift_rejections(&mut self, kind: ResourceKind) {
         let state = self.of(kind);
-        if state.rejected.is_empty() {
+        // What is on its way may be one of those that were refused, and is taken.
+        if state.rejected.is_empty() || state.in_flight.is_some() {
             return;
         }
         let changed = state.dirty.iter().filter_map(|name| {

@@ -519,6 +519,31 @@ proptest! {
     }
 }
 
+/// Found by the first test above: an assignment that followed its cluster was taken while others of
+/// a refused response waited for a better version, and then sent with them again.
+#[test]
+fn what_is_on_its_way_is_not_sent_again_with_what_was_refused_beside_it() {
+    use Move::{Assignment, Cluster, Hear, Receive, Send};
+    let moves = [
+        Cluster(0, Some(1)),
+        Assignment(1, 3),
+        Hear,
+        Send,
+        Receive,
+        Hear,
+        Cluster(0, Some(0)),
+        Hear,
+        Assignment(2, 0),
+        Send,
+        Receive,
+        Hear,
+        Hear,
+        Send,
+        Send,
+    ];
+    check(Protocol::Delta, &moves).unwrap();
+}
+
 #[test]
 fn the_answer_to_an_unknown_route_is_empty() {
     assert_eq!(render(&unknown_route(&"r".into())), "r()");
