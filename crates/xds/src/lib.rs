@@ -28,7 +28,7 @@ pub use body::ReceiverBody;
 pub use frame::{FrameError, Frames};
 pub use metrics::{Metrics, Refusal};
 pub use pipe::{Closed, Permit, ResponseSender, join_small};
-pub use request::{DecodeError, Protocol, Request, decode_request};
+pub use request::{DecodeError, DeltaRequest, KnownVersion, Protocol, Request, decode_request};
 pub use response::Response;
 pub use server::{Control, Server, Settings, listen};
 pub use status::{Code, Status};

@@ -2,10 +2,10 @@
 //!
 //! Never panics, whatever the bytes; what they mean is not looked at.
 
-use std::fmt;
+use std::{fmt, str};
 
-use bytes::Buf;
-use envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
+use bytes::{Buf, Bytes};
+use envoy::{config::core::v3::Node, google::rpc, service::discovery::v3::DiscoveryRequest};
 use prost::Message;
 
 #[cfg(test)]
@@ -52,9 +52,70 @@ impl fmt::Display for Protocol {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// On a [`Protocol::Delta`] stream.
-    Delta(DeltaDiscoveryRequest),
+    Delta(DeltaRequest),
     /// On a [`Protocol::Sotw`] stream.
     Sotw(DiscoveryRequest),
+}
+
+/// Envoy's `DeltaDiscoveryRequest`, field by field. Only what a proxy says to hold is taken apart no
+/// further than it must be: of one that comes back these are thousands of names and versions,
+/// which are compared and forgotten.
+#[derive(Clone, PartialEq, Message)]
+pub struct DeltaRequest {
+    /// Who asks; in the first request of a stream.
+    #[prost(message, optional, tag = "1")]
+    pub node: Option<Node>,
+    /// What is asked for, or answered.
+    #[prost(string, tag = "2")]
+    pub type_url: String,
+    /// Names that are asked for from now on.
+    #[prost(string, repeated, tag = "3")]
+    pub resource_names_subscribe: Vec<String>,
+    /// Names that are no longer asked for.
+    #[prost(string, repeated, tag = "4")]
+    pub resource_names_unsubscribe: Vec<String>,
+    /// The entries of the map on the wire; see [`DeltaRequest::known_versions`].
+    #[prost(message, repeated, tag = "5")]
+    pub initial_resource_versions: Vec<KnownVersion>,
+    /// The response that is answered.
+    #[prost(string, tag = "6")]
+    pub response_nonce: String,
+    /// Why that response is refused.
+    #[prost(message, optional, tag = "7")]
+    pub error_detail: Option<rpc::Status>,
+}
+
+/// A resource that a proxy holds already: slices of the message.
+#[derive(Clone, PartialEq, Message)]
+pub struct KnownVersion {
+    #[prost(bytes = "bytes", tag = "1")]
+    name: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    version: Bytes,
+}
+
+impl KnownVersion {
+    /// A name and the version that is held of it.
+    pub fn new(name: String, version: String) -> Self {
+        Self { name: name.into(), version: version.into() }
+    }
+
+    /// `None` for what is no text, which is as good as not held.
+    fn text(&self) -> Option<(&str, &str)> {
+        Some((str::from_utf8(&self.name).ok()?, str::from_utf8(&self.version).ok()?))
+    }
+}
+
+impl DeltaRequest {
+    /// Names and versions that the proxy says to hold, by name; the last one counts where a name is
+    /// said twice, as in every protobuf map.
+    pub fn known_versions(&self) -> Vec<(&str, &str)> {
+        let entries = self.initial_resource_versions.iter().rev();
+        let mut known: Vec<_> = entries.filter_map(KnownVersion::text).collect();
+        known.sort_by_key(|(name, _)| *name);
+        known.dedup_by_key(|(name, _)| *name);
+        known
+    }
 }
 
 /// A message that is not a request of the stream's protocol.
@@ -74,7 +135,7 @@ pub fn decode_request(protocol: Protocol, message: &[u8]) -> Result<Request, Dec
 /// As [`decode_request`]; bytes within `message` are shared when it is a `Bytes`.
 pub(crate) fn decode(protocol: Protocol, message: impl Buf) -> Result<Request, DecodeError> {
     let request = match protocol {
-        Protocol::Delta => DeltaDiscoveryRequest::decode(message).map(Request::Delta),
+        Protocol::Delta => DeltaRequest::decode(message).map(Request::Delta),
         Protocol::Sotw => DiscoveryRequest::decode(message).map(Request::Sotw),
     };
     request.map_err(|source| DecodeError { protocol, source })

@@ -259,13 +259,13 @@ impl Holdings {
     }
 
     /// A proxy that came back asks for all that `views` have of the type, by `names` or by none, and
-    /// holds `known`. Gives the names that are not as the views say; `None` if these are many, or
+    /// holds `known`, sorted by name. Gives the names that are not as the views say; `None` if these are many, or
     /// if it asks for something else.
     pub(super) fn resume(
         &mut self,
         views: &Views,
         names: Option<&[String]>,
-        known: &BTreeMap<String, String>,
+        known: &[(&str, &str)],
     ) -> Option<Vec<Arc<str>>> {
         let wholes = self.asked_wholes(views, names)?;
         let mut differing: Vec<(&Arc<str>, Option<u64>)> = Vec::new();
@@ -275,8 +275,8 @@ impl Holdings {
             let mut known = known.iter().peekable();
             for resource in &whole.resources {
                 let (name, version) = (resource.resource.name(), resource.resource.version());
-                while known.next_if(|(other, _)| other.as_str() < &**name).is_some() {}
-                let held = known.next_if(|(other, _)| other.as_str() == &**name);
+                while known.next_if(|(other, _)| *other < &**name).is_some() {}
+                let held = known.next_if(|(other, _)| *other == &**name);
                 let held = held.map(|(_, version)| parse_version(version));
                 found += usize::from(held.is_some());
                 if held != Some(version) {

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use compile::Compiled;
-use envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
-use xds::Request;
+use envoy::service::discovery::v3::DiscoveryRequest;
+use xds::{DeltaRequest, Request};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Held, StreamState, holdings::parse_version, types::InFlight};
+use super::{Held, StreamState, holdings::parse_version, types::InFlight, whole::is_known};
 use crate::ResourceKind;
 
 impl StreamState {
@@ -19,15 +19,15 @@ impl StreamState {
         }
     }
 
-    fn on_delta(&mut self, request: &DeltaDiscoveryRequest) {
+    fn on_delta(&mut self, request: &DeltaRequest) {
         let Some(kind) = ResourceKind::parse(&request.type_url) else { return };
         let error = request.error_detail.as_ref().map(|status| status.message.as_str());
         self.on_answer(kind, &request.response_nonce, error);
         let first = !std::mem::replace(&mut self.of_mut(kind).requested, true);
-        if !(first && self.on_first_delta(kind, request)) {
-            self.on_names_of_delta(kind, request, first);
+        let known = request.known_versions();
+        if !(first && self.on_first_delta(kind, request, &known)) {
+            self.on_names_of_delta(kind, request, &known, first);
         }
-        let known = &request.initial_resource_versions;
         self.resuming |= first && kind == ResourceKind::Cluster && !known.is_empty();
         self.resuming = self.resuming && !self.has_said_all();
     }
@@ -35,22 +35,22 @@ impl StreamState {
     fn on_names_of_delta(
         &mut self,
         kind: ResourceKind,
-        request: &DeltaDiscoveryRequest,
+        request: &DeltaRequest,
+        known: &[(&str, &str)],
         first: bool,
     ) {
         let subscribe = &request.resource_names_subscribe;
         if first && subscribe.is_empty() && kind.is_wildcard() {
             self.of_mut(kind).wildcard = true;
         }
-        for (name, version) in &request.initial_resource_versions {
+        for (name, version) in known {
             self.on_known_version(kind, name, version);
         }
         for name in &request.resource_names_unsubscribe {
             self.on_unsubscribe(kind, name);
         }
         for name in subscribe {
-            let known = request.initial_resource_versions.contains_key(name);
-            self.on_subscribe(kind, name, known);
+            self.on_subscribe(kind, name, is_known(known, name));
         }
         if first {
             self.compare_all(kind);

@@ -5,10 +5,10 @@
 //! the proxy holds is "all of these views". Whatever does not fit (a refusal, other names, a change
 //! in between) has the names listed, and goes the long way from there.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
-use xds::Protocol;
+use envoy::service::discovery::v3::DiscoveryRequest;
+use xds::{DeltaRequest, Protocol};
 
 use super::{
     Contents, Outgoing, Resources, StreamState, plan::version_text, request::hash_names,
@@ -40,10 +40,10 @@ impl StreamState {
     pub(super) fn on_first_delta(
         &mut self,
         kind: ResourceKind,
-        request: &DeltaDiscoveryRequest,
+        request: &DeltaRequest,
+        known: &[(&str, &str)],
     ) -> bool {
-        let (names, known) =
-            (&request.resource_names_subscribe, &request.initial_resource_versions);
+        let names = &request.resource_names_subscribe;
         if !request.resource_names_unsubscribe.is_empty() {
             return false;
         }
@@ -81,12 +81,7 @@ impl StreamState {
     }
 
     /// A proxy came back, and holds almost what it should.
-    fn resume(
-        &mut self,
-        kind: ResourceKind,
-        names: &[String],
-        known: &BTreeMap<String, String>,
-    ) -> bool {
+    fn resume(&mut self, kind: ResourceKind, names: &[String], known: &[(&str, &str)]) -> bool {
         let wildcard = is_wildcard(kind, names);
         let state = &mut self.types[kind as usize];
         if state.force_all || !state.force.is_empty() {
@@ -96,7 +91,7 @@ impl StreamState {
         let Some(differing) = differing else { return false };
         state.wildcard = wildcard;
         // What the proxy asks for and does not have is sent even if it names nothing.
-        let asked = differing.iter().filter(|name| !known.contains_key(&***name));
+        let asked = differing.iter().filter(|name| !is_known(known, name));
         state.force.extend(asked.filter(|_| !wildcard).cloned());
         state.dirty = differing.into_iter().collect();
         true
@@ -207,6 +202,11 @@ impl StreamState {
         let sent: Vec<_> = sent.map(|it| (it.resource.name().clone(), it.clone())).collect();
         self.force_assignments(&sent);
     }
+}
+
+/// Whether `known`, sorted by name, has a name.
+pub(super) fn is_known(known: &[(&str, &str)], name: &str) -> bool {
+    known.binary_search_by_key(&name, |(known, _)| known).is_ok()
 }
 
 /// Whether a first request with these names asks for everything.

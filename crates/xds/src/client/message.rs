@@ -8,14 +8,13 @@ use envoy::{
     config::core::v3::Node,
     google::rpc,
     service::discovery::v3::{
-        DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-        Resource,
+        DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Resource,
     },
 };
 use prost::Message;
 
 use super::{ClientError, Subscription};
-use crate::{Code, Protocol, Request, frame::PREFIX_LEN};
+use crate::{Code, DeltaRequest, KnownVersion, Protocol, Request, frame::PREFIX_LEN};
 
 /// A response of either protocol.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,18 +100,19 @@ fn from_sotw(response: DiscoveryResponse, len: usize) -> AdsResponse {
 pub(super) fn subscribe(
     type_url: &str,
     resource_names_subscribe: Vec<String>,
-    initial_resource_versions: BTreeMap<String, String>,
+    versions: BTreeMap<String, String>,
 ) -> Request {
-    Request::Delta(DeltaDiscoveryRequest {
+    let known = versions.into_iter().map(|(name, version)| KnownVersion::new(name, version));
+    Request::Delta(DeltaRequest {
         type_url: type_url.to_owned(),
         resource_names_subscribe,
-        initial_resource_versions,
+        initial_resource_versions: known.collect(),
         ..Default::default()
     })
 }
 
 pub(super) fn unsubscribe(type_url: &str, resource_names_unsubscribe: Vec<String>) -> Request {
-    Request::Delta(DeltaDiscoveryRequest {
+    Request::Delta(DeltaRequest {
         type_url: type_url.to_owned(),
         resource_names_unsubscribe,
         ..Default::default()
@@ -120,7 +120,7 @@ pub(super) fn unsubscribe(type_url: &str, resource_names_unsubscribe: Vec<String
 }
 
 pub(super) fn acknowledge(type_url: &str, nonce: &str) -> Request {
-    Request::Delta(DeltaDiscoveryRequest {
+    Request::Delta(DeltaRequest {
         type_url: type_url.to_owned(),
         response_nonce: nonce.to_owned(),
         ..Default::default()

@@ -157,12 +157,13 @@ impl Session {
         match request {
             Request::Delta(request) => {
                 let names = self.names.entry(request.type_url.clone()).or_default();
-                names.extend(request.resource_names_subscribe);
+                names.extend(request.resource_names_subscribe.iter().cloned());
                 let gone = &request.resource_names_unsubscribe;
                 names.retain(|name| !gone.contains(name));
                 self.sent.retain(|(url, name), _| *url != request.type_url || !gone.contains(name));
-                for (name, version) in request.initial_resource_versions {
-                    self.sent.insert((request.type_url.clone(), name), version);
+                for (name, version) in request.known_versions() {
+                    let key = (request.type_url.clone(), name.to_owned());
+                    self.sent.insert(key, version.to_owned());
                 }
                 request.type_url
             }

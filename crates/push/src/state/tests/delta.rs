@@ -231,10 +231,9 @@ fn a_removed_cluster_that_comes_back_is_sent_with_its_assignment() {
 
 #[test]
 fn a_type_that_is_not_served_is_ignored() {
-    use envoy::service::discovery::v3::DeltaDiscoveryRequest;
     let mut talk = Talk::synced(Delta, A);
     let type_url = envoy::type_url::SECRET.to_owned();
-    let request = DeltaDiscoveryRequest { type_url, ..DeltaDiscoveryRequest::default() };
+    let request = xds::DeltaRequest { type_url, ..xds::DeltaRequest::default() };
     talk.tell([xds::Request::Delta(request)]);
     talk.settles("");
 }

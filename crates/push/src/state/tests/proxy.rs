@@ -6,11 +6,8 @@ use std::{
 };
 
 use compile::Compiled;
-use envoy::{
-    google::rpc::Status,
-    service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
-};
-use xds::{Protocol, Request};
+use envoy::{google::rpc::Status, service::discovery::v3::DiscoveryRequest};
+use xds::{DeltaRequest, KnownVersion, Protocol, Request};
 
 use super::language::{is_bad, is_fixed};
 use crate::{ResourceKind, state::Outgoing};
@@ -82,13 +79,14 @@ impl ModelProxy {
             Protocol::Sotw => Request::Sotw(self.whole(kind, None)),
             Protocol::Delta => {
                 let held = state.held.iter();
-                let versions =
-                    held.map(|(name, it)| (name.to_string(), it.resource.version_text()));
-                Request::Delta(DeltaDiscoveryRequest {
+                let versions = held.map(|(name, it)| {
+                    KnownVersion::new(name.to_string(), it.resource.version_text())
+                });
+                Request::Delta(DeltaRequest {
                     type_url: kind.type_url().to_owned(),
                     resource_names_subscribe: state.names.iter().map(ToString::to_string).collect(),
                     initial_resource_versions: versions.collect(),
-                    ..DeltaDiscoveryRequest::default()
+                    ..DeltaRequest::default()
                 })
             }
         }
@@ -204,11 +202,11 @@ impl ModelProxy {
         let difference = |a: &Names, b: &Names| a.difference(b).map(ToString::to_string).collect();
         vec![match self.protocol {
             Protocol::Sotw => Request::Sotw(self.whole(kind, None)),
-            Protocol::Delta => Request::Delta(DeltaDiscoveryRequest {
+            Protocol::Delta => Request::Delta(DeltaRequest {
                 type_url: kind.type_url().to_owned(),
                 resource_names_subscribe: difference(&names, &old),
                 resource_names_unsubscribe: difference(&old, &names),
-                ..DeltaDiscoveryRequest::default()
+                ..DeltaRequest::default()
             }),
         }]
     }
@@ -217,11 +215,11 @@ impl ModelProxy {
         let error = error.map(|message| Status { code: 13, message, ..Status::default() });
         match self.protocol {
             Protocol::Sotw => Request::Sotw(self.whole(response.kind, error)),
-            Protocol::Delta => Request::Delta(DeltaDiscoveryRequest {
+            Protocol::Delta => Request::Delta(DeltaRequest {
                 type_url: response.kind.type_url().to_owned(),
                 response_nonce: response.nonce.to_string(),
                 error_detail: error,
-                ..DeltaDiscoveryRequest::default()
+                ..DeltaRequest::default()
             }),
         }
     }
