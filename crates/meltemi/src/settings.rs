@@ -8,10 +8,11 @@ mod identity;
 pub(crate) mod istiod;
 mod limits;
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use clap::{ArgMatches, parser::ValueSource};
 
+use self::limits::Bytes;
 pub(crate) use self::{
     file::SettingsFile,
     identity::{AuthorityPlace, IdentityArguments, IdentitySettings, XdsAuthentication},
@@ -45,17 +46,18 @@ pub(crate) trait SettingValue: Clone {
     fn show(&self) -> String;
 }
 
-impl SettingValue for String {
-    fn show(&self) -> String {
-        self.clone()
-    }
+/// Those that are shown as they are written.
+macro_rules! shown_as_text {
+    ($($type:ty),+ $(,)?) => {
+        $(impl SettingValue for $type {
+            fn show(&self) -> String {
+                self.to_string()
+            }
+        })+
+    };
 }
 
-impl SettingValue for SocketAddr {
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
+shown_as_text!(String, SocketAddr, u32, NonZeroU32, Bytes, XdsAuthentication, api::Duration);
 
 impl SettingValue for PathBuf {
     fn show(&self) -> String {

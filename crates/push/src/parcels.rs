@@ -2,8 +2,8 @@
 //!
 //! - The key is what is sent: the resources themselves, or the tables between which a proxy steps.
 //!   What is remembered keeps these alive, so that an address in a key means one thing.
-//! - Only while the shelf is open, which is while a round is under way: between rounds it holds no
-//!   memory, and a stream that comes late makes its response alone.
+//! - The shelf is emptied with each snapshot: what the last one led to stays until then. Before the
+//!   first, each stream makes its responses alone.
 
 use std::{
     collections::HashMap,

@@ -81,7 +81,7 @@ impl Status {
         Self { code, message: message.into(), retry_after: None }
     }
 
-    /// The same, with a hint when to try again; shorter than a millisecond is none.
+    /// The same, with a hint when to try again, in whole milliseconds.
     #[must_use]
     pub fn retry_after(self, wait: Duration) -> Self {
         Self { retry_after: Some(Duration::from_millis(wait.as_millis() as u64)), ..self }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use push::Unproven;
 use serde::Deserialize;
 
-use super::{Resolver, SettingValue};
+use super::Resolver;
 use crate::environment::Environment;
 
 /// Which proxies have to prove who they are.
@@ -39,18 +39,6 @@ impl fmt::Display for XdsAuthentication {
             Self::Loopback => "loopback",
             Self::Optional => "optional",
         })
-    }
-}
-
-impl SettingValue for XdsAuthentication {
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl SettingValue for api::Duration {
-    fn show(&self) -> String {
-        self.to_string()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU32, str::FromStr};
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-use super::{Resolver, SettingValue};
+use super::Resolver;
 use crate::environment::Environment;
 
 /// A number of bytes, as `512Mi` or `2GB`.
@@ -28,24 +28,6 @@ impl fmt::Display for Bytes {
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
-
-impl SettingValue for Bytes {
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl SettingValue for u32 {
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl SettingValue for NonZeroU32 {
-    fn show(&self) -> String {
-        self.to_string()
     }
 }
 
