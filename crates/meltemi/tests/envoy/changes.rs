@@ -83,8 +83,12 @@ async fn a_silent_proxy_holds_up_nobody_else() {
         shop.mesh.write(POLICY, &destination_rule(&policy)).unwrap();
         wait_cluster(&shop.envoy, &format!("\"connect_timeout\": \"{round}s\"")).await;
     }
-    let list = shop.mesh.control_plane().get("/debug/proxies").await.unwrap().to_string();
-    assert!(list.contains("STALE") && list.contains("SYNCED"), "{list}");
+    // A cluster is active at once; that its proxy has acknowledged it is heard a moment later.
+    eventually(async || {
+        let list = shop.mesh.control_plane().get("/debug/proxies").await?.to_string();
+        require(list.contains("STALE") && list.contains("SYNCED"), list)
+    })
+    .await;
     silent.resume().unwrap();
     eventually(async || shop.mesh.expect_synced(2).await).await;
     wait_cluster(&silent, "\"connect_timeout\": \"5s\"").await;
