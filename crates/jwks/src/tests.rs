@@ -89,6 +89,7 @@ impl Rig {
                     Change::Delete(key) => format!("delete {}", key.name),
                     Change::KeySet(source, Some(keys)) => format!("{source} {keys}"),
                     Change::KeySet(source, None) => format!("{source} none"),
+                    Change::Learned(workload, _) => unreachable!("calls of {workload}"),
                 });
                 words.collect::<Vec<_>>().join(", ")
             }

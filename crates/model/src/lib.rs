@@ -12,6 +12,7 @@ mod labels;
 mod locality;
 mod protocol;
 mod proxy;
+mod scope;
 mod service;
 mod shared;
 mod workload;
@@ -23,6 +24,7 @@ pub use labels::Labels;
 pub use locality::Locality;
 pub use protocol::Protocol;
 pub use proxy::{Generator, Interception, NodeId, Proxy, ProxyKind, ProxyParseError};
+pub use scope::{ScopeMode, ScopeModeParseError, WorkloadKey};
 pub use service::{
     Endpoint, EndpointAddress, Health, Registry, Resolution, Service, ServicePort, TargetPort,
     TrafficDistribution, Visibility,

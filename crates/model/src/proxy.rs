@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use crate::{Labels, Locality, Name, Namespace};
+use crate::{Labels, Locality, Name, Namespace, WorkloadKey};
 
 /// The two kinds of Envoys that are configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -156,7 +156,23 @@ impl Proxy {
             metadata: Arc::new(metadata),
         })
     }
+
+    /// What the proxy's pod is one of many of: `WORKLOAD_NAME`, else the name that its labels give
+    /// to the application, else its own.
+    pub fn workload(&self) -> WorkloadKey {
+        let written = self.metadata.get("WORKLOAD_NAME").and_then(Value::as_str);
+        let labels = APPLICATION_LABELS.into_iter().find_map(|key| self.labels.get(key));
+        let name = written.filter(|name| !name.is_empty()).or(labels);
+        WorkloadKey {
+            namespace: self.namespace.clone(),
+            name: name.map_or_else(|| self.name.clone(), Name::from),
+        }
+    }
 }
+
+/// Labels that name an application, in Istio's order.
+const APPLICATION_LABELS: [&str; 3] =
+    ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];
 
 fn labels(metadata: &Map<String, Value>) -> Labels {
     let maps = ["STATIC_LABELS", "LABELS"].into_iter().filter_map(|key| metadata.get(key));

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::Object;
-use model::{Hostname, Kind, Namespace, ObjectKey, ServiceKey};
+use model::{Hostname, Kind, Namespace, ObjectKey, ServiceKey, WorkloadKey};
 
-use crate::KeySource;
+use crate::{KeySource, Learned};
 
 /// One object appeared, changed or went away.
 #[derive(Clone, Debug)]
@@ -14,15 +14,17 @@ pub enum Change {
     Delete(ObjectKey),
     /// The keys of a token issuer were fetched (`None`: nobody needs them any more).
     KeySet(KeySource, Option<String>),
+    /// What a workload was seen to call is all of this now (`None`: it is forgotten).
+    Learned(WorkloadKey, Option<Learned>),
 }
 
 impl Change {
-    /// The object; fetched keys are none.
+    /// The object; fetched keys and what was learned are none.
     pub fn key(&self) -> Option<&ObjectKey> {
         match self {
             Self::Put(object) => Some(&object.key),
             Self::Delete(key) => Some(key),
-            Self::KeySet(_, _) => None,
+            Self::KeySet(..) | Self::Learned(..) => None,
         }
     }
 }
@@ -68,6 +70,10 @@ pub enum ReadKey {
     KeySet(KeySource),
     /// The label keys that rules for chosen clients ask for.
     RuleLabels,
+    /// What limits the scopes of the workloads of a namespace.
+    Fences(Namespace),
+    /// What a workload was seen to call.
+    Learned(WorkloadKey),
 }
 
 /// What happened to an object.

@@ -10,6 +10,7 @@ mod apply;
 mod delegates;
 mod derive;
 mod endpoints;
+mod fences;
 mod policies;
 mod records;
 mod rules;

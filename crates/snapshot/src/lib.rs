@@ -8,6 +8,7 @@
 //! - Not here: who writes and when (`store`), what Envoy is told (`compile`).
 
 mod change;
+mod fence;
 mod hash;
 mod hosts;
 mod identities;
@@ -21,6 +22,7 @@ mod rules;
 mod view;
 
 pub use change::{Change, ChangeSet, Happening, ReadKey};
+pub use fence::{Declared, Fence, Learned, SCOPE_LABEL};
 pub use hosts::{is_short_name, resolve_short_name};
 pub use identities::{EndpointIdentities, MutualEndpoints};
 pub use index::Index;

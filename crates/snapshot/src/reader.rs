@@ -3,11 +3,15 @@
 use std::{cell::RefCell, collections::BTreeSet, collections::HashSet, net::IpAddr, sync::Arc};
 
 use api::k8s::secret::Secret;
-use model::{Hostname, Labels, Namespace, ObjectKey, Service, ServiceKey, Shared, Workload};
+use model::{
+    Hostname, Labels, Namespace, ObjectKey, Proxy, Service, ServiceKey, Shared, Workload,
+    WorkloadKey,
+};
 
 use crate::{
-    DestinationRuleRecord, EndpointIdentities, EndpointSet, GatewayRecord, KeySource, Mesh, Policy,
-    PolicyRecord, ReadKey, SidecarRecord, Snapshot, VirtualServiceRecord, view::ServiceOrder,
+    DestinationRuleRecord, EndpointIdentities, EndpointSet, Fence, GatewayRecord, KeySource,
+    Learned, Mesh, Policy, PolicyRecord, ReadKey, SidecarRecord, Snapshot, VirtualServiceRecord,
+    view::ServiceOrder,
 };
 
 /// What was read, each key once, sorted.
@@ -212,6 +216,18 @@ impl<'a> Reader<'a> {
     pub fn secret(&self, key: &ObjectKey) -> Option<&'a Shared<Arc<Secret>>> {
         self.note(ReadKey::Secret(key.clone()));
         self.snapshot.secrets.get(key)
+    }
+
+    /// What limits the scope of a proxy's workload; `None` when nothing does.
+    pub fn fence(&self, proxy: &Proxy) -> Option<Fence> {
+        self.note(ReadKey::Fences(proxy.namespace.clone()));
+        self.snapshot.fence(proxy)
+    }
+
+    /// The hosts that a workload was seen to call.
+    pub fn learned(&self, workload: &WorkloadKey) -> Option<&'a Learned> {
+        self.note(ReadKey::Learned(workload.clone()));
+        self.snapshot.learned.get(workload)
     }
 
     /// The fetched keys of a token issuer.

@@ -5,11 +5,12 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use api::k8s::secret::Secret;
 use model::{
     Endpoint, Hostname, Name, Namespace, ObjectKey, Service, ServiceKey, Shared, Workload,
+    WorkloadKey,
 };
 use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use crate::{
-    DestinationRuleRecord, EndpointIdentities, GatewayRecord, KeySource, Mesh, Objects,
+    DestinationRuleRecord, EndpointIdentities, GatewayRecord, KeySource, Learned, Mesh, Objects,
     SidecarRecord, VirtualServiceRecord, hash::SharedMap, policy::Policies,
 };
 
@@ -66,6 +67,7 @@ pub struct Snapshot {
     pub(crate) key_sets: SharedMap<KeySource, Shared<String>>,
     /// Keys of labels by which rules choose clients.
     pub(crate) rule_labels: Arc<BTreeSet<Arc<str>>>,
+    pub(crate) learned: SharedMap<WorkloadKey, Learned>,
 }
 
 impl Snapshot {
@@ -92,6 +94,7 @@ impl Snapshot {
             secrets: SharedMap::default(),
             key_sets: SharedMap::default(),
             rule_labels: Arc::default(),
+            learned: SharedMap::default(),
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
     small_set::SmallSet,
     workloads::{convert_pod, convert_workload_entry, entry_labels, node_locality},
 };
-use crate::{Change, Happening, ReadKey, hosts::resolve_short_name};
+use crate::{Change, Happening, ReadKey, fence, hosts::resolve_short_name};
 
 impl Index {
     pub(super) fn file(&mut self, change: Change, marks: &mut Marks) {
@@ -20,6 +20,7 @@ impl Index {
             Change::Put(object) => (object.key.clone(), Some(object)),
             Change::Delete(key) => (key, None),
             Change::KeySet(source, keys) => return self.set_keys(source, keys, marks),
+            Change::Learned(workload, hosts) => return self.learn(workload, hosts, marks),
         };
         let old = self.view.objects.get(&key).cloned();
         let old_hash = old.as_ref().map(|object| object.hash);
@@ -84,8 +85,12 @@ impl Index {
             | Kind::ProxyConfig
             | Kind::EnvoyFilter
             | Kind::WasmPlugin
-            | Kind::Namespace
             | Kind::ConfigMap => {}
+            Kind::Namespace => {
+                if fence::label(old) != fence::label(new) {
+                    marks.changes.keys.insert(ReadKey::Fences(key.name.as_str().into()));
+                }
+            }
         }
     }
 

@@ -49,6 +49,7 @@ fn check(steps: &[&str], expected: Expect) {
                 Change::Put(object) => format!("  put {}\n", show(&object)),
                 Change::Delete(key) => format!("  delete {}\n", key.name),
                 Change::KeySet(source, _) => unreachable!("keys of {source}"),
+                Change::Learned(workload, _) => unreachable!("calls of {workload}"),
             };
         }
         for (file, findings) in set.take_findings() {
@@ -237,6 +238,7 @@ impl Replica {
                 }
                 Change::Delete(key) => assert!(self.objects.remove(&key).is_some(), "not there"),
                 Change::KeySet(source, _) => unreachable!("keys of {source}"),
+                Change::Learned(workload, _) => unreachable!("calls of {workload}"),
             }
         }
         self.findings.extend(set.take_findings());

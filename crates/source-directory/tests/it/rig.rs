@@ -121,6 +121,7 @@ impl Rig {
                             assert!(self.objects.remove(&key).is_some(), "{key} was never put");
                         }
                         Change::KeySet(source, _) => unreachable!("keys of {source}"),
+                        Change::Learned(workload, _) => unreachable!("calls of {workload}"),
                     }
                 }
                 self.findings.extend(diagnostics);

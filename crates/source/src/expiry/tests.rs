@@ -29,6 +29,7 @@ fn changes(event: SourceEvent) -> Vec<String> {
         },
         Change::Delete(key) => format!("delete {}", key.name),
         Change::KeySet(source, _) => unreachable!("keys of {source}"),
+        Change::Learned(workload, _) => unreachable!("calls of {workload}"),
     });
     words.collect()
 }

@@ -93,6 +93,7 @@ async fn hear_after(
                         format!("delete {name}")
                     }
                     Change::KeySet(source, _) => unreachable!("keys of {source}"),
+                    Change::Learned(workload, _) => unreachable!("calls of {workload}"),
                 }));
             }
         }
