@@ -192,6 +192,7 @@ fn subject(kind: Kind) -> (&'static str, &'static str) {
         | Kind::AuthorizationPolicy
         | Kind::Telemetry
         | Kind::WasmPlugin
+        | Kind::ServiceFence
         | Kind::Node
         | Kind::Namespace
         | Kind::ConfigMap => ("config", "config"),

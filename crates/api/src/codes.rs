@@ -149,6 +149,10 @@ codes! {
     EF_MATCH "MEL0230" Error "The match of a patch does not go with its context";
     EF_PATCH "MEL0231" Error "A patch is incomplete";
     EF_WARNING "MEL0232" Warning "A patch will have less effect than it seems";
+
+    FENCE_HOST "MEL0233" Warning "A host or namespace of a fence is not usable and has no effect";
+    FENCE_STRATEGY "MEL0234" Warning "A recycling strategy has no effect or is incomplete";
+    FENCE_SELECTOR "MEL0235" Warning "A selector of a fence can select nothing";
 }
 
 /// The code with this name.

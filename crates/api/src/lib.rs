@@ -10,6 +10,7 @@ pub mod codes;
 pub mod istio;
 pub mod k8s;
 pub mod meta;
+pub mod slime;
 pub mod tls;
 
 mod de;

@@ -20,6 +20,7 @@ use crate::{
         namespace::Namespace, node::Node, pod::Pod, secret::Secret, service::Service,
     },
     meta::ObjectMeta,
+    slime::service_fence::ServiceFence,
 };
 
 /// An object as it was read. Cheap to clone.
@@ -82,6 +83,7 @@ spec!(
     AuthorizationPolicy,
     Telemetry,
     WasmPlugin,
+    ServiceFence,
     MeshConfig,
     Service,
     EndpointSlice,

@@ -19,6 +19,7 @@ use crate::{
     istio::{mesh_config::MeshConfig, workload_entry::WorkloadEntry},
     k8s::config_map::ConfigMap,
     meta::ObjectMeta,
+    slime::service_fence::ServiceFence,
     yaml::{self, Content, Tree},
 };
 
@@ -237,6 +238,21 @@ impl Reader {
     where
         Spec: From<T>,
     {
+        self.below_spec::<T>(document).map(Spec::from)
+    }
+
+    /// A fence, with what is kept of its status: nobody writes that, so nothing is said about it.
+    fn fence(&mut self, document: &Document<'_, '_>) -> Option<Spec> {
+        let spec = self.below_spec(document)?;
+        let status = document.tree.get(document.root, "status");
+        let status = de::read(document.tree, status, &RefCell::default()).unwrap_or_default();
+        Some(ServiceFence { spec, status }.into())
+    }
+
+    fn below_spec<T: DeserializeOwned + Default>(
+        &mut self,
+        document: &Document<'_, '_>,
+    ) -> Option<T> {
         const TOP: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
         let Document { tree, root, .. } = *document;
         for (key, _) in tree.entries(root) {
@@ -250,7 +266,7 @@ impl Reader {
             self.report_at(document, spec, diagnostic.hint("write `spec: {}` for the defaults"));
             return None;
         }
-        self.read::<T>(document, spec).map(Spec::from)
+        self.read(document, spec)
     }
 
     fn read<T: DeserializeOwned + Default>(

@@ -19,6 +19,7 @@ mod path;
 mod reach;
 mod security;
 mod service_entry;
+mod service_fence;
 mod sidecar;
 mod telemetry;
 mod virtual_service;
@@ -29,6 +30,7 @@ use model::{Diagnostics, Kind};
 
 use crate::{Object, Spec, codes};
 use check::Check;
+pub(crate) use names::{check_wildcard_host, is_label};
 use path::Path;
 
 /// Judges one object by itself. An error means that the object must have no effect.
@@ -53,6 +55,7 @@ pub fn validate(object: &Object) -> Diagnostics {
         Spec::AuthorizationPolicy(value) => authorization::check(&mut check, &spec, value),
         Spec::Telemetry(value) => telemetry::check(&mut check, &spec, value),
         Spec::WasmPlugin(value) => wasm_plugin::check(&mut check, &spec, value),
+        Spec::ServiceFence(value) => service_fence::check(&mut check, &spec, &value.spec),
         Spec::MeshConfig(value) => mesh_config::check(&mut check, value),
         // The API server has judged these.
         Spec::Service(_)

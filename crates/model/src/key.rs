@@ -128,6 +128,7 @@ pub enum Kind {
     AuthorizationPolicy,
     Telemetry,
     WasmPlugin,
+    ServiceFence,
     MeshConfig,
     Service,
     EndpointSlice,
@@ -140,7 +141,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::VirtualService,
         Self::DestinationRule,
         Self::ServiceEntry,
@@ -155,6 +156,7 @@ impl Kind {
         Self::AuthorizationPolicy,
         Self::Telemetry,
         Self::WasmPlugin,
+        Self::ServiceFence,
         Self::MeshConfig,
         Self::Service,
         Self::EndpointSlice,
@@ -182,6 +184,7 @@ impl Kind {
             Self::AuthorizationPolicy => "AuthorizationPolicy",
             Self::Telemetry => "Telemetry",
             Self::WasmPlugin => "WasmPlugin",
+            Self::ServiceFence => "ServiceFence",
             Self::MeshConfig => "MeshConfig",
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",

@@ -17,6 +17,7 @@ const NETWORKING: &str = "networking.istio.io";
 const SECURITY: &str = "security.istio.io";
 const TELEMETRY: &str = "telemetry.istio.io";
 const EXTENSIONS: &str = "extensions.istio.io";
+const SLIME: &str = "microservice.slime.io";
 
 /// Groups of Kubernetes that say nothing about traffic.
 const BESIDE: [&str; 11] = [
@@ -62,6 +63,7 @@ pub(super) fn find(api_version: &str, name: &str) -> Found {
         SECURITY => &["v1", "v1beta1"],
         TELEMETRY | EXTENSIONS => &["v1", "v1alpha1"],
         "discovery.k8s.io" => &["v1", "v1beta1"],
+        SLIME => &["v1alpha1"],
         _ => &["v1"],
     };
     if group != own_group {
@@ -91,6 +93,7 @@ fn group_of(kind: Kind) -> Option<&'static str> {
         }
         Kind::Telemetry => TELEMETRY,
         Kind::WasmPlugin => EXTENSIONS,
+        Kind::ServiceFence => SLIME,
         Kind::EndpointSlice => "discovery.k8s.io",
         Kind::Service
         | Kind::Endpoints
@@ -129,6 +132,7 @@ impl Reader {
             }
             Kind::Telemetry => self.custom::<istio::telemetry::Telemetry>(document),
             Kind::WasmPlugin => self.custom::<istio::wasm_plugin::WasmPlugin>(document),
+            Kind::ServiceFence => self.fence(document),
             Kind::MeshConfig => self.custom::<istio::mesh_config::MeshConfig>(document),
             Kind::Service => self.core::<k8s::service::Service>(document),
             Kind::EndpointSlice => self.core::<k8s::endpoint_slice::EndpointSlice>(document),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 /// A DNS label; Istio accepts upper case too.
-pub(super) fn is_label(text: &str) -> bool {
+pub(crate) fn is_label(text: &str) -> bool {
     let bytes = text.as_bytes();
     let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     bytes.len() <= 63
@@ -25,7 +25,7 @@ pub(super) fn check_fqdn(text: &str) -> Result<(), &'static str> {
 }
 
 /// A DNS name whose first label may be or begin with `*`.
-pub(super) fn check_wildcard_host(text: &str) -> Result<(), &'static str> {
+pub(crate) fn check_wildcard_host(text: &str) -> Result<(), &'static str> {
     check_length(text)?;
     let (first, rest) = text.split_once('.').map_or((text, None), |(a, b)| (a, Some(b)));
     if !is_wildcard_label(first) {

@@ -303,6 +303,15 @@ MEL0231 = A patch is incomplete
 MEL0232 = A patch will have less effect than it seems
     .help = Read the message: a part of the match or of the value does not do what its name says.
 
+MEL0233 = A host or namespace of a fence is not usable and has no effect
+    .help = Write `namespace/*`, or the full name of a host without a port. The other hosts of the fence stay in effect.
+
+MEL0234 = A recycling strategy has no effect or is incomplete
+    .help = Set one of `stable`, `deadline` and `auto`. Times count seconds since 1970; without a usable time the host stays.
+
+MEL0235 = A selector of a fence can select nothing
+    .help = Write at least one label, with a key and a value as Kubernetes allows them.
+
 MEL0240 = Encryption settings of a Sidecar's listener have no effect
     .help = A port that takes mTLS of the mesh ends it with the workload's own certificate. Set `portLevelMtls` to `DISABLE` for the port in a PeerAuthentication with a selector, or take `tls` away.
 

@@ -85,6 +85,7 @@ impl Index {
             | Kind::ProxyConfig
             | Kind::EnvoyFilter
             | Kind::WasmPlugin
+            | Kind::ServiceFence
             | Kind::ConfigMap => {}
             Kind::Namespace => {
                 if fence::label(old) != fence::label(new) {
