@@ -31,7 +31,7 @@ impl Wanted {
         match change {
             Change::Put(object) => self.put(object),
             Change::Delete(key) => self.objects.remove(key).is_some(),
-            Change::KeySet(..) | Change::Learned(..) => false,
+            Change::KeySet(..) | Change::Learned(..) | Change::Time(_) => false,
         }
     }
 

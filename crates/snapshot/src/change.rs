@@ -16,15 +16,17 @@ pub enum Change {
     KeySet(KeySource, Option<String>),
     /// What a workload was seen to call is all of this now (`None`: it is forgotten).
     Learned(WorkloadKey, Option<Learned>),
+    /// It is this time now, in seconds since 1970: some of what was written may be over.
+    Time(i64),
 }
 
 impl Change {
-    /// The object; fetched keys and what was learned are none.
+    /// The object; fetched keys and what was learned and the time are none.
     pub fn key(&self) -> Option<&ObjectKey> {
         match self {
             Self::Put(object) => Some(&object.key),
             Self::Delete(key) => Some(key),
-            Self::KeySet(..) | Self::Learned(..) => None,
+            Self::KeySet(..) | Self::Learned(..) | Self::Time(_) => None,
         }
     }
 }

@@ -2,19 +2,40 @@
 //!
 //! - A fence limits what a workload is told, never what it may see: what its Sidecar, `exportTo` and
 //!   policies keep from it stays so in every mode.
+//! - Fences are ServiceFences, made from Services and Namespaces that ask for them, or labels that
+//!   name a mode. Of several around one workload all dependencies count.
 //! - Not here: how dependencies are learned and forgotten (`scope`).
+
+mod aliases;
+mod domains;
+mod settings;
+mod table;
 
 use std::collections::BTreeSet;
 
 use api::Object;
-use model::{Hostname, Kind, Namespace, ObjectKey, Proxy, ScopeMode, Service, Shared};
+use model::{Hostname, Kind, Labels, Namespace, ObjectKey, Proxy, ScopeMode, Service, Shared};
 
+pub use self::{
+    aliases::{DomainAlias, DomainAliases},
+    domains::{Domain, DomainSource, DomainStatus, Domains},
+    settings::{
+        Dispatch, DispatchTarget, FencingSettings, LabelExpression, NamespaceNames, NamespaceScope,
+        NamespaceSelector, WorkloadLabel,
+    },
+};
+pub(crate) use self::{
+    domains::{Destinations, DomainInput, compute_domains},
+    table::FenceTable,
+};
 use crate::Snapshot;
 
 /// The label of a pod or of a Namespace with a [`ScopeMode`]; the pod's beats its Namespace's.
 pub const SCOPE_LABEL: &str = "meltemi.io/scope";
+/// The label of a Service or a Namespace that asks for a fence (`true`), or for none (`false`).
+pub const FENCED_LABEL: &str = "slime.io/serviceFenced";
 
-/// The hosts that a workload was seen to call.
+/// The hosts that a workload was seen to call, with their aliases.
 pub type Learned = Shared<BTreeSet<Hostname>>;
 
 /// What limits the scope of a workload.
@@ -29,13 +50,76 @@ pub struct Fence {
 pub struct Declared {
     /// All services of these.
     pub namespaces: BTreeSet<Namespace>,
+    /// Some may be wildcards.
     pub hosts: BTreeSet<Hostname>,
+    /// Hosts of which the time is over: being called does not bring them back.
+    pub expired: BTreeSet<Hostname>,
 }
 
 impl Declared {
     /// Whether the service is one of them.
     pub fn has(&self, service: &Service) -> bool {
-        self.namespaces.contains(service.namespace()) || self.hosts.contains(service.hostname())
+        self.namespaces.contains(service.namespace()) || self.names(service.hostname())
+    }
+
+    /// Whether the host is one of them, by its name or by a wildcard.
+    pub fn names(&self, host: &Hostname) -> bool {
+        // Wildcards sort before all names.
+        let mut wildcards = self.hosts.iter().take_while(|it| it.is_wildcard());
+        self.hosts.contains(host) || wildcards.any(|it| it.covers(host))
+    }
+
+    /// Whether a host that was learned is left out of the scope.
+    pub fn bars(&self, host: &Hostname) -> bool {
+        self.expired.contains(host)
+    }
+
+    /// Adds what is declared elsewhere for the same workload: what holds in one place holds.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.namespaces.extend(other.namespaces.iter().cloned());
+        self.hosts.extend(other.hosts.iter().cloned());
+        self.expired.extend(other.expired.iter().cloned());
+        let hosts = &self.hosts;
+        self.expired.retain(|host| !hosts.contains(host));
+    }
+}
+
+/// Why there is a fence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FenceOrigin {
+    /// Somebody wrote the ServiceFence.
+    Written,
+    /// A Service or its Namespace asks for it, or the settings do.
+    Service,
+}
+
+/// One fence as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FenceRecord {
+    /// Of kind ServiceFence, also where nobody wrote one.
+    pub key: ObjectKey,
+    pub origin: FenceOrigin,
+    pub enabled: bool,
+    /// Its workloads; `None` when the Service that should say so is missing or selects none.
+    pub selector: Option<Labels>,
+    pub domains: Domains,
+    pub declared: Declared,
+}
+
+impl FenceRecord {
+    /// Whether it is around any workload that there may be.
+    pub(crate) fn has_effect(&self) -> bool {
+        self.enabled && self.selector.is_some()
+    }
+
+    /// Whether both mean the same for workloads.
+    pub(crate) fn has_effect_of(&self, other: &Self) -> bool {
+        match (self.has_effect(), other.has_effect()) {
+            (false, false) => true,
+            (true, true) => self.selector == other.selector && self.declared == other.declared,
+            (true, false) | (false, true) => false,
+        }
     }
 }
 
@@ -44,15 +128,68 @@ pub(crate) fn label(object: Option<&Object>) -> Option<ScopeMode> {
     object?.meta.labels.get(SCOPE_LABEL)?.parse().ok()
 }
 
+/// What an object says about being fenced.
+pub(crate) fn fenced_label(object: Option<&Object>) -> Option<bool> {
+    match object?.meta.labels.get(FENCED_LABEL)?.as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}
+
 impl Snapshot {
     /// The fence of a proxy's workload; `None` when nothing limits it.
     pub(crate) fn fence(&self, proxy: &Proxy) -> Option<Fence> {
-        let own = proxy.labels.get(SCOPE_LABEL).and_then(|mode| mode.parse().ok());
-        let of_namespace = || {
-            let key = ObjectKey::new(Kind::Namespace, "", proxy.namespace.as_str());
-            label(self.objects.get(&key))
-        };
-        let mode: ScopeMode = own.or_else(of_namespace)?;
-        (mode != ScopeMode::Full).then(|| Fence { mode, declared: Declared::default() })
+        let settings = &self.fencing;
+        let written = proxy.labels.get(SCOPE_LABEL).and_then(|mode| mode.parse().ok());
+        let mode = written.or_else(|| label(self.namespace_object(&proxy.namespace)));
+        if mode == Some(ScopeMode::Full) {
+            return None;
+        }
+        let fences = self.fences_around(&proxy.namespace, &proxy.labels);
+        let is_fenced = !fences.is_empty() || self.is_fenced_by_label(proxy);
+        let mode = mode.or_else(|| is_fenced.then_some(settings.mode))?;
+        if mode == ScopeMode::Full {
+            return None;
+        }
+        let mut declared = settings.always.clone();
+        declared.namespaces.insert(self.mesh.root_namespace.clone());
+        for fence in fences {
+            declared.merge(&fence.declared);
+        }
+        Some(Fence { mode, declared })
+    }
+
+    /// The fences in effect around workloads with these labels, by name.
+    pub fn fences_around(&self, namespace: &Namespace, labels: &Labels) -> Vec<&FenceRecord> {
+        self.fences.get(namespace).map(|table| table.around(labels)).unwrap_or_default()
+    }
+
+    /// All fences, by namespace and name.
+    pub fn fences(&self) -> Vec<&FenceRecord> {
+        let mut all: Vec<_> = self.fences.values().flat_map(|table| table.records()).collect();
+        all.sort_by(|a, b| a.key.cmp(&b.key));
+        all
+    }
+
+    /// Whether a label of its own fences the workload. A fence that somebody wrote under the name of
+    /// the one that would be made decides alone.
+    fn is_fenced_by_label(&self, proxy: &Proxy) -> bool {
+        let Some(label) = &self.fencing.workload_label else { return false };
+        let Some(value) = proxy.labels.get(&label.key) else { return false };
+        let table = self.fences.get(&proxy.namespace);
+        let name = label.fence_name(value);
+        table.is_none_or(|table| table.get(&name).is_none())
+            && self.makes_fences_in(&proxy.namespace)
+    }
+
+    /// Whether fences are made in a namespace.
+    pub(crate) fn makes_fences_in(&self, namespace: &Namespace) -> bool {
+        let labels = self.namespace_object(namespace).map(|object| &object.meta.labels);
+        self.fencing.namespaces.includes(namespace, labels)
+    }
+
+    pub(crate) fn namespace_object(&self, namespace: &Namespace) -> Option<&Object> {
+        self.objects.get(&ObjectKey::new(Kind::Namespace, "", namespace.as_str()))
     }
 }

@@ -25,9 +25,9 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use api::istio::mesh_config::MeshConfig;
 use model::{Hostname, Locality, ObjectKey, Service, ServiceKey, Shared, Workload};
 
-use self::{selectors::Selectors, small_set::SmallSet, texts::Texts};
+use self::{fences::FenceIndex, selectors::Selectors, small_set::SmallSet, texts::Texts};
 use crate::{
-    Change, ChangeSet, Features, Mesh, Objects, Snapshot,
+    Change, ChangeSet, Features, FencingSettings, Mesh, Objects, Snapshot,
     hash::{Map, Set},
 };
 
@@ -55,6 +55,7 @@ pub struct Index {
     rule_host: Map<ObjectKey, Hostname>,
     /// Roots by the delegates that they name.
     delegated_by: Map<ObjectKey, BTreeSet<ObjectKey>>,
+    fences: FenceIndex,
 }
 
 /// What a batch has touched so far.
@@ -70,6 +71,8 @@ struct Marks {
     gateways: bool,
     policies: BTreeSet<(model::Kind, model::Namespace)>,
     secrets: BTreeSet<ObjectKey>,
+    /// Of kind ServiceFence, also where nobody wrote one.
+    fences: BTreeSet<ObjectKey>,
     changes: ChangeSet,
     texts: Texts,
 }
@@ -95,7 +98,15 @@ impl Index {
             services_at: Map::default(),
             rule_host: Map::default(),
             delegated_by: Map::default(),
+            fences: FenceIndex::default(),
         }
+    }
+
+    /// The same empty mesh with settings of fences.
+    #[must_use]
+    pub fn with_fencing(mut self, settings: FencingSettings) -> Self {
+        self.view.fencing = settings.into();
+        self
     }
 
     /// Applies a batch. The revision grows by one if anything that can be read changed.

@@ -22,7 +22,12 @@ mod rules;
 mod view;
 
 pub use change::{Change, ChangeSet, Happening, ReadKey};
-pub use fence::{Declared, Fence, Learned, SCOPE_LABEL};
+pub use fence::{
+    Declared, Dispatch, DispatchTarget, Domain, DomainAlias, DomainAliases, DomainSource,
+    DomainStatus, Domains, FENCED_LABEL, Fence, FenceOrigin, FenceRecord, FencingSettings,
+    LabelExpression, Learned, NamespaceNames, NamespaceScope, NamespaceSelector, SCOPE_LABEL,
+    WorkloadLabel,
+};
 pub use hosts::{is_short_name, resolve_short_name};
 pub use identities::{EndpointIdentities, MutualEndpoints};
 pub use index::Index;

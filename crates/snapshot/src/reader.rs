@@ -9,9 +9,9 @@ use model::{
 };
 
 use crate::{
-    DestinationRuleRecord, EndpointIdentities, EndpointSet, Fence, GatewayRecord, KeySource,
-    Learned, Mesh, Policy, PolicyRecord, ReadKey, SidecarRecord, Snapshot, VirtualServiceRecord,
-    view::ServiceOrder,
+    DestinationRuleRecord, EndpointIdentities, EndpointSet, Fence, FencingSettings, GatewayRecord,
+    KeySource, Learned, Mesh, Policy, PolicyRecord, ReadKey, SidecarRecord, Snapshot,
+    VirtualServiceRecord, view::ServiceOrder,
 };
 
 /// What was read, each key once, sorted.
@@ -220,8 +220,14 @@ impl<'a> Reader<'a> {
 
     /// What limits the scope of a proxy's workload; `None` when nothing does.
     pub fn fence(&self, proxy: &Proxy) -> Option<Fence> {
+        self.note(ReadKey::Mesh);
         self.note(ReadKey::Fences(proxy.namespace.clone()));
         self.snapshot.fence(proxy)
+    }
+
+    /// How fences are made and what all of them hold. It never changes, so nothing is noted.
+    pub fn fencing(&self) -> &'a FencingSettings {
+        self.snapshot.fencing()
     }
 
     /// The hosts that a workload was seen to call.

@@ -10,8 +10,9 @@ use model::{
 use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use crate::{
-    DestinationRuleRecord, EndpointIdentities, GatewayRecord, KeySource, Learned, Mesh, Objects,
-    SidecarRecord, VirtualServiceRecord, hash::SharedMap, policy::Policies,
+    DestinationRuleRecord, EndpointIdentities, FencingSettings, GatewayRecord, KeySource, Learned,
+    Mesh, Objects, SidecarRecord, VirtualServiceRecord, fence::FenceTable, hash::SharedMap,
+    policy::Policies,
 };
 
 /// All endpoints of a service, sorted.
@@ -68,6 +69,8 @@ pub struct Snapshot {
     /// Keys of labels by which rules choose clients.
     pub(crate) rule_labels: Arc<BTreeSet<Arc<str>>>,
     pub(crate) learned: SharedMap<WorkloadKey, Learned>,
+    pub(crate) fences: SharedMap<Namespace, Arc<FenceTable>>,
+    pub(crate) fencing: Arc<FencingSettings>,
 }
 
 impl Snapshot {
@@ -95,6 +98,8 @@ impl Snapshot {
             key_sets: SharedMap::default(),
             rule_labels: Arc::default(),
             learned: SharedMap::default(),
+            fences: SharedMap::default(),
+            fencing: Arc::default(),
         }
     }
 
@@ -115,6 +120,11 @@ impl Snapshot {
 
     pub fn mesh(&self) -> &Shared<Mesh> {
         &self.mesh
+    }
+
+    /// How fences are made and what all of them hold. It never changes.
+    pub fn fencing(&self) -> &FencingSettings {
+        &self.fencing
     }
 
     /// What people wrote, for those who judge or show it.

@@ -12,7 +12,7 @@ use super::{
     small_set::SmallSet,
     workloads::{convert_pod, convert_workload_entry, entry_labels, node_locality},
 };
-use crate::{Change, Happening, ReadKey, fence, hosts::resolve_short_name};
+use crate::{Change, Happening, ReadKey, hosts::resolve_short_name};
 
 impl Index {
     pub(super) fn file(&mut self, change: Change, marks: &mut Marks) {
@@ -21,6 +21,7 @@ impl Index {
             Change::Delete(key) => (key, None),
             Change::KeySet(source, keys) => return self.set_keys(source, keys, marks),
             Change::Learned(workload, hosts) => return self.learn(workload, hosts, marks),
+            Change::Time(now) => return self.set_time(now, marks),
         };
         let old = self.view.objects.get(&key).cloned();
         let old_hash = old.as_ref().map(|object| object.hash);
@@ -52,7 +53,12 @@ impl Index {
         marks: &mut Marks,
     ) {
         match key.kind {
-            Kind::Service | Kind::ServiceEntry => self.define(key, new, marks),
+            Kind::Service => {
+                self.define(key, new, marks);
+                self.mark_fence(key, marks);
+            }
+            Kind::ServiceEntry => self.define(key, new, marks),
+            Kind::ServiceFence => self.mark_fence(key, marks),
             Kind::EndpointSlice | Kind::Endpoints => self.list(key, old, new, marks),
             Kind::Pod | Kind::WorkloadEntry => self.set_workload(key, new, marks),
             Kind::Node => self.set_node(key, new, marks),
@@ -85,13 +91,8 @@ impl Index {
             | Kind::ProxyConfig
             | Kind::EnvoyFilter
             | Kind::WasmPlugin
-            | Kind::ServiceFence
             | Kind::ConfigMap => {}
-            Kind::Namespace => {
-                if fence::label(old) != fence::label(new) {
-                    marks.changes.keys.insert(ReadKey::Fences(key.name.as_str().into()));
-                }
-            }
+            Kind::Namespace => self.mark_namespace(key, old, new, marks),
         }
     }
 

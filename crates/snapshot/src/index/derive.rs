@@ -35,6 +35,7 @@ impl Index {
         self.derive_destination_rules(marks);
         self.derive_sidecars(marks);
         self.derive_gateways(marks);
+        self.derive_fences(marks);
         self.derive_policies(marks);
         self.derive_secrets(marks);
         self.derive_rule_labels(marks);
@@ -94,6 +95,7 @@ impl Index {
             if merged.as_ref().is_some_and(is_of_kubernetes) {
                 self.mark_selected(&key, marks);
             }
+            self.mark_fences_of_service(&key, old.as_deref(), merged.as_deref(), marks);
             self.replace_service(&key, old, merged, marks);
         }
     }

@@ -1,9 +1,65 @@
-//! Filing what limits scopes.
+//! Filing and deriving what limits scopes.
+//!
+//! - A fence is derived again when something changes that its dependencies follow from: the object,
+//!   its Service and Namespace, a service that its labels select, a VirtualService of one of its hosts,
+//!   or the time. Each is found by an index, so that nothing else is looked at.
 
-use model::WorkloadKey;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Index, Marks};
-use crate::{Learned, ReadKey};
+use api::{
+    Object, Spec,
+    slime::service_fence::{FenceHost, FenceWorkloadSelector, ServiceFence},
+};
+use model::{Hostname, Kind, Labels, Name, Namespace, ObjectKey, Service, ServiceKey, WorkloadKey};
+
+use super::{Index, Marks, records::labels, selectors::Selectors};
+use crate::{
+    Learned, ReadKey, VirtualServiceRecord,
+    fence::{
+        self, Declared, Destinations, DomainInput, DomainStatus, Domains, FenceOrigin, FenceRecord,
+        FenceTable, compute_domains,
+    },
+    hash::Map,
+};
+
+/// A label selector of a fence: which one of its list.
+type Selector = (ObjectKey, usize);
+
+/// What is kept to find the fences that something concerns.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FenceIndex {
+    /// In seconds since 1970, as last told.
+    now: Option<i64>,
+    /// Fences by the label selectors over services.
+    selectors: Selectors<Selector, ServiceKey>,
+    /// There was such a selector once: since then services are filed for them.
+    has_selectors: bool,
+    by_host: BTreeMap<Hostname, BTreeSet<ObjectKey>>,
+    by_namespace: Map<Namespace, BTreeSet<ObjectKey>>,
+    due: BTreeMap<i64, BTreeSet<ObjectKey>>,
+    /// What each fence is filed under above.
+    filed: Map<ObjectKey, Filed>,
+    /// VirtualServices of the mesh by host.
+    rules: BTreeMap<Hostname, BTreeSet<ObjectKey>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Filed {
+    selectors: usize,
+    hosts: BTreeSet<Hostname>,
+    namespaces: BTreeSet<Namespace>,
+    due: Option<i64>,
+}
+
+/// Selectors over services hold in all namespaces.
+fn everywhere() -> Namespace {
+    Namespace::from("")
+}
+
+/// The key of the fence with the name and namespace of an object.
+fn fence_key(key: &ObjectKey) -> ObjectKey {
+    ObjectKey { kind: Kind::ServiceFence, ..key.clone() }
+}
 
 impl Index {
     /// What a workload was seen to call. The same again touches nothing.
@@ -13,6 +69,14 @@ impl Index {
         hosts: Option<Learned>,
         marks: &mut Marks,
     ) {
+        let hosts = hosts.map(|hosts| {
+            let aliases = hosts.iter().flat_map(|host| self.view.fencing.aliases.of(host));
+            let aliases: Vec<Hostname> = aliases.collect();
+            match aliases.is_empty() {
+                true => hosts,
+                false => Learned::new(hosts.iter().cloned().chain(aliases).collect()),
+            }
+        });
         if self.view.learned.get(&workload) == hosts.as_ref() {
             return;
         }
@@ -24,32 +88,375 @@ impl Index {
         }
         marks.changes.keys.insert(ReadKey::Learned(workload));
     }
+
+    /// It is this time now.
+    pub(super) fn set_time(&mut self, now: i64, marks: &mut Marks) {
+        self.fences.now = Some(now);
+        let later = self.fences.due.split_off(&now.saturating_add(1));
+        let due = std::mem::replace(&mut self.fences.due, later);
+        for key in due.into_values().flatten() {
+            if let Some(filed) = self.fences.filed.get_mut(&key) {
+                filed.due = None;
+            }
+            marks.fences.insert(key);
+        }
+    }
+
+    /// A fence, or a Service that may ask for one.
+    pub(super) fn mark_fence(&self, key: &ObjectKey, marks: &mut Marks) {
+        marks.fences.insert(fence_key(key));
+    }
+
+    /// A Namespace may decide about the fences of its Services, and about modes.
+    pub(super) fn mark_namespace(
+        &self,
+        key: &ObjectKey,
+        old: Option<&Object>,
+        new: Option<&Object>,
+        marks: &mut Marks,
+    ) {
+        let namespace = Namespace::from(key.name.as_str());
+        let labels = |object: Option<&Object>| object.map(|it| it.meta.labels.clone());
+        let includes = |object: Option<&Object>| {
+            self.view.fencing.namespaces.includes(&namespace, labels(object).as_ref())
+        };
+        let makes = |object| (fence::fenced_label(object), includes(object));
+        if fence::label(old) != fence::label(new) || includes(old) != includes(new) {
+            marks.changes.keys.insert(ReadKey::Fences(namespace.clone()));
+        }
+        if makes(old) != makes(new) {
+            let services = self.objects_in(Kind::Service, &namespace);
+            marks.fences.extend(services.map(|(key, _)| fence_key(key)));
+        }
+    }
+
+    fn objects_in<'a>(
+        &'a self,
+        kind: Kind,
+        namespace: &'a Namespace,
+    ) -> impl Iterator<Item = (&'a ObjectKey, &'a Object)> {
+        let first = ObjectKey::new(kind, namespace.as_str(), "");
+        let all = self.view.objects.range(first..);
+        all.take_while(move |(key, _)| key.kind == kind && key.namespace == *namespace)
+    }
+
+    /// A service came, went or changed.
+    pub(super) fn mark_fences_of_service(
+        &mut self,
+        key: &ServiceKey,
+        old: Option<&Service>,
+        new: Option<&Service>,
+        marks: &mut Marks,
+    ) {
+        let fences = &mut self.fences;
+        let labels = |service: Option<&Service>| service.map(|it| it.labels.clone());
+        let is_same = old.is_some() == new.is_some();
+        if !is_same || labels(old) != labels(new) {
+            let selecting = |fences: &FenceIndex| fences.selectors.selecting(key).into_iter();
+            marks.fences.extend(selecting(fences).map(|(fence, _)| fence));
+            if fences.has_selectors {
+                fences.selectors.set_workload(key, labels(new).map(|it| (everywhere(), it)));
+            }
+            marks.fences.extend(selecting(fences).map(|(fence, _)| fence));
+        }
+        if !is_same
+            && let Some(around) = fences.by_namespace.get(&key.namespace)
+            && fences.rules_of(&key.hostname).next().is_some()
+        {
+            marks.fences.extend(around.iter().cloned());
+        }
+    }
+
+    /// A VirtualService was put where it now is, or taken away.
+    pub(super) fn mark_fences_of_rule(
+        &mut self,
+        record: &VirtualServiceRecord,
+        is_present: bool,
+        marks: &mut Marks,
+    ) {
+        if !record.binds_to_mesh() {
+            return;
+        }
+        for host in record.hosts.iter() {
+            let rules = self.fences.rules.entry(host.clone()).or_default();
+            match is_present {
+                true => rules.insert(record.key.clone()),
+                false => rules.remove(&record.key),
+            };
+            if rules.is_empty() {
+                self.fences.rules.remove(host);
+            }
+            marks.fences.extend(self.fences_of_host(host));
+        }
+    }
+
+    /// The fences whose dependencies may lead on from a host.
+    fn fences_of_host(&self, host: &Hostname) -> Vec<ObjectKey> {
+        let fences = &self.fences;
+        if host.is_wildcard() {
+            let covered = fences.by_host.iter().filter(|(it, _)| host.covers(it));
+            let by_host = covered.flat_map(|(_, keys)| keys);
+            return by_host.chain(fences.by_namespace.values().flatten()).cloned().collect();
+        }
+        let defined_in = self.view.hostnames.get(host).into_iter().flat_map(|keys| keys.iter());
+        let around = defined_in.filter_map(|key| fences.by_namespace.get(&key.namespace));
+        let found = fences.by_host.get(host).into_iter().chain(around);
+        found.flatten().cloned().collect()
+    }
+
+    pub(super) fn derive_fences(&mut self, marks: &mut Marks) {
+        let mut marked = std::mem::take(&mut marks.fences).into_iter().peekable();
+        while let Some(first) = marked.next() {
+            let namespace = first.namespace.clone();
+            let mut keys = vec![first];
+            while let Some(key) = marked.next_if(|key| key.namespace == namespace) {
+                keys.push(key);
+            }
+            self.derive_fences_in(namespace, keys, marks);
+        }
+    }
+
+    fn derive_fences_in(&mut self, namespace: Namespace, keys: Vec<ObjectKey>, marks: &mut Marks) {
+        let mut changed: Vec<(Name, Option<FenceRecord>)> = Vec::new();
+        for key in keys {
+            let new = self.resolve_fence(&key);
+            self.file_fence(&key, new.as_ref().map(|(record, selectors)| (record, *selectors)));
+            let new = new.map(|(record, _)| record);
+            let table = self.view.fences.get(&namespace);
+            let old = table.and_then(|table| table.get(key.name.as_str()));
+            if old == new.as_ref() {
+                continue;
+            }
+            let has_same_effect = match (old, &new) {
+                (Some(old), Some(new)) => old.has_effect_of(new),
+                (Some(only), None) => !only.has_effect(),
+                (None, Some(only)) => !only.has_effect(),
+                (None, None) => true,
+            };
+            // Whether a fence is there at all decides about one that would be made in its place.
+            if !has_same_effect || old.is_some() != new.is_some() {
+                marks.changes.keys.insert(ReadKey::Fences(namespace.clone()));
+            }
+            changed.push((key.name, new));
+        }
+        if changed.is_empty() {
+            return;
+        }
+        match FenceTable::with(self.view.fences.get(&namespace).map(|it| &**it), changed) {
+            Some(table) => self.view.fences.insert_mut(namespace, table.into()),
+            None => {
+                self.view.fences.remove_mut(&namespace);
+            }
+        }
+    }
+
+    /// A fence as it is now, with the number of its selectors over services.
+    fn resolve_fence(&mut self, key: &ObjectKey) -> Option<(FenceRecord, usize)> {
+        let made;
+        let (fence, origin) = match self.view.objects.get(key).map(|object| &object.spec) {
+            Some(Spec::ServiceFence(fence)) => {
+                made = fence.clone();
+                (&*made, FenceOrigin::Written)
+            }
+            _ if self.asks_for_fence(key) => {
+                made = made_fence().into();
+                (&*made, FenceOrigin::Service)
+            }
+            _ => return None,
+        };
+        let selectors = fence.spec.label_selector.len();
+        if selectors > 0 && !std::mem::replace(&mut self.fences.has_selectors, true) {
+            for (service, found) in &self.view.services {
+                let place = (everywhere(), found.labels.clone());
+                self.fences.selectors.set_workload(service, Some(place));
+            }
+        }
+        for (at, selector) in fence.spec.label_selector.iter().enumerate() {
+            let place = (everywhere(), labels(&selector.selector));
+            self.fences.selectors.set_selector(&(key.clone(), at), Some(place));
+        }
+        let mut selected: BTreeSet<Hostname> = BTreeSet::new();
+        for at in 0..selectors {
+            let services = self.fences.selectors.selected(&(key.clone(), at));
+            selected.extend(services.into_iter().map(|(service, _)| service.hostname.clone()));
+        }
+        let table = self.view.fences.get(&key.namespace);
+        let before = table.and_then(|table| table.get(key.name.as_str()));
+        let domains = compute_domains(
+            &DomainInput {
+                namespace: &key.namespace,
+                spec: &fence.spec,
+                status: &fence.status,
+                selected: selected.into_iter().collect(),
+                before: before.map(|record| &record.domains),
+                now: self.fences.now,
+                expire_wait: self.view.fencing.expire_wait,
+                aliases: &self.view.fencing.aliases,
+                domain: &self.domain,
+            },
+            &RulesSeen { index: self, from: &key.namespace },
+        );
+        let record = FenceRecord {
+            key: key.clone(),
+            origin,
+            enabled: fence.spec.enable,
+            selector: self.fence_selector(key, fence),
+            declared: Declared::of(&domains),
+            domains,
+        };
+        Some((record, selectors))
+    }
+
+    /// Whether a Service asks for a fence of its name, or somebody does for it.
+    fn asks_for_fence(&self, key: &ObjectKey) -> bool {
+        let settings = &self.view.fencing;
+        if !settings.auto {
+            return false;
+        }
+        let service = ObjectKey { kind: Kind::Service, ..key.clone() };
+        let object = self.view.objects.get(&service);
+        let Some(Spec::Service(service)) = object.map(|object| &object.spec) else { return false };
+        let asked = fence::fenced_label(object)
+            .or_else(|| fence::fenced_label(self.view.namespace_object(&key.namespace)));
+        !service.spec.selector.is_empty()
+            && asked.unwrap_or(settings.by_default)
+            && self.view.makes_fences_in(&key.namespace)
+    }
+
+    fn fence_selector(&self, key: &ObjectKey, fence: &ServiceFence) -> Option<Labels> {
+        let written = fence.spec.workload_selector.as_ref();
+        if let Some(own) = written.filter(|it| !it.labels.is_empty()) {
+            return Some(labels(&own.labels));
+        }
+        if written.is_some_and(|it| it.from_service) {
+            let service = ObjectKey { kind: Kind::Service, ..key.clone() };
+            let Spec::Service(service) = &self.view.objects.get(&service)?.spec else {
+                return None;
+            };
+            return Some(labels(&service.spec.selector)).filter(|it| !it.is_empty());
+        }
+        let pair = (self.view.fencing.name_label.as_str(), key.name.as_str());
+        Some([pair].into_iter().collect())
+    }
+
+    fn file_fence(&mut self, key: &ObjectKey, record: Option<(&FenceRecord, usize)>) {
+        let index = &mut self.fences;
+        let old = index.filed.remove(key).unwrap_or_default();
+        let new = record.map(|(record, selectors)| Filed::new(&record.domains, selectors));
+        let new = new.unwrap_or_default();
+        for at in new.selectors..old.selectors {
+            index.selectors.set_selector(&(key.clone(), at), None);
+        }
+        for host in old.hosts.difference(&new.hosts) {
+            if let Some(keys) = index.by_host.get_mut(host) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    index.by_host.remove(host);
+                }
+            }
+        }
+        for host in new.hosts.difference(&old.hosts) {
+            index.by_host.entry(host.clone()).or_default().insert(key.clone());
+        }
+        for namespace in old.namespaces.difference(&new.namespaces) {
+            if let Some(keys) = index.by_namespace.get_mut(namespace) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    index.by_namespace.remove(namespace);
+                }
+            }
+        }
+        for namespace in new.namespaces.difference(&old.namespaces) {
+            index.by_namespace.entry(namespace.clone()).or_default().insert(key.clone());
+        }
+        if old.due != new.due {
+            if let Some(keys) = old.due.and_then(|due| index.due.get_mut(&due)) {
+                keys.remove(key);
+            }
+            if let Some(due) = new.due {
+                index.due.entry(due).or_default().insert(key.clone());
+            }
+        }
+        if record.is_some() {
+            index.filed.insert(key.clone(), new);
+        }
+    }
+}
+
+impl Filed {
+    fn new(domains: &Domains, selectors: usize) -> Self {
+        let mut filed = Self { selectors, ..Self::default() };
+        for (key, domain) in domains {
+            match FenceHost::parse(key) {
+                Ok(FenceHost::Namespace(name)) => drop(filed.namespaces.insert(name.into())),
+                Ok(FenceHost::Host(name)) => drop(filed.hosts.insert(Hostname::new(name))),
+                Ok(FenceHost::Mesh) | Err(_) => (),
+            }
+            let open = domain.until.filter(|_| domain.status != DomainStatus::Expire);
+            // Over is what is past its second.
+            let due = open.map(|until| until.saturating_add(1));
+            filed.due = filed.due.into_iter().chain(due).min();
+        }
+        filed
+    }
+}
+
+impl FenceIndex {
+    /// The VirtualServices of a host, by its name and by wildcards.
+    fn rules_of<'a>(&'a self, host: &'a Hostname) -> impl Iterator<Item = &'a ObjectKey> {
+        // Wildcards sort before all names.
+        let wildcards = self.rules.iter().take_while(|(it, _)| it.is_wildcard());
+        let covering = wildcards.filter(move |(it, _)| *it != host && it.covers(host));
+        let covering = covering.map(|(_, keys)| keys);
+        self.rules.get(host).into_iter().chain(covering).flatten()
+    }
+}
+
+/// A fence that a Service asks for.
+fn made_fence() -> ServiceFence {
+    let mut fence = ServiceFence::default();
+    fence.spec.enable = true;
+    let selector = FenceWorkloadSelector { from_service: true, ..Default::default() };
+    fence.spec.workload_selector = Some(selector);
+    fence
+}
+
+/// The VirtualServices that a namespace may see.
+struct RulesSeen<'a> {
+    index: &'a Index,
+    from: &'a Namespace,
+}
+
+impl Destinations for RulesSeen<'_> {
+    fn from_host(&self, host: &Hostname) -> BTreeSet<Hostname> {
+        let rules = self.index.fences.rules_of(host);
+        let records = rules.filter_map(|key| self.index.view.virtual_services.get(key));
+        let seen = records.filter(|record| record.visibility.includes(self.from));
+        seen.flat_map(|record| record.imports().into_iter().map(Hostname::new).collect::<Vec<_>>())
+            .collect()
+    }
+
+    fn from_namespace(&self, namespace: &Namespace) -> BTreeSet<Hostname> {
+        let mut found = BTreeSet::new();
+        if self.index.fences.rules.is_empty() {
+            return found;
+        }
+        for kind in [Kind::Service, Kind::ServiceEntry] {
+            for (key, _) in self.index.objects_in(kind, namespace) {
+                for service in self.index.defined_by.get(key).into_iter().flatten() {
+                    found.extend(self.from_host(&service.hostname));
+                }
+            }
+        }
+        let hostnames = &self.index.view.hostnames;
+        let is_inside = |host: &Hostname| {
+            let keys = hostnames.get(host);
+            keys.is_some_and(|keys| keys.iter().all(|key| key.namespace == *namespace))
+        };
+        found.retain(|host| !is_inside(host));
+        found
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{collections::BTreeSet, sync::Arc};
-
-    use api::istio::mesh_config::MeshConfig;
-    use model::{Hostname, Name, Namespace, Shared, WorkloadKey};
-
-    use crate::{Change, Features, Index, ReadKey, Reader};
-
-    #[test]
-    fn what_is_learned_touches_its_workload() {
-        let mut index = Index::new(Arc::new(MeshConfig::default()), Features::default(), "local");
-        let web = WorkloadKey { namespace: Namespace::from("shop"), name: Name::from("web") };
-        let hosts = || {
-            let hosts: BTreeSet<Hostname> = ["b.shop".into(), "a.shop".into()].into();
-            Some(Shared::new(hosts))
-        };
-        let changes = index.apply([Change::Learned(web.clone(), hosts())]);
-        assert_eq!(changes.keys, [ReadKey::Learned(web.clone())].into());
-        let snapshot = index.snapshot();
-        assert_eq!(Reader::new(&snapshot).learned(&web), hosts().as_ref());
-        assert!(index.apply([Change::Learned(web.clone(), hosts())]).is_empty());
-        let changes = index.apply([Change::Learned(web.clone(), None)]);
-        assert_eq!(changes.keys, [ReadKey::Learned(web.clone())].into());
-        assert_eq!(Reader::new(&index.snapshot()).learned(&web), None);
-    }
-}
+mod tests;

@@ -32,11 +32,13 @@ impl Index {
                 (Some(old), Some(new)) => old.same_place(new),
                 _ => false,
             };
+            let mut moved = Vec::new();
             if !same_place {
                 for (record, present) in [(&old, false), (&new, true)] {
                     let Some(record) = record else { continue };
                     self.place_virtual_service(record, present);
                     keys.extend(rule_keys(&record.visibility));
+                    moved.push((record.clone(), present));
                 }
             }
             match new {
@@ -44,6 +46,9 @@ impl Index {
                 None => {
                     self.view.virtual_services.remove_mut(&key);
                 }
+            }
+            for (record, present) in moved {
+                self.mark_fences_of_rule(&record, present, marks);
             }
         }
     }

@@ -50,6 +50,7 @@ fn check(steps: &[&str], expected: Expect) {
                 Change::Delete(key) => format!("  delete {}\n", key.name),
                 Change::KeySet(source, _) => unreachable!("keys of {source}"),
                 Change::Learned(workload, _) => unreachable!("calls of {workload}"),
+                Change::Time(now) => unreachable!("it is {now}"),
             };
         }
         for (file, findings) in set.take_findings() {
@@ -239,6 +240,7 @@ impl Replica {
                 Change::Delete(key) => assert!(self.objects.remove(&key).is_some(), "not there"),
                 Change::KeySet(source, _) => unreachable!("keys of {source}"),
                 Change::Learned(workload, _) => unreachable!("calls of {workload}"),
+                Change::Time(now) => unreachable!("it is {now}"),
             }
         }
         self.findings.extend(set.take_findings());
