@@ -5,7 +5,10 @@
 //! - Nothing opens by itself but what was closed for a while: an allowance that ends allows nothing
 //!   any more. If it went away, and were the last one, everything would be allowed.
 //! - A time that cannot be read is no end: the policy stays, and is reported.
+//! - Hosts of ServiceFences end too: what reads the mesh is told the time when it may matter.
 //! - Not here: deleting files of policies that have ended (`serve` does, by what this says).
+
+mod fences;
 
 use std::{
     collections::BTreeMap,
@@ -18,10 +21,11 @@ use api::{
     istio::authorization_policy::{Action, AuthorizationPolicy},
 };
 use model::ObjectKey;
-use snapshot::Change;
+use snapshot::{Change, FencingSettings};
 use tokio::{sync::mpsc, time};
 use tokio_util::sync::CancellationToken;
 
+use self::fences::FenceTimes;
 use crate::{Findings, SourceEvent, SourceReceiver, SourceSender, SourceStatuses, codes};
 
 /// The annotation with the time.
@@ -43,6 +47,7 @@ pub struct ExpiryStage {
     /// Who is told of policies that have ended and were made by a command.
     ended: mpsc::UnboundedSender<ObjectKey>,
     timed: BTreeMap<ObjectKey, Timed>,
+    fences: FenceTimes,
 }
 
 /// A policy with an end.
@@ -65,7 +70,15 @@ impl ExpiryStage {
     #[must_use]
     pub fn new(statuses: SourceStatuses) -> (Self, mpsc::UnboundedReceiver<ObjectKey>) {
         let (ended, receiver) = mpsc::unbounded_channel();
-        (Self { statuses, ended, timed: BTreeMap::new() }, receiver)
+        let fences = FenceTimes::new(FencingSettings::EXPIRE_WAIT);
+        (Self { statuses, ended, timed: BTreeMap::new(), fences }, receiver)
+    }
+
+    /// The same with another wait (in seconds) of dependencies that nothing asks for any more.
+    #[must_use]
+    pub fn with_expire_wait(mut self, wait: i64) -> Self {
+        self.fences = FenceTimes::new(wait);
+        self
     }
 
     /// Passes on what sources say until they are gone, nobody listens, or `shutdown`.
@@ -98,7 +111,8 @@ impl ExpiryStage {
         };
         let before = self.timed.len();
         let timed = changes.iter().filter(|change| is_timed(change)).count();
-        let changes = changes.into_iter().map(|change| self.change(change, now)).collect();
+        let mut changes = changes.into_iter().map(|change| self.change(change, now)).collect();
+        self.fences.take(&mut changes, now);
         if timed > 0 || self.timed.len() != before {
             self.report();
         }
@@ -120,7 +134,7 @@ impl ExpiryStage {
         said
     }
 
-    /// The policies whose time has come.
+    /// The policies whose time has come, and the time if it matters to fences.
     fn end(&mut self, now: i64) -> Option<SourceEvent> {
         let due = self.timed.values_mut().filter(|it| !it.has_ended && it.end.is_over(now));
         let due: Vec<Object> = due
@@ -129,11 +143,15 @@ impl ExpiryStage {
                 it.object.clone()
             })
             .collect();
-        if due.is_empty() {
+        let time = self.fences.end(now);
+        if due.is_empty() && time.is_none() {
             return None;
         }
-        let changes = due.iter().map(|object| self.ended(object)).collect();
-        self.report();
+        let ended = due.iter().map(|object| self.ended(object));
+        let changes = time.into_iter().chain(ended).collect();
+        if !due.is_empty() {
+            self.report();
+        }
         Some(SourceEvent::Changes {
             source: NAME.into(),
             changes,
@@ -168,7 +186,10 @@ impl ExpiryStage {
             End::At(end) => Some(end),
             End::Unreadable => None,
         });
-        let next = ends.min().map(|end| u64::try_from(end - now).unwrap_or_default());
+        let next = ends
+            .chain(self.fences.next())
+            .min()
+            .map(|end| u64::try_from(end - now).unwrap_or_default());
         next.map_or(LONGEST_SLEEP, Duration::from_secs).min(LONGEST_SLEEP)
     }
 

@@ -56,10 +56,10 @@ pub type Domains = BTreeMap<String, Domain>;
 /// What other objects say about hosts.
 pub(crate) trait Destinations {
     /// Where VirtualServices lead from a host.
-    fn from_host(&self, host: &Hostname) -> BTreeSet<Hostname>;
+    fn of_host(&self, host: &Hostname) -> BTreeSet<Hostname>;
 
     /// Where they lead from the hosts of a namespace, out of it.
-    fn from_namespace(&self, namespace: &Namespace) -> BTreeSet<Hostname>;
+    fn out_of_namespace(&self, namespace: &Namespace) -> BTreeSet<Hostname>;
 }
 
 /// All that the dependencies of a fence follow from.
@@ -148,7 +148,7 @@ impl<D: Destinations> Computation<'_, D> {
             "." => self.input.namespace.clone(),
             name => name.into(),
         };
-        let hosts = self.destinations.from_namespace(&namespace).into_iter().collect();
+        let hosts = self.destinations.out_of_namespace(&namespace).into_iter().collect();
         let domain = Domain { hosts, ..Domain::active(source) };
         self.domains.entry(format!("{namespace}/*")).or_insert(domain);
     }
@@ -170,7 +170,7 @@ impl<D: Destinations> Computation<'_, D> {
         if self.domains.contains_key(host.as_str()) {
             return;
         }
-        let led_to = self.destinations.from_host(host).into_iter().filter(|it| it != host);
+        let led_to = self.destinations.of_host(host).into_iter().filter(|it| it != host);
         let hosts = std::iter::once(host.clone()).chain(led_to).collect();
         let (until, is_recallable) = match end {
             End::Never => (None, false),

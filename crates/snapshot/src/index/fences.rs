@@ -428,7 +428,7 @@ struct RulesSeen<'a> {
 }
 
 impl Destinations for RulesSeen<'_> {
-    fn from_host(&self, host: &Hostname) -> BTreeSet<Hostname> {
+    fn of_host(&self, host: &Hostname) -> BTreeSet<Hostname> {
         let rules = self.index.fences.rules_of(host);
         let records = rules.filter_map(|key| self.index.view.virtual_services.get(key));
         let seen = records.filter(|record| record.visibility.includes(self.from));
@@ -436,7 +436,7 @@ impl Destinations for RulesSeen<'_> {
             .collect()
     }
 
-    fn from_namespace(&self, namespace: &Namespace) -> BTreeSet<Hostname> {
+    fn out_of_namespace(&self, namespace: &Namespace) -> BTreeSet<Hostname> {
         let mut found = BTreeSet::new();
         if self.index.fences.rules.is_empty() {
             return found;
@@ -444,7 +444,7 @@ impl Destinations for RulesSeen<'_> {
         for kind in [Kind::Service, Kind::ServiceEntry] {
             for (key, _) in self.index.objects_in(kind, namespace) {
                 for service in self.index.defined_by.get(key).into_iter().flatten() {
-                    found.extend(self.from_host(&service.hostname));
+                    found.extend(self.of_host(&service.hostname));
                 }
             }
         }

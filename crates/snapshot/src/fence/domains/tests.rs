@@ -13,12 +13,12 @@ use crate::fence::{DomainAlias, DomainAliases};
 struct Rules<'a>(&'a [(&'a str, &'a str)]);
 
 impl Destinations for Rules<'_> {
-    fn from_host(&self, host: &Hostname) -> BTreeSet<Hostname> {
+    fn of_host(&self, host: &Hostname) -> BTreeSet<Hostname> {
         let led = self.0.iter().filter(|(from, _)| *from == host.as_str());
         led.map(|(_, to)| Hostname::new(to)).collect()
     }
 
-    fn from_namespace(&self, namespace: &Namespace) -> BTreeSet<Hostname> {
+    fn out_of_namespace(&self, namespace: &Namespace) -> BTreeSet<Hostname> {
         let is_in = |host: &str| host.contains(&format!(".{namespace}."));
         let led = self.0.iter().filter(|(from, to)| is_in(from) && !is_in(to));
         led.map(|(_, to)| Hostname::new(to)).collect()
@@ -103,17 +103,17 @@ fn each_source_adds_its_hosts() {
     check(
         &case,
         expect![[r#"
-        *.example.com: Active Host [*.example.com]
-        base/*: Active Host []
-        cart.shop.svc.cluster.local: Active Host [cart.shop.svc.cluster.local]
-        log.infra.svc.cluster.local: Active Labels [log.infra.svc.cluster.local]
-        pay.trade.svc.cluster.local: Active Status [pay.trade.svc.cluster.local]
-        shop/*: Active Host []
-        tools/*: Active Namespace []
-        namespaces base shop tools
-        hosts *.example.com cart.shop.svc.cluster.local log.infra.svc.cluster.local pay.trade.svc.cluster.local
-        expired 
-    "#]],
+            *.example.com: Active Host [*.example.com]
+            base/*: Active Host []
+            cart.shop.svc.cluster.local: Active Host [cart.shop.svc.cluster.local]
+            log.infra.svc.cluster.local: Active Labels [log.infra.svc.cluster.local]
+            pay.trade.svc.cluster.local: Active Status [pay.trade.svc.cluster.local]
+            shop/*: Active Host []
+            tools/*: Active Namespace []
+            namespaces base shop tools
+            hosts *.example.com cart.shop.svc.cluster.local log.infra.svc.cluster.local pay.trade.svc.cluster.local
+            expired -
+        "#]],
     );
 }
 
@@ -129,12 +129,12 @@ fn the_first_source_of_a_host_counts() {
     check(
         &case,
         expect![[r#"
-        a.shop.svc.cluster.local: Expire Host [a.shop.svc.cluster.local]
-        b.shop.svc.cluster.local: Active Labels [b.shop.svc.cluster.local]
-        namespaces 
-        hosts b.shop.svc.cluster.local
-        expired a.shop.svc.cluster.local
-    "#]],
+            a.shop.svc.cluster.local: Expire Host [a.shop.svc.cluster.local]
+            b.shop.svc.cluster.local: Active Labels [b.shop.svc.cluster.local]
+            namespaces -
+            hosts b.shop.svc.cluster.local
+            expired a.shop.svc.cluster.local
+        "#]],
     );
 }
 
@@ -145,35 +145,35 @@ fn a_deadline_is_over_after_its_second() {
     check(
         &Case { spec, now: Some(100), ..Case::default() },
         expect![[r#"
-        a.x: Active Host until 100 [a.x]
-        b.x: Active Host [b.x]
-        c.x: Active Host [c.x]
-        namespaces 
-        hosts a.x b.x c.x
-        expired 
-    "#]],
+            a.x: Active Host until 100 [a.x]
+            b.x: Active Host [b.x]
+            c.x: Active Host [c.x]
+            namespaces -
+            hosts a.x b.x c.x
+            expired -
+        "#]],
     );
     check(
         &Case { spec, now: Some(101), ..Case::default() },
         expect![[r#"
-        a.x: Expire Host [a.x]
-        b.x: Active Host [b.x]
-        c.x: Active Host [c.x]
-        namespaces 
-        hosts b.x c.x
-        expired a.x
-    "#]],
+            a.x: Expire Host [a.x]
+            b.x: Active Host [b.x]
+            c.x: Active Host [c.x]
+            namespaces -
+            hosts b.x c.x
+            expired a.x
+        "#]],
     );
     check(
         &Case { spec, now: None, ..Case::default() },
         expect![[r#"
-        a.x: Active Host until 100 [a.x]
-        b.x: Active Host [b.x]
-        c.x: Active Host [c.x]
-        namespaces 
-        hosts a.x b.x c.x
-        expired 
-    "#]],
+            a.x: Active Host until 100 [a.x]
+            b.x: Active Host [b.x]
+            c.x: Active Host [c.x]
+            namespaces -
+            hosts a.x b.x c.x
+            expired -
+        "#]],
     );
 }
 
@@ -183,22 +183,22 @@ fn an_unused_host_is_over_and_may_come_back() {
     check(
         &Case { spec, now: Some(150), ..Case::default() },
         expect![[r#"
-        a.x: Active Host until 150 [a.x]
-        b.x: Active Host [b.x]
-        namespaces 
-        hosts a.x b.x
-        expired 
-    "#]],
+            a.x: Active Host until 150 [a.x]
+            b.x: Active Host [b.x]
+            namespaces -
+            hosts a.x b.x
+            expired -
+        "#]],
     );
     check(
         &Case { spec, now: Some(151), ..Case::default() },
         expect![[r#"
-        a.x: Expire Host [a.x]
-        b.x: Active Host [b.x]
-        namespaces 
-        hosts b.x
-        expired 
-    "#]],
+            a.x: Expire Host [a.x]
+            b.x: Active Host [b.x]
+            namespaces -
+            hosts b.x
+            expired -
+        "#]],
     );
 }
 
@@ -216,16 +216,16 @@ fn aliases_follow_their_host() {
     check(
         &case,
         expect![[r#"
-        a.shop.svc.cluster.local: Expire Host [a.shop.svc.cluster.local]
-        b.shop.svc.cluster.local: Active Labels [b.shop.svc.cluster.local]
-        c.shop.svc.cluster.local: Active Status [c.shop.svc.cluster.local]
-        shop-a.example: Expire Host [shop-a.example]
-        shop-b.example: Expire Host [shop-b.example]
-        shop-c.example: Active Status [shop-c.example d.shop.svc.cluster.local]
-        namespaces 
-        hosts b.shop.svc.cluster.local c.shop.svc.cluster.local d.shop.svc.cluster.local shop-c.example
-        expired a.shop.svc.cluster.local shop-a.example shop-b.example
-    "#]],
+            a.shop.svc.cluster.local: Expire Host [a.shop.svc.cluster.local]
+            b.shop.svc.cluster.local: Active Labels [b.shop.svc.cluster.local]
+            c.shop.svc.cluster.local: Active Status [c.shop.svc.cluster.local]
+            shop-a.example: Expire Host [shop-a.example]
+            shop-b.example: Expire Host [shop-b.example]
+            shop-c.example: Active Status [shop-c.example d.shop.svc.cluster.local]
+            namespaces -
+            hosts b.shop.svc.cluster.local c.shop.svc.cluster.local d.shop.svc.cluster.local shop-c.example
+            expired a.shop.svc.cluster.local shop-a.example shop-b.example
+        "#]],
     );
 }
 
@@ -247,13 +247,13 @@ fn rules_lead_on() {
     check(
         &case,
         expect![[r#"
-        a.shop.svc.cluster.local: Active Host [a.shop.svc.cluster.local a-v2.shop.svc.cluster.local]
-        base/*: Active Host [y.other.svc.cluster.local]
-        c.shop.svc.cluster.local: Active Status [c.shop.svc.cluster.local c-v2.shop.svc.cluster.local]
-        namespaces base
-        hosts a-v2.shop.svc.cluster.local a.shop.svc.cluster.local c-v2.shop.svc.cluster.local c.shop.svc.cluster.local y.other.svc.cluster.local
-        expired 
-    "#]],
+            a.shop.svc.cluster.local: Active Host [a.shop.svc.cluster.local a-v2.shop.svc.cluster.local]
+            base/*: Active Host [y.other.svc.cluster.local]
+            c.shop.svc.cluster.local: Active Status [c.shop.svc.cluster.local c-v2.shop.svc.cluster.local]
+            namespaces base
+            hosts a-v2.shop.svc.cluster.local a.shop.svc.cluster.local c-v2.shop.svc.cluster.local c.shop.svc.cluster.local y.other.svc.cluster.local
+            expired -
+        "#]],
     );
 }
 
@@ -268,12 +268,12 @@ fn a_host_that_is_over_comes_back_where_another_leads_to_it() {
     check(
         &case,
         expect![[r#"
-        a.x: Expire Host [a.x]
-        b.x: Active Host [b.x a.x]
-        namespaces 
-        hosts a.x b.x
-        expired 
-    "#]],
+            a.x: Expire Host [a.x]
+            b.x: Active Host [b.x a.x]
+            namespaces -
+            hosts a.x b.x
+            expired -
+        "#]],
     );
 }
 
@@ -290,15 +290,15 @@ fn what_nobody_asks_for_stays_for_a_while() {
         base/*: ExpireWait Host until 80 []
         namespaces base
         hosts a.x b.x
-        expired 
+        expired -
     "#]]
     .assert_eq(&render(&waiting));
     assert_eq!(after(Some(&waiting), Some(79)), waiting, "the end does not move");
     expect![[r#"
         b.x: Active Host [b.x]
-        namespaces 
+        namespaces -
         hosts b.x
-        expired 
+        expired -
     "#]]
     .assert_eq(&render(&after(Some(&waiting), Some(81))));
     let again =
@@ -306,13 +306,13 @@ fn what_nobody_asks_for_stays_for_a_while() {
     check(
         &again,
         expect![[r#"
-        a.x: Active Host [a.x]
-        b.x: ExpireWait Host until 90 [b.x]
-        base/*: ExpireWait Host until 80 []
-        namespaces base
-        hosts a.x b.x
-        expired 
-    "#]],
+            a.x: Active Host [a.x]
+            b.x: ExpireWait Host until 90 [b.x]
+            base/*: ExpireWait Host until 80 []
+            namespaces base
+            hosts a.x b.x
+            expired -
+        "#]],
     );
     assert_eq!(after(Some(&all), None), after(None, None), "without a clock nothing waits");
 }
