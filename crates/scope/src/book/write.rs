@@ -1,0 +1,63 @@
+//! What must be written down, and what was.
+
+use std::collections::BTreeSet;
+
+use model::{Name, WorkloadKey};
+
+use super::Book;
+use crate::{edge::Edge, sensor::SensorClocks};
+
+/// All that is known of a workload, as it is written down: one record for each, as names and the
+/// pages of a file are larger than edges.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    pub(crate) application: Option<Name>,
+    /// By host.
+    pub(crate) edges: Vec<Edge>,
+}
+
+impl Book {
+    /// Takes what must be written down: workloads with something new, then up to `touched` of those
+    /// whose edges were only seen again. `None`: the workload is unknown now. What is taken counts
+    /// as written.
+    pub fn take_changes(&mut self, touched: usize) -> Vec<(WorkloadKey, Option<Record>)> {
+        let mut taken = std::mem::take(&mut self.changed);
+        self.touched.retain(|workload| !taken.contains(workload));
+        let again: BTreeSet<WorkloadKey> = self.touched.iter().take(touched).cloned().collect();
+        self.touched.retain(|workload| !again.contains(workload));
+        taken.extend(again);
+        let record = |workload: WorkloadKey| {
+            let entry = self.workloads.get(&workload);
+            let record = entry.map(|entry| Record {
+                application: entry.application.clone(),
+                edges: entry.edges.clone(),
+            });
+            (workload, record)
+        };
+        taken.into_iter().map(record).collect()
+    }
+
+    /// Whether edges were seen again that are not written down yet.
+    pub fn has_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// Takes in what was written down, at the start.
+    pub fn restore(&mut self, workload: WorkloadKey, record: Record, now: u64) {
+        self.workload(&workload, now).application = record.application;
+        for edge in record.edges {
+            if self.find(&workload, &edge.host).is_none() {
+                self.insert(&workload, edge, now);
+            }
+        }
+        self.changed.remove(&workload);
+    }
+
+    pub(crate) fn clocks(&self) -> SensorClocks {
+        self.clocks
+    }
+
+    pub(crate) fn set_clocks(&mut self, clocks: SensorClocks) {
+        self.clocks = clocks;
+    }
+}

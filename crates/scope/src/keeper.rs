@@ -1,0 +1,371 @@
+//! The owner of the book: observations in, learned sets out, and a storage behind.
+//!
+//! - A first call goes straight through: an edge that is new is on the store's queue as soon as
+//!   its observation was taken up; no timer is in that way, and no write.
+//! - What is new is written down within [`WRITE`]; that an edge was seen again, a minute and a moment
+//!   for each 512 workloads later: so much is lost at most when the process is killed.
+//! - Observers never wait: what finds the queue full is dropped and counted. A call that matters
+//!   comes again.
+//! - Time is that of a clock that cannot be set back while the process lives.
+
+mod handle;
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use model::WorkloadKey;
+use snapshot::Change;
+use source::{SourceEvent, SourceSender};
+use storage::{Batch, StorageError, StorageHandle};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Duration, Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::handle::{Message, Question};
+pub use self::handle::{ScopeEnded, ScopeHandle};
+use crate::{
+    Book, Observed, ScopeSettings, Sensor,
+    metrics::Metrics,
+    record::{self, CLOCKS, CLOCKS_KEY, WORKLOADS},
+};
+
+/// The name under which the writer waits for what was learned before.
+pub const SOURCE: &str = "scope";
+
+/// The longest time until what is new is written down.
+const WRITE: Duration = Duration::from_secs(1);
+/// The time between two beginnings of writing down which edges were seen again.
+const TOUCH: Duration = Duration::from_secs(60);
+/// Workloads of which that is written in each [`WRITE`].
+const TOUCHED: usize = 512;
+/// Workloads that are written at once: a file that is copied on write needs room for each batch
+/// beside what there is.
+const BATCH: usize = 256;
+/// The time between two counts of everything, for the metrics.
+const COUNT: Duration = Duration::from_secs(10);
+/// Observations that are taken up together: those that are there already.
+const TOGETHER: usize = 256;
+/// Entries that are read at once.
+const PIECE: usize = 4_096;
+/// Questions that may wait.
+const QUESTIONS: usize = 16;
+
+/// Runs until the shutdown.
+pub struct Keeper {
+    book: Book,
+    clock: Clock,
+    storage: Option<StorageHandle>,
+    mesh: SourceSender,
+    metrics: Metrics,
+    /// What could not be written yet.
+    unwritten: Batch,
+    writing: Option<JoinHandle<Result<(), Unwritten>>>,
+    touched_at: Instant,
+    /// Whether the last write failed, so that only the first failure is told.
+    has_failed: bool,
+}
+
+/// What was not written, one after the other, and why.
+type Unwritten = (Vec<Arc<Batch>>, StorageError);
+
+/// Seconds since 1970, that never go back.
+#[derive(Clone, Copy)]
+struct Clock {
+    began: Instant,
+    at: u64,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self { began: Instant::now(), at }
+    }
+
+    fn now(&self) -> u64 {
+        self.at + self.began.elapsed().as_secs()
+    }
+}
+
+impl Keeper {
+    /// Begins with what `storage` holds and keeps it there; without one everything is in memory.
+    ///
+    /// Says on `mesh` what was learned before, then that [`SOURCE`] is synced, and from then on
+    /// every change.
+    pub fn start(
+        storage: Option<StorageHandle>,
+        settings: ScopeSettings,
+        mesh: SourceSender,
+        shutdown: CancellationToken,
+    ) -> ScopeHandle {
+        let (observe, observations) = mpsc::channel(settings.queue.max(1));
+        let (ask, questions) = mpsc::channel(QUESTIONS);
+        let metrics = Metrics::default();
+        let ended = CancellationToken::new();
+        let pass = Duration::from_secs(settings.pass.max(1));
+        let handle = ScopeHandle::new(observe, ask, metrics.clone(), ended.clone());
+        let keeper = Self {
+            book: Book::new(settings),
+            clock: Clock::start(),
+            storage,
+            mesh,
+            metrics,
+            unwritten: Batch::default(),
+            writing: None,
+            touched_at: Instant::now(),
+            has_failed: false,
+        };
+        tokio::spawn(async move {
+            let _ended = ended.drop_guard();
+            keeper.run(observations, questions, pass, shutdown).await;
+        });
+        handle
+    }
+
+    async fn run(
+        mut self,
+        mut observations: mpsc::Receiver<Message>,
+        mut questions: mpsc::Receiver<Question>,
+        pass: Duration,
+        shutdown: CancellationToken,
+    ) {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = self.begin() => (),
+        }
+        let every = |period| {
+            let mut ticks = interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
+        let (mut writes, mut passes, mut counts) = (every(WRITE), every(pass), every(COUNT));
+        // The first tick is at once, and nothing has aged yet.
+        passes.tick().await;
+        let mut together = Vec::with_capacity(TOGETHER);
+        loop {
+            let changed = tokio::select! {
+                () = shutdown.cancelled() => break,
+                count = observations.recv_many(&mut together, TOGETHER) => match count {
+                    0 => break,
+                    _ => self.take_up(&mut together),
+                },
+                Some(question) = questions.recv() => question(&mut self.book, self.clock.now()),
+                _ = writes.tick() => {
+                    let touched = self.touched();
+                    self.write(touched).await;
+                    BTreeSet::new()
+                }
+                _ = counts.tick() => {
+                    self.metrics.sized(&self.book.stats(self.clock.now()));
+                    BTreeSet::new()
+                }
+                _ = passes.tick() => self.pass(),
+            };
+            if !changed.is_empty() {
+                tokio::select! {
+                    () = shutdown.cancelled() => break,
+                    is_heard = self.tell(changed) => if !is_heard { break },
+                }
+            }
+        }
+        self.end().await;
+    }
+
+    /// Reads what was learned before, and says it.
+    async fn begin(&mut self) {
+        if let Some(storage) = self.storage.clone() {
+            match self.read(&storage).await {
+                Ok(unreadable) => {
+                    let stats = self.book.stats(self.clock.now());
+                    let (edges, workloads) = (stats.edges, stats.workloads);
+                    tracing::info!(edges, workloads, "Learned dependencies are known again");
+                    if unreadable > 0 {
+                        tracing::warn!(unreadable, "Some learned dependencies cannot be read");
+                    }
+                }
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::error!(
+                        error,
+                        "Learned dependencies cannot be read; learning begins anew"
+                    );
+                }
+            }
+        }
+        let known: BTreeSet<WorkloadKey> = self.book.workloads().cloned().collect();
+        let _ = self.tell(known).await;
+        // Nobody listens any more: the process is ending.
+        let _ = self.mesh.send(SourceEvent::Synced { source: SOURCE.into() }).await;
+    }
+
+    /// How many entries could not be read.
+    async fn read(&mut self, storage: &StorageHandle) -> Result<usize, StorageError> {
+        let now = self.clock.now();
+        let (mut unreadable, mut from) = (0, Vec::new());
+        loop {
+            let piece = storage.scan(WORKLOADS, from..vec![u8::MAX; 2], PIECE).await?;
+            for (key, value) in &piece {
+                match record::read(key, value) {
+                    Some((workload, record)) => self.book.restore(workload, record, now),
+                    None => unreadable += 1,
+                }
+            }
+            let Some((last, _)) = piece.into_iter().last() else { break };
+            from = last;
+            from.push(0);
+        }
+        let clocks = storage.get(CLOCKS, CLOCKS_KEY.to_vec()).await?;
+        if let Some(clocks) = clocks.and_then(|value| record::read_clocks(&value)) {
+            self.book.set_clocks(clocks);
+        }
+        Ok(unreadable)
+    }
+
+    /// Whose sets have changed.
+    fn take_up(&mut self, messages: &mut Vec<Message>) -> BTreeSet<WorkloadKey> {
+        let now = self.clock.now();
+        let mut changed = BTreeSet::new();
+        for message in messages.drain(..) {
+            match message {
+                Message::Observed { workload, host, sensor, count } => {
+                    self.metrics.observed(sensor);
+                    match self.book.observe(&workload, &host, sensor, count, now) {
+                        Observed::Added => {
+                            self.metrics.added.inc();
+                            changed.insert(workload);
+                        }
+                        Observed::Seen => {}
+                        Observed::Refused(refusal) => {
+                            self.metrics.refused(refusal);
+                            tracing::debug!(
+                                %workload, %host, reason = refusal.as_str(),
+                                "A dependency was not learned"
+                            );
+                        }
+                    }
+                }
+                Message::Met { workload, application } => {
+                    if self.book.meet(&workload, &application, now) {
+                        changed.insert(workload);
+                    }
+                }
+                Message::Works(sensor) => self.book.work(sensor, now),
+            }
+        }
+        changed
+    }
+
+    fn pass(&mut self) -> BTreeSet<WorkloadKey> {
+        let now = self.clock.now();
+        let pass = self.book.pass(now);
+        self.metrics.passed(&pass);
+        if pass.removed > 0 {
+            let (edges, workloads) = (pass.removed, pass.workloads.len());
+            tracing::info!(edges, workloads, "Dependencies that nobody used were forgotten");
+        }
+        pass.workloads.into_iter().collect()
+    }
+
+    /// Says the sets of these workloads. Whether anybody listens.
+    async fn tell(&self, workloads: BTreeSet<WorkloadKey>) -> bool {
+        if workloads.is_empty() {
+            return true;
+        }
+        let changes = workloads.into_iter().map(|workload| {
+            let hosts = self.book.hosts(&workload);
+            Change::Learned(workload, hosts)
+        });
+        let event = SourceEvent::Changes {
+            source: SOURCE.into(),
+            changes: changes.collect(),
+            diagnostics: Default::default(),
+            received: std::time::Instant::now(),
+        };
+        self.mesh.send(event).await.is_ok()
+    }
+
+    /// Of how many workloads it is time to write down that edges were seen again.
+    fn touched(&self) -> usize {
+        if self.touched_at.elapsed() >= TOUCH { TOUCHED } else { 0 }
+    }
+
+    /// Begins to write down what must be, unless the write before still runs.
+    async fn write(&mut self, touched: usize) {
+        // Proxies can ask as long as this process runs.
+        self.book.work(Sensor::Request, self.clock.now());
+        let Some(storage) = self.storage.clone() else {
+            self.book.take_changes(usize::MAX);
+            return;
+        };
+        if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+            return;
+        }
+        self.written().await;
+        let mut batches = vec![std::mem::take(&mut self.unwritten)];
+        for records in self.book.take_changes(touched).chunks(BATCH) {
+            let mut batch = Batch::default();
+            for (workload, record) in records {
+                record::write(workload, record.as_ref(), &mut batch);
+            }
+            batches.push(batch);
+        }
+        if touched > 0 && !self.book.has_touched() {
+            self.touched_at = Instant::now();
+            let clocks = record::clocks_value(&self.book.clocks());
+            batches[0].put(CLOCKS, CLOCKS_KEY.to_vec(), clocks);
+        }
+        batches.retain(|batch| !batch.is_empty());
+        if !batches.is_empty() {
+            let batches = batches.into_iter().map(Arc::new).collect();
+            self.writing = Some(tokio::spawn(write_all(storage, batches)));
+        }
+    }
+
+    /// Waits for the write that runs, and keeps what it could not write.
+    async fn written(&mut self) {
+        let Some(writing) = self.writing.take() else { return };
+        // A task that panicked has said so; what it had is written when it changes again.
+        let Ok(Err((batches, error))) = writing.await else {
+            self.has_failed = false;
+            return;
+        };
+        self.metrics.failed_writes.inc();
+        if !std::mem::replace(&mut self.has_failed, true) {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "Learned dependencies cannot be written down; trying again");
+        }
+        for batch in batches {
+            self.unwritten.extend(Arc::unwrap_or_clone(batch));
+        }
+    }
+
+    /// Writes down all that is left.
+    async fn end(mut self) {
+        self.written().await;
+        loop {
+            self.write(TOUCHED).await;
+            self.written().await;
+            // A disk that does not work is not waited for.
+            if self.has_failed || !self.book.has_touched() {
+                return;
+            }
+        }
+    }
+}
+
+async fn write_all(storage: StorageHandle, batches: Vec<Arc<Batch>>) -> Result<(), Unwritten> {
+    for (index, batch) in batches.iter().enumerate() {
+        if let Err(error) = storage.write(batch.clone()).await {
+            return Err((batches[index..].to_vec(), error));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! The way to the keeper, for sensors and for people.
+
+use model::{Hostname, Name, WorkloadKey};
+use prometheus_client::registry::Registry;
+use std::collections::BTreeSet;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Book, EdgeView, Explanation, Sensor, Stats, WorkloadView, metrics::Metrics};
+
+/// What needs no answer.
+#[derive(Debug)]
+pub(super) enum Message {
+    Observed { workload: WorkloadKey, host: Hostname, sensor: Sensor, count: u32 },
+    Met { workload: WorkloadKey, application: Name },
+    Works(Sensor),
+}
+
+/// Something to ask or to decide, and whose sets have changed by it.
+pub(super) type Question = Box<dyn FnOnce(&mut Book, u64) -> BTreeSet<WorkloadKey> + Send>;
+
+/// Speaks to the keeper. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ScopeHandle {
+    observe: mpsc::Sender<Message>,
+    ask: mpsc::Sender<Question>,
+    pub(super) metrics: Metrics,
+    ended: CancellationToken,
+}
+
+/// The keeper has ended: the process is ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScopeEnded;
+
+impl ScopeHandle {
+    pub(super) fn new(
+        observe: mpsc::Sender<Message>,
+        ask: mpsc::Sender<Question>,
+        metrics: Metrics,
+        ended: CancellationToken,
+    ) -> Self {
+        Self { observe, ask, metrics, ended }
+    }
+
+    /// A sensor saw `workload` call `host`, `count` times. Never waits: what finds no room is
+    /// dropped and counted.
+    pub fn observe(&self, workload: WorkloadKey, host: Hostname, sensor: Sensor, count: u32) {
+        self.post(Message::Observed { workload, host, sensor, count });
+    }
+
+    /// A proxy of `workload` is there, and says which application it is of: a workload of which
+    /// nothing is known begins with what its siblings call. Never waits.
+    pub fn meet(&self, workload: WorkloadKey, application: Name) {
+        self.post(Message::Met { workload, application });
+    }
+
+    /// A sensor works, although it may have seen nothing. To be said more often than
+    /// [`silence`](crate::ScopeSettings::silence); requests need not be spoken for.
+    pub fn works(&self, sensor: Sensor) {
+        self.post(Message::Works(sensor));
+    }
+
+    /// All workloads that are known, those first where something needs a look.
+    pub async fn list(&self) -> Result<Vec<WorkloadView>, ScopeEnded> {
+        self.look(|book, _| book.list()).await
+    }
+
+    /// The edges of a workload, by host.
+    pub async fn edges(&self, workload: &WorkloadKey) -> Result<Vec<EdgeView>, ScopeEnded> {
+        let workload = workload.clone();
+        self.look(move |book, now| book.edges(&workload, now)).await
+    }
+
+    /// Why a host is in a workload's set, or is not.
+    pub async fn explain(
+        &self,
+        workload: &WorkloadKey,
+        host: &Hostname,
+    ) -> Result<Explanation, ScopeEnded> {
+        let (workload, host) = (workload.clone(), host.clone());
+        self.look(move |book, now| book.explain(&workload, &host, now)).await
+    }
+
+    /// Sizes.
+    pub async fn stats(&self) -> Result<Stats, ScopeEnded> {
+        self.look(|book, now| book.stats(now)).await
+    }
+
+    /// Keeps an edge until it is unpinned. Whether the set has grown by it.
+    pub async fn pin(&self, workload: &WorkloadKey, host: &Hostname) -> Result<bool, ScopeEnded> {
+        let host = host.clone();
+        self.decide(workload, move |book, workload, now| book.pin(workload, &host, now)).await
+    }
+
+    /// Lets an edge age again. Whether it was pinned.
+    pub async fn unpin(&self, workload: &WorkloadKey, host: &Hostname) -> Result<bool, ScopeEnded> {
+        let host = host.clone();
+        self.decide(workload, move |book, workload, now| book.unpin(workload, &host, now)).await
+    }
+
+    /// Forgets an edge, or all of a workload, but what is pinned. How many are gone.
+    pub async fn reset(
+        &self,
+        workload: &WorkloadKey,
+        host: Option<Hostname>,
+    ) -> Result<usize, ScopeEnded> {
+        let reset =
+            move |book: &mut Book, key: &WorkloadKey, now| book.reset(key, host.as_ref(), now);
+        self.decide(workload, reset).await
+    }
+
+    /// Registers what is counted; the caller gives the prefix.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
+    }
+
+    /// Waits until all is written down. The shutdown must have begun.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    fn post(&self, message: Message) {
+        if self.observe.try_send(message).is_err() {
+            self.metrics.dropped.inc();
+        }
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Book, u64) -> T + Send + 'static,
+    ) -> Result<T, ScopeEnded> {
+        self.ask(|book, now| (look(book, now), BTreeSet::new())).await
+    }
+
+    async fn decide<T: Send + 'static>(
+        &self,
+        workload: &WorkloadKey,
+        decide: impl FnOnce(&mut Book, &WorkloadKey, u64) -> T + Send + 'static,
+    ) -> Result<T, ScopeEnded> {
+        let workload = workload.clone();
+        self.ask(|book, now| {
+            let result = decide(book, &workload, now);
+            // The index compares: a set that is the same touches nothing.
+            (result, [workload].into())
+        })
+        .await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Book, u64) -> (T, BTreeSet<WorkloadKey>) + Send + 'static,
+    ) -> Result<T, ScopeEnded> {
+        let (reply, answer) = oneshot::channel();
+        let question: Question = Box::new(move |book, now| {
+            let (result, changed) = question(book, now);
+            // Who asked may have gone.
+            let _ = reply.send(result);
+            changed
+        });
+        self.ask.send(question).await.map_err(|_| ScopeEnded)?;
+        answer.await.map_err(|_| ScopeEnded)
+    }
+}

@@ -1,0 +1,237 @@
+//! The keeper between its queue, its storage and the mesh. Time is the runtime's.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use model::{Hostname, WorkloadKey};
+use source::SourceReceiver;
+use storage::Embedded;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+
+struct Rig {
+    handle: ScopeHandle,
+    mesh: SourceReceiver,
+    shutdown: CancellationToken,
+    /// The last set of each workload.
+    sets: BTreeMap<String, Vec<String>>,
+}
+
+fn key(text: &str) -> WorkloadKey {
+    let (namespace, name) = text.split_once('/').unwrap();
+    WorkloadKey { namespace: namespace.into(), name: name.into() }
+}
+
+fn storage_in(folder: &Path) -> Option<StorageHandle> {
+    Some(StorageHandle::new(Embedded::open(folder).unwrap().storage))
+}
+
+impl Rig {
+    /// A keeper that has said what it knew.
+    async fn start(storage: Option<StorageHandle>, settings: ScopeSettings) -> Self {
+        let shutdown = CancellationToken::new();
+        let (sender, mesh) = source::channel(16);
+        let handle = Keeper::start(storage, settings, sender, shutdown.clone());
+        let mut rig = Self { handle, mesh, shutdown, sets: BTreeMap::new() };
+        while rig.next().await {}
+        rig
+    }
+
+    /// Takes in one event; false when it was that all is said.
+    async fn next(&mut self) -> bool {
+        let event = timeout(Duration::from_secs(3_600), self.mesh.recv()).await;
+        match event.expect("something is said").expect("the keeper lives") {
+            SourceEvent::Changes { changes, source, .. } => {
+                assert_eq!(&*source, SOURCE);
+                for change in changes {
+                    let Change::Learned(workload, hosts) = change else { panic!("{change:?}") };
+                    let hosts = hosts.iter().flat_map(|hosts| hosts.iter());
+                    let hosts = hosts.map(Hostname::to_string).collect();
+                    self.sets.insert(workload.to_string(), hosts);
+                }
+                true
+            }
+            SourceEvent::Synced { source } => {
+                assert_eq!(&*source, SOURCE);
+                false
+            }
+            SourceEvent::Barrier { .. } => panic!("nobody waits"),
+        }
+    }
+
+    fn observe(&self, workload: &str, host: &str, sensor: Sensor) {
+        self.handle.observe(key(workload), host.into(), sensor, 1);
+    }
+
+    async fn end(self) {
+        self.shutdown.cancel();
+        self.handle.ended().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_call_is_in_the_mesh_before_any_timer_and_a_second_is_not_news() {
+    let mut rig = Rig::start(None, ScopeSettings::default()).await;
+    let before = Instant::now();
+    rig.observe("shop/web", "cart", Sensor::Request);
+    assert!(rig.next().await);
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    assert_eq!(rig.sets["shop/web"], ["cart"]);
+    rig.observe("shop/web", "cart", Sensor::AccessLog);
+    rig.observe("shop/web", "pay", Sensor::Request);
+    assert!(rig.next().await);
+    assert_eq!(rig.sets["shop/web"], ["cart", "pay"]);
+    assert!(rig.mesh.is_empty());
+    let edges = rig.handle.edges(&key("shop/web")).await.unwrap();
+    assert_eq!(edges[0].count, 2);
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn observers_never_wait() {
+    let settings = ScopeSettings { queue: 10, ..Default::default() };
+    let mut rig = Rig::start(None, settings).await;
+    for host in 0..50 {
+        rig.observe("shop/web", &format!("h{host}"), Sensor::Request);
+    }
+    assert_eq!(rig.handle.metrics.dropped.get(), 40);
+    assert!(rig.next().await);
+    assert_eq!(rig.sets["shop/web"].len(), 10);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn what_was_learned_is_said_again_after_a_restart_before_anything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(storage_in(folder.path()), ScopeSettings::default()).await;
+    assert!(rig.sets.is_empty());
+    rig.handle.meet(key("shop/web-v1"), "web".into());
+    rig.observe("shop/web-v1", "cart", Sensor::Request);
+    rig.observe("shop/web-v1", "pay", Sensor::Request);
+    rig.next().await;
+    rig.handle.pin(&key("shop/other"), &"pinned".into()).await.unwrap();
+    rig.handle.reset(&key("shop/web-v1"), Some("pay".into())).await.unwrap();
+    rig.end().await;
+
+    let mut rig = Rig::start(storage_in(folder.path()), ScopeSettings::default()).await;
+    assert_eq!(rig.sets["shop/web-v1"], ["cart"]);
+    assert_eq!(rig.sets["shop/other"], ["pinned"]);
+    // Also who is whose sibling.
+    rig.handle.meet(key("shop/web-v2"), "web".into());
+    rig.next().await;
+    assert_eq!(rig.sets["shop/web-v2"], ["cart"]);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_new_edge_is_written_down_within_a_moment_although_the_process_is_not_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = storage_in(folder.path()).unwrap();
+    let mut rig = Rig::start(Some(storage.clone()), ScopeSettings::default()).await;
+    rig.observe("shop/web", "cart", Sensor::Request);
+    rig.next().await;
+    let stored = async {
+        while storage.scan(WORKLOADS, Vec::new()..vec![u8::MAX], 9).await.unwrap().is_empty() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), stored).await.expect("it is written without an end");
+    rig.end().await;
+}
+
+/// A storage on a full disk.
+struct Full;
+
+impl storage::Storage for Full {
+    fn get(&self, _: storage::Table, _: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        Ok(None)
+    }
+
+    fn write(&self, _: &Batch) -> Result<(), StorageError> {
+        Err(StorageError::Ending)
+    }
+
+    fn scan(
+        &self,
+        _: storage::Table,
+        _: std::ops::Range<Vec<u8>>,
+        _: usize,
+    ) -> Result<Vec<storage::Entry>, StorageError> {
+        Err(StorageError::Ending)
+    }
+}
+
+#[tokio::test]
+async fn learning_goes_on_without_a_working_disk() {
+    let storage = StorageHandle::new(Full);
+    let mut rig = Rig::start(Some(storage), ScopeSettings::default()).await;
+    rig.observe("shop/web", "cart", Sensor::Request);
+    rig.next().await;
+    let failed = async {
+        while rig.handle.metrics.failed_writes.get() == 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), failed).await.expect("it is counted");
+    assert_eq!(rig.sets["shop/web"], ["cart"]);
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_aged_leaves_the_mesh() {
+    let settings = ScopeSettings { half_life: 60, minimum_life: 60, ..Default::default() };
+    let mut rig = Rig::start(None, settings).await;
+    rig.observe("shop/web", "cart", Sensor::Request);
+    rig.next().await;
+    let speak = rig.handle.clone();
+    let speaking = tokio::spawn(async move {
+        loop {
+            speak.works(Sensor::AccessLog);
+            sleep(Duration::from_secs(60)).await;
+        }
+    });
+    rig.next().await;
+    assert_eq!(rig.sets["shop/web"], [""; 0]);
+    assert_eq!(rig.handle.metrics.removed.get(), 1);
+    speaking.abort();
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_edges_are_a_file_of_less_than_twenty_megabytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = ScopeSettings { queue: 200_000, ..Default::default() };
+    let rig = Rig::start(storage_in(folder.path()), settings.clone()).await;
+    let Rig { handle, mut mesh, shutdown, .. } = rig;
+    let listening = tokio::spawn(async move { while mesh.recv().await.is_some() {} });
+    let see = |sensor| {
+        for workload in 0..5_000 {
+            let own = key(&format!("namespace-{:02}/deployment-{workload:05}", workload % 50));
+            for target in 0..20 {
+                let service = (workload * 7 + target * 131) % 2_000;
+                let host = format!("service-number-{service:05}.namespace.svc.cluster.local");
+                handle.observe(own.clone(), host.as_str().into(), sensor, 1);
+            }
+        }
+    };
+    see(Sensor::Request);
+    // Written again, in another order: the file must not grow with each write.
+    while handle.stats().await.unwrap().edges < 100_000 {
+        sleep(Duration::from_millis(50)).await;
+    }
+    sleep(Duration::from_secs(2)).await;
+    see(Sensor::AccessLog);
+    while handle.stats().await.unwrap().by_sensor[Sensor::AccessLog as usize] < 100_000 {
+        sleep(Duration::from_millis(50)).await;
+    }
+    shutdown.cancel();
+    handle.ended().await;
+    listening.abort();
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    println!("{bytes} bytes on disk");
+    assert!(bytes < 20_000_000, "{bytes} bytes");
+    let rig = Rig::start(storage_in(folder.path()), settings).await;
+    assert_eq!(rig.sets.len(), 5_000);
+    rig.end().await;
+}

@@ -1,0 +1,216 @@
+//! Edges as bytes, and back.
+//!
+//! - One record for each workload; it is short: numbers take as many bytes as they need.
+//! - What cannot be read is left out and counted: it was written by a later version, or by nobody.
+
+use model::{Hostname, Name, Namespace, WorkloadKey};
+use storage::{Batch, Table};
+
+use crate::{
+    Record, Sensors,
+    edge::Edge,
+    sensor::{SensorClocks, Stretch},
+};
+
+pub(crate) const WORKLOADS: Table = "scope-workloads";
+pub(crate) const CLOCKS: Table = "scope-clocks";
+pub(crate) const CLOCKS_KEY: &[u8] = b"clocks";
+
+/// The first byte of every value.
+const VERSION: u8 = 1;
+const PINNED: u8 = 1;
+const SEEDED: u8 = 2;
+
+/// Adds what is to be written down.
+pub(crate) fn write(workload: &WorkloadKey, record: Option<&Record>, batch: &mut Batch) {
+    let key = workload_key(workload);
+    match record {
+        Some(record) => batch.put(WORKLOADS, key, value(record)),
+        None => batch.delete(WORKLOADS, key),
+    }
+}
+
+/// An entry of [`WORKLOADS`].
+pub(crate) fn read(key: &[u8], value: &[u8]) -> Option<(WorkloadKey, Record)> {
+    let mut key = Bytes(key);
+    let workload = key.workload().filter(|_| key.0.is_empty())?;
+    let mut value = Bytes(value.strip_prefix(&[VERSION])?);
+    let application = Some(value.text()?).filter(|it| !it.is_empty()).map(Name::from);
+    let mut edges = Vec::new();
+    while !value.0.is_empty() {
+        edges.push(value.edge()?);
+    }
+    Some((workload, Record { application, edges }))
+}
+
+pub(crate) fn clocks_value(clocks: &SensorClocks) -> Vec<u8> {
+    let mut value = vec![VERSION];
+    for stretch in clocks.0 {
+        let Stretch { since, last } = stretch.unwrap_or(Stretch { since: 0, last: 0 });
+        push_number(&mut value, since);
+        push_number(&mut value, last);
+    }
+    value
+}
+
+pub(crate) fn read_clocks(value: &[u8]) -> Option<SensorClocks> {
+    let mut value = Bytes(value.strip_prefix(&[VERSION])?);
+    let mut clocks = SensorClocks::default();
+    for slot in &mut clocks.0 {
+        let stretch = Stretch { since: value.number()?, last: value.number()? };
+        *slot = (stretch.last > 0 && stretch.since <= stretch.last).then_some(stretch);
+    }
+    Some(clocks)
+}
+
+fn workload_key(workload: &WorkloadKey) -> Vec<u8> {
+    let mut key = Vec::with_capacity(64);
+    push_text(&mut key, workload.namespace.as_str());
+    push_text(&mut key, workload.name.as_str());
+    key
+}
+
+fn value(record: &Record) -> Vec<u8> {
+    let mut value = vec![VERSION];
+    push_text(&mut value, record.application.as_ref().map_or("", Name::as_str));
+    for edge in &record.edges {
+        push_text(&mut value, edge.host.as_str());
+        let pinned = if edge.is_pinned { PINNED } else { 0 };
+        let seeded = if edge.is_seeded { SEEDED } else { 0 };
+        value.extend([pinned | seeded, edge.sensors.bits()]);
+        push_number(&mut value, edge.first_seen);
+        push_number(&mut value, edge.last_seen.saturating_sub(edge.first_seen));
+        push_number(&mut value, edge.count);
+        value.extend_from_slice(&edge.score.to_be_bytes());
+    }
+    value
+}
+
+/// Its length in one byte, then the text: the book takes no name that is longer than 253 bytes.
+fn push_text(value: &mut Vec<u8>, text: &str) {
+    value.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+    value.extend_from_slice(text.as_bytes());
+}
+
+/// Seven bits in each byte, the lowest first.
+fn push_number(value: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        value.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    value.push(number as u8);
+}
+
+/// What is still to be read.
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0_u64;
+        for shift in (0..70).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            number |= bits.checked_shl(shift).filter(|it| it >> shift == bits)?;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let length = usize::from(self.byte()?);
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        std::str::from_utf8(text).ok()
+    }
+
+    fn workload(&mut self) -> Option<WorkloadKey> {
+        let (namespace, name) = (self.text()?, self.text()?);
+        Some(WorkloadKey { namespace: Namespace::from(namespace), name: Name::from(name) })
+    }
+
+    fn edge(&mut self) -> Option<Edge> {
+        let host = Hostname::new(self.text()?);
+        let [flags, sensors] = [self.byte()?, self.byte()?];
+        let first_seen = self.number()?;
+        let last_seen = first_seen.checked_add(self.number()?)?;
+        let count = self.number()?;
+        let (score, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        let score = f32::from_be_bytes(*score);
+        Some(Edge {
+            host,
+            first_seen,
+            last_seen,
+            count,
+            // A number that is none would never be forgotten.
+            score: if score.is_finite() { score.max(0.0) } else { 0.0 },
+            sensors: Sensors::from_bits(sensors),
+            is_pinned: flags & PINNED != 0,
+            is_seeded: flags & SEEDED != 0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn edge() -> impl Strategy<Value = Edge> {
+        let times = (0..u64::MAX / 2, 0..u64::MAX / 2, any::<u64>());
+        ("[a-z.*]{1,40}", times, 0_f32..1e9, any::<(u8, bool, bool)>()).prop_map(
+            |(host, (first_seen, life, count), score, (sensors, is_pinned, is_seeded))| Edge {
+                host: Hostname::new(&host),
+                first_seen,
+                last_seen: first_seen + life,
+                count,
+                score,
+                sensors: Sensors::from_bits(sensors),
+                is_pinned,
+                is_seeded,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_is_read_as_it_was_written(
+            edges in vec(edge(), 0..9),
+            application in prop::option::of("[a-z]{1,40}"),
+            namespace in "[a-z-]{0,253}",
+            name in "\\PC{0,60}",
+        ) {
+            let workload =
+                WorkloadKey { namespace: namespace.as_str().into(), name: name.as_str().into() };
+            let application = application.map(|it| Name::from(it.as_str()));
+            let record = Record { application, edges };
+            let read = read(&workload_key(&workload), &value(&record));
+            prop_assert_eq!(read, Some((workload, record)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_left_out(
+            key in vec(any::<u8>(), 0..40), value in vec(any::<u8>(), 0..40),
+        ) {
+            let _ = read(&key, &value);
+            let _ = read_clocks(&value);
+        }
+    }
+
+    #[test]
+    fn clocks_are_read_as_they_were_written() {
+        let mut clocks = SensorClocks::default();
+        clocks.0[1] = Some(Stretch { since: 1_700_000_000, last: 1_700_000_900 });
+        assert_eq!(read_clocks(&clocks_value(&clocks)), Some(clocks));
+        assert_eq!(read_clocks(&[VERSION, 0x80]), None);
+    }
+}
