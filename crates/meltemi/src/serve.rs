@@ -1,6 +1,7 @@
 //! `serve`: joins sources, store, push and the two servers.
 
 mod access;
+mod learning;
 mod load;
 mod state;
 
@@ -43,8 +44,8 @@ use crate::{
     output::{Exit, Failure, Screen},
     path::require_readable,
     settings::{
-        IdentityArguments, IdentitySettings, LimitArguments, LimitSettings, Resolver, SettingsFile,
-        XdsAuthentication, istiod,
+        IdentityArguments, IdentitySettings, LearnSettings, LimitArguments, LimitSettings,
+        Resolver, SettingsFile, XdsAuthentication, istiod,
     },
 };
 
@@ -89,6 +90,10 @@ pub(crate) struct Serve {
     /// its sources meanwhile. It holds Secrets.
     #[arg(long, env = "MELTEMI_STATE_DIRECTORY")]
     state_directory: Option<PathBuf>,
+    /// Folder in which learned dependencies are kept; `scope` in the folder of the state unless set.
+    /// Without either they end with the process.
+    #[arg(long, env = "MELTEMI_SCOPE_DIRECTORY")]
+    scope_directory: Option<PathBuf>,
     /// What is logged: a level, or levels per module such as `info,push=debug`; `info` unless set.
     #[arg(long, env = "MELTEMI_LOG")]
     log: Option<String>,
@@ -111,6 +116,7 @@ struct Settings {
     limits: LimitSettings,
     domain: String,
     state_directory: Option<PathBuf>,
+    learning: LearnSettings,
     log: String,
     features: Features,
 }
@@ -183,7 +189,7 @@ impl Serve {
     ) -> Result<Settings, Failure> {
         let Self { settings, config, mesh_config, xds_address, admin_address, .. } = self;
         let Self { tls_certificate, tls_key, domain, state_directory, log, .. } = self;
-        let Self { identity, limits, .. } = self;
+        let Self { identity, limits, scope_directory, .. } = self;
         let path = resolver.pick_optional("settings", settings, None, None);
         let file = path.map(|path| SettingsFile::read(&path, screen)).transpose()?;
         let file = file.unwrap_or_default();
@@ -201,6 +207,10 @@ impl Serve {
         let domain = resolver.pick("domain", domain, file.domain, "cluster.local".to_owned());
         let state_directory =
             resolver.pick_optional("state_directory", state_directory, file.state_directory, None);
+        let scope_directory =
+            resolver.pick_optional("scope_directory", scope_directory, file.scope_directory, None);
+        let state = state_directory.as_deref();
+        let learning = LearnSettings::resolve(scope_directory, state, file.scope, resolver);
         let log = resolver.pick("log", log, file.log, "info".to_owned());
         let features = istiod::features(environment);
         resolver.add_switches(&features);
@@ -224,6 +234,7 @@ impl Serve {
             limits,
             domain,
             state_directory,
+            learning,
             log,
             features,
         })
@@ -310,12 +321,14 @@ impl Settings {
         let signing = identity::Metrics::register(&mut metrics);
         let mesh = MeshMetrics::register(&mut metrics, engine.clone());
         let keys = KeyMetrics::register(&mut metrics);
+        let learned = learning::start(&self.learning, outgoing.clone(), &shutdown).await?;
+        learned.register(metrics.sub_registry_with_prefix("meltemi_scope"));
         let keys = KeyStage::new(self.keys(), HttpsClient::default(), keys, statuses.clone());
         tokio::spawn(keys.run(keyed, outgoing, shutdown.clone()));
         let (expiry, ended) = ExpiryStage::new(statuses.clone());
         tokio::spawn(expiry.run(incoming, timed, shutdown.clone()));
         tokio::spawn(delete_ended(ended, directory.clone()));
-        let writer = Writer::new(index, [name]);
+        let writer = Writer::new(index, [name, scope::SOURCE.into()]);
         let control = Control::default();
         let load = self.limits.load(&xds_metrics, &control);
         load::watch_memory(&self.limits, control.clone(), shutdown.clone());
@@ -369,6 +382,7 @@ impl Settings {
         }
         shutdown.cancel();
         keeper.end().await;
+        learned.ended().await;
         let _ = admin.await;
         Ok(Exit::Done)
     }

@@ -7,6 +7,7 @@ mod file;
 mod identity;
 pub(crate) mod istiod;
 mod limits;
+mod scope;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
@@ -17,6 +18,7 @@ pub(crate) use self::{
     file::SettingsFile,
     identity::{AuthorityPlace, IdentityArguments, IdentitySettings, XdsAuthentication},
     limits::{LimitArguments, LimitSettings},
+    scope::{LearnSettings, ScopeSection},
 };
 use crate::output::Table;
 

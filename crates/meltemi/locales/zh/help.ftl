@@ -18,6 +18,7 @@ help-serve = 从 YAML 目录提供 xDS
     .tls_key = 证书的私钥（PEM）
     .domain = Kubernetes 服务名的后缀；默认 `cluster.local`
     .state_directory = 保存网格状态的目录：新进程据此立即应答，同时读取各来源。其中含有 Secret
+    .scope_directory = 保存学习到的依赖的目录；默认是状态目录下的 `scope`。两者都未设置时，依赖随进程结束而消失
     .log = 日志级别，可按模块设置，例如 `info,push=debug`；默认 `info`
     .identity_directory = 内置证书颁发机构保存根证书与私钥的目录；设置它（或 `--cacerts`）后代理可获得身份
     .cacerts = 现有根证书与中间证书的目录，布局同 Istio 的 Secret `cacerts`

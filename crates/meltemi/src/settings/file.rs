@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{IdentityArguments, LimitArguments};
+use super::{IdentityArguments, LimitArguments, ScopeSection};
 use crate::output::{Exit, Failure, Screen};
 
 /// Settings in YAML, named as the flags are, in camel case. Paths are relative to the file.
@@ -22,6 +22,8 @@ pub(crate) struct SettingsFile {
     pub(crate) tls_key: Option<PathBuf>,
     pub(crate) domain: Option<String>,
     pub(crate) state_directory: Option<PathBuf>,
+    pub(crate) scope_directory: Option<PathBuf>,
+    pub(crate) scope: ScopeSection,
     pub(crate) log: Option<String>,
     #[serde(flatten)]
     pub(crate) identity: IdentityArguments,
@@ -47,6 +49,7 @@ impl SettingsFile {
         let single = [
             &mut settings.mesh_config,
             &mut settings.state_directory,
+            &mut settings.scope_directory,
             &mut settings.tls_certificate,
             &mut settings.tls_key,
             &mut identity.identity_directory,

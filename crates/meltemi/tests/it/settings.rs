@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    io::{BufRead, BufReader, Lines},
+    process::{Child, ChildStderr, Command, Stdio},
 };
 
 use tempfile::TempDir;
@@ -14,6 +14,8 @@ use crate::command::{run, run_with};
 struct Server {
     child: Child,
     said: String,
+    /// Kept, as what is said to nobody is an error in there.
+    _rest: Lines<BufReader<ChildStderr>>,
 }
 
 impl Drop for Server {
@@ -37,7 +39,8 @@ fn serve(arguments: &[&str], variables: &[(&str, &str)]) -> Server {
         .expect("the binary can be run");
     let stderr = child.stderr.take().expect("it is piped");
     let mut said = String::new();
-    for line in BufReader::new(stderr).lines() {
+    let mut lines = BufReader::new(stderr).lines();
+    for line in lines.by_ref() {
         let line = line.expect("it is text");
         said = format!("{said}{line}\n");
         if line.contains("Meltemi serves") {
@@ -45,7 +48,7 @@ fn serve(arguments: &[&str], variables: &[(&str, &str)]) -> Server {
         }
     }
     assert!(!said.contains('\u{1b}'), "a pipe gets no colour:\n{said}");
-    Server { child, said }
+    Server { child, said, _rest: lines }
 }
 
 /// Value and origin of a setting in the table that is printed at the start.
@@ -106,6 +109,41 @@ fn limits_are_read_from_everywhere() {
     assert_eq!(setting(&server, "peers"), ["other:15014", "file"]);
     assert_eq!(setting(&server, "weight"), ["3", "environment", "MELTEMI_WEIGHT"]);
     assert!(!server.said.contains("no meaning here"), "{}", server.said);
+}
+
+#[test]
+fn what_is_learned_has_a_section_and_a_folder() {
+    let folder = mesh();
+    let file = folder.path().join("settings.yaml");
+    let text = "config: [mesh]\nxdsAddress: 127.0.0.1:0\nadminAddress: 127.0.0.1:0\n\
+                scopeDirectory: learned\n\
+                scope: {halfLife: 48h, shrinkTotalPercent: 2, maxTargets: 50}\n";
+    fs::write(&file, text).expect("a file can be written");
+    let path = file.to_str().expect("the path is text");
+    let server = serve(&["--settings", path], &[]);
+    assert_eq!(setting(&server, "scope.half-life"), ["172800s", "file"]);
+    assert_eq!(setting(&server, "scope.minimum-life"), ["86400s", "default"]);
+    assert_eq!(setting(&server, "scope.shrink-total-percent"), ["2", "file"]);
+    assert_eq!(setting(&server, "scope.max-targets"), ["50", "file"]);
+    assert!(folder.path().join("learned/meltemi.redb").is_file(), "{}", server.said);
+    // The folder is taken: another server says so, and does not learn for nothing.
+    let second = serve(&["--settings", path], &[]);
+    assert!(second.said.contains("in use by another process"), "{}", second.said);
+    drop((server, second));
+    fs::write(&file, text.replace("2,", "200,")).expect("a file can be written");
+    let run = run(&["serve", "--settings", path]);
+    assert_eq!(run.code, 65, "{}", run.stderr);
+    assert!(run.stderr.contains("at most 100 percent"), "{}", run.stderr);
+}
+
+#[test]
+fn without_a_folder_what_is_learned_ends_with_the_process_and_that_is_said() {
+    let folder = mesh();
+    let config = folder.path().join("mesh");
+    let addresses = ["--xds-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"];
+    let config = ["--config", config.to_str().expect("the path is text")];
+    let server = serve(&[config.as_slice(), &addresses].concat(), &[]);
+    assert!(server.said.contains("kept in memory alone"), "{}", server.said);
 }
 
 #[test]
