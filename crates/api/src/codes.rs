@@ -153,6 +153,7 @@ codes! {
     FENCE_HOST "MEL0233" Warning "A host or namespace of a fence is not usable and has no effect";
     FENCE_STRATEGY "MEL0234" Warning "A recycling strategy has no effect or is incomplete";
     FENCE_SELECTOR "MEL0235" Warning "A selector of a fence can select nothing";
+    LAZYLOAD_SETTING "MEL0236" Warning "A setting of lazy loading has no effect";
 }
 
 /// The code with this name.

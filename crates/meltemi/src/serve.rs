@@ -14,14 +14,14 @@ use std::{
 
 use admin::{Admin, MeshMetrics};
 use anyhow::Context;
-use api::istio::mesh_config::MeshConfig;
+use api::{istio::mesh_config::MeshConfig, slime::lazyload::LazyloadSettings};
 use clap::ArgMatches;
 use jwks::{HttpsClient, KeyMetrics, KeySettings, KeyStage};
 use model::ObjectKey;
 use prometheus_client::registry::Registry;
 use push::{Engine, EngineHandle, PushService};
 use runtime::Readiness;
-use snapshot::{Features, Index, Snapshot};
+use snapshot::{Features, FencingSettings, Index, Snapshot};
 use source::{ExpiryStage, Source, SourceStatuses, SuperviseSettings, supervise};
 use source_directory::{
     DirectoryHandle, DirectorySettings, DirectorySource, WriteMode, directory_control,
@@ -119,6 +119,7 @@ struct Settings {
     learning: LearnSettings,
     log: String,
     features: Features,
+    lazyload: LazyloadSettings,
 }
 
 const XDS_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15010);
@@ -213,6 +214,7 @@ impl Serve {
         let learning = LearnSettings::resolve(scope_directory, state, file.scope, resolver);
         let log = resolver.pick("log", log, file.log, "info".to_owned());
         let features = istiod::features(environment);
+        resolver.add_lazyload(&file.lazyload);
         resolver.add_switches(&features);
         let usage = |key: &str| Failure::new(Exit::Usage, screen.text(key, &[]));
         if config.is_empty() {
@@ -237,6 +239,7 @@ impl Serve {
             learning,
             log,
             features,
+            lazyload: file.lazyload,
         })
     }
 }
@@ -291,8 +294,14 @@ impl Settings {
         let readiness = Readiness::default();
         let block = readiness.block();
 
+        let (fencing, findings) = FencingSettings::convert(&self.lazyload);
+        for finding in findings.iter() {
+            tracing::warn!("{finding}");
+        }
+        let expire_wait = fencing.expire_wait;
         let index =
-            Index::new(Arc::new(MeshConfig::default()), self.features.clone(), &self.domain);
+            Index::new(Arc::new(MeshConfig::default()), self.features.clone(), &self.domain)
+                .with_fencing(fencing);
         let engine = Engine::start(index.snapshot());
         let settings = DirectorySettings {
             paths: self.config.clone(),
@@ -326,6 +335,7 @@ impl Settings {
         let keys = KeyStage::new(self.keys(), HttpsClient::default(), keys, statuses.clone());
         tokio::spawn(keys.run(keyed, outgoing, shutdown.clone()));
         let (expiry, ended) = ExpiryStage::new(statuses.clone());
+        let expiry = expiry.with_expire_wait(expire_wait);
         tokio::spawn(expiry.run(incoming, timed, shutdown.clone()));
         tokio::spawn(delete_ended(ended, directory.clone()));
         let writer = Writer::new(index, [name, scope::SOURCE.into()]);

@@ -123,6 +123,22 @@ impl<'a> Resolver<'a> {
         value
     }
 
+    /// Adds the settings of lazy loading that the file has.
+    pub(crate) fn add_lazyload(&mut self, settings: &api::slime::lazyload::LazyloadSettings) {
+        let fields = serde_json::to_value(settings).unwrap_or_default();
+        for (name, value) in fields.as_object().into_iter().flatten() {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let mut shown = "lazyload.".to_owned();
+            for letter in name.chars() {
+                if letter.is_ascii_uppercase() {
+                    shown.push('-');
+                }
+                shown.push(letter.to_ascii_lowercase());
+            }
+            self.picked.push((shown, value, Origin::File));
+        }
+    }
+
     /// Adds switches that are set in the environment.
     pub(crate) fn add_switches(&mut self, features: &snapshot::Features) {
         for (name, value) in &features.0 {

@@ -7,6 +7,7 @@
 //! - Not here: how dependencies are learned and forgotten (`scope`).
 
 mod aliases;
+mod convert;
 mod domains;
 mod settings;
 mod table;

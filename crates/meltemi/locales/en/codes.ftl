@@ -312,6 +312,9 @@ MEL0234 = A recycling strategy has no effect or is incomplete
 MEL0235 = A selector of a fence can select nothing
     .help = Write at least one label, with a key and a value as Kubernetes allows them.
 
+MEL0236 = A setting of lazy loading has no effect
+    .help = The message says why, and what to use instead. The other settings of the section `lazyload` stay in effect.
+
 MEL0240 = Encryption settings of a Sidecar's listener have no effect
     .help = A port that takes mTLS of the mesh ends it with the workload's own certificate. Set `portLevelMtls` to `DISABLE` for the port in a PeerAuthentication with a selector, or take `tls` away.
 

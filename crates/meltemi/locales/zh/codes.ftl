@@ -312,6 +312,9 @@ MEL0234 = 回收策略没有效果或不完整
 MEL0235 = 栅栏的选择器不可能选中任何对象
     .help = 请至少写一个标签，键和值须符合 Kubernetes 的规定。
 
+MEL0236 = 懒加载的某项设置没有效果
+    .help = 消息说明了原因和替代做法。`lazyload` 一节中的其他设置仍然生效。
+
 MEL0240 = Sidecar 监听器的加密设置不起作用
     .help = 接受网格 mTLS 的端口使用工作负载自己的证书终止加密。请在带选择器的 PeerAuthentication 中把该端口的 `portLevelMtls` 设为 `DISABLE`，或删除 `tls`。
 

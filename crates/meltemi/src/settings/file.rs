@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use api::slime::lazyload::LazyloadSettings;
 use serde::Deserialize;
 
 use super::{IdentityArguments, LimitArguments, ScopeSection};
@@ -25,6 +26,8 @@ pub(crate) struct SettingsFile {
     pub(crate) scope_directory: Option<PathBuf>,
     pub(crate) scope: ScopeSection,
     pub(crate) log: Option<String>,
+    /// Slime's settings of its lazyload module, and ours beside them.
+    pub(crate) lazyload: LazyloadSettings,
     #[serde(flatten)]
     pub(crate) identity: IdentityArguments,
     #[serde(flatten)]

@@ -194,3 +194,26 @@ fn what_cannot_be_served_ends_at_once_with_a_reason() {
     let run = run_with(&["serve"], &[("MELTEMI_XDS_ADDRESS", "nowhere")]);
     assert_eq!(run.code, 64, "{}", run.stderr);
 }
+
+#[test]
+fn the_settings_of_slimes_module_are_taken_and_what_has_no_effect_is_named() {
+    let folder = mesh();
+    let file = folder.path().join("settings.yaml");
+    let text = "config: [mesh]\nxdsAddress: 127.0.0.1:0\nadminAddress: 127.0.0.1:0\n\
+                lazyload:\n  default_fence: true\n  stableHost: [base/*]\n  wormholePort: [9080]\n  \
+                domainAliases: [{pattern: '((', templates: [a]}, {pattern: ^a$, templates: [b]}]\n";
+    fs::write(&file, text).expect("a file can be written");
+    let path = file.to_str().expect("the path is text");
+    let server = serve(&["--settings", path], &[]);
+    assert_eq!(setting(&server, "lazyload.default-fence"), ["true", "file"]);
+    assert_eq!(setting(&server, "lazyload.stable-host"), ["[\"base/*\"]", "file"]);
+    for part in ["lazyload.wormholePort: `wormholePort` has no effect", "lazyload.domainAliases[0]"]
+    {
+        assert!(server.said.contains(part), "{part} in {}", server.said);
+    }
+    assert!(!server.said.contains("domainAliases[1]"), "{}", server.said);
+    drop(server);
+    fs::write(&file, text.replace("default_fence", "defaultfence")).expect("a file can be written");
+    let run = run(&["serve", "--settings", path]);
+    assert_eq!(run.code, 65, "a name that nobody knows is mistyped: {}", run.stderr);
+}

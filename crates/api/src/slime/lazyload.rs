@@ -1,0 +1,120 @@
+//! Settings of Slime's lazyload module, with our own beside them.
+//!
+//! - Every field of the module is known, so that its settings can be taken as they are; what each
+//!   does here, or what to use instead, is said where they take effect (`snapshot::FencingSettings`).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Duration, is_default};
+
+/// The module's `general` section, and what is ours: `mode`, `expireWait` and `service`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LazyloadSettings {
+    /// How much fenced workloads are sent that do not say so themselves.
+    #[serde(skip_serializing_if = "is_default")]
+    pub mode: Option<String>,
+    /// How long a dependency stays that nothing asks for any more.
+    #[serde(alias = "expire_wait", skip_serializing_if = "is_default")]
+    pub expire_wait: Option<Duration>,
+    /// `global.service` of Slime: the label with the name of a fence; `app` unless set.
+    #[serde(skip_serializing_if = "is_default")]
+    pub service: Option<String>,
+    #[serde(alias = "wormhole_port", skip_serializing_if = "is_default")]
+    pub wormhole_port: Vec<serde_json::Value>,
+    #[serde(alias = "auto_port", skip_serializing_if = "is_default")]
+    pub auto_port: bool,
+    #[serde(alias = "cleanup_wormhole_port", skip_serializing_if = "is_default")]
+    pub cleanup_wormhole_port: bool,
+    #[serde(alias = "auto_fence", skip_serializing_if = "is_default")]
+    pub auto_fence: Option<bool>,
+    #[serde(alias = "default_fence", skip_serializing_if = "is_default")]
+    pub default_fence: bool,
+    #[serde(alias = "fence_label_key_alias", skip_serializing_if = "is_default")]
+    pub fence_label_key_alias: String,
+    #[serde(skip_serializing_if = "is_default")]
+    pub namespace: Vec<String>,
+    #[serde(alias = "global_sidecar_mode", skip_serializing_if = "is_default")]
+    pub global_sidecar_mode: String,
+    #[serde(alias = "cluster_gs_namespace", skip_serializing_if = "is_default")]
+    pub cluster_gs_namespace: String,
+    #[serde(alias = "metric_source_type", skip_serializing_if = "is_default")]
+    pub metric_source_type: String,
+    #[serde(skip_serializing_if = "is_default")]
+    pub dispatches: Vec<DispatchSettings>,
+    #[serde(alias = "domain_aliases", skip_serializing_if = "is_default")]
+    pub domain_aliases: Vec<DomainAliasSettings>,
+    #[serde(alias = "stable_host", skip_serializing_if = "is_default")]
+    pub stable_host: Vec<String>,
+    #[serde(alias = "enable_short_domain", skip_serializing_if = "is_default")]
+    pub enable_short_domain: bool,
+    #[serde(alias = "passthrough_by_default", skip_serializing_if = "is_default")]
+    pub passthrough_by_default: bool,
+    #[serde(alias = "disable_ipv4_passthrough", skip_serializing_if = "is_default")]
+    pub disable_ipv4_passthrough: bool,
+    #[serde(alias = "support_h2", skip_serializing_if = "is_default")]
+    pub support_h2: bool,
+    #[serde(alias = "add_env_header_via_lua", skip_serializing_if = "is_default")]
+    pub add_env_header_via_lua: bool,
+    #[serde(alias = "management_selectors", skip_serializing_if = "is_default")]
+    pub management_selectors: Vec<NamespaceSelectorSettings>,
+    #[serde(alias = "black_namespace_list", skip_serializing_if = "is_default")]
+    pub black_namespace_list: String,
+    #[serde(alias = "white_namespace_list", skip_serializing_if = "is_default")]
+    pub white_namespace_list: String,
+    #[serde(alias = "proxy_version", skip_serializing_if = "is_default")]
+    pub proxy_version: String,
+    #[serde(skip_serializing_if = "is_default")]
+    pub render: String,
+}
+
+/// Where calls of some unknown hosts go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DispatchSettings {
+    #[serde(skip_serializing_if = "is_default")]
+    pub name: String,
+    #[serde(skip_serializing_if = "is_default")]
+    pub domains: Vec<String>,
+    /// A cluster of Envoy, `PassthroughCluster`, or `_GLOBAL_SIDECAR`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cluster: String,
+    #[serde(alias = "domain_regex", skip_serializing_if = "is_default")]
+    pub domain_regex: String,
+}
+
+/// Further names of hosts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DomainAliasSettings {
+    #[serde(skip_serializing_if = "is_default")]
+    pub pattern: String,
+    /// Slime's own examples write `template`.
+    #[serde(alias = "template", skip_serializing_if = "is_default")]
+    pub templates: Vec<String>,
+}
+
+/// Kubernetes' selector over the labels of Namespaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NamespaceSelectorSettings {
+    #[serde(alias = "match_labels", skip_serializing_if = "is_default")]
+    pub match_labels: BTreeMap<String, String>,
+    #[serde(alias = "match_expressions", skip_serializing_if = "is_default")]
+    pub match_expressions: Vec<LabelExpressionSettings>,
+}
+
+/// What must hold for one label.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LabelExpressionSettings {
+    #[serde(skip_serializing_if = "is_default")]
+    pub key: String,
+    /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub operator: String,
+    #[serde(skip_serializing_if = "is_default")]
+    pub values: Vec<String>,
+}
