@@ -30,6 +30,8 @@ const PAGES: &[(&str, &str)] = &[
         "/debug/configz?kind=&namespace=&name=&content=",
         "the objects in effect; with a name or `content=true`, their content",
     ),
+    ("/debug/fences?namespace=&name=", "what limits the scopes of workloads, and what each holds"),
+    ("/debug/scope_export?namespace=&workload=", "the same as Sidecars, with what was learned"),
     ("/debug/registryz?service=", "the services of the mesh"),
     ("/debug/endpointz?service=", "the endpoints of each service"),
 ];

@@ -10,6 +10,7 @@ mod debug;
 mod diff;
 mod difference;
 mod error;
+mod fences;
 mod finding;
 mod guard;
 mod lines;
@@ -45,6 +46,7 @@ pub use self::{
     diff::{DiffReport, EnvoyEffect, ObjectDiff},
     difference::{FieldChange, differences},
     error::{ApiError, ErrorBody, Reason},
+    fences::ScopeExport,
     finding::{Finding, FindingList},
     load::LoadReport,
     metrics::MeshMetrics,
@@ -99,6 +101,7 @@ fn router(admin: Admin, shutdown: CancellationToken) -> Router {
         .route("/debug/pushes", get(pushes::pushes))
         .route("/debug/load", get(load::load))
         .merge(debug::routes())
+        .merge(fences::routes())
         .layer(Extension(shutdown))
         .layer(Extension(Arc::new(Lints::default())))
         .layer(DefaultBodyLimit::max(LONGEST_BODY))

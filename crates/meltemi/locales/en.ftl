@@ -31,6 +31,8 @@ check-next = Next: meltemi help { $code }
 input-unreadable = `{ $path }` cannot be read: { $reason }
 input-unreadable-hint = check the path; nothing was sent
 
+scope-export-none = nothing is fenced there
+
 events-none = nothing has changed since the control plane started
 events-summary = { $total ->
         [one] the last change

@@ -13,6 +13,8 @@ check-next = 下一步：meltemi help { $code }
 input-unreadable = 无法读取 `{ $path }`：{ $reason }
 input-unreadable-hint = 请检查路径；没有发送任何内容
 
+scope-export-none = 那里没有任何栅栏
+
 events-none = 控制面启动以来没有任何变更
 events-summary = 最近 { $total } 次变更：{ $live } 次已在所有相关代理中生效，{ $open } 次尚未生效
 events-more = 另有 { $count } 个

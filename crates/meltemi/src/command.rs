@@ -18,6 +18,7 @@ use crate::{
     language::{Catalogue, Language},
     output::{self, ColorWhen, Exit, Format, Screen},
     proxy,
+    scope::{self, ScopeVerb},
     serve::Serve,
     wait::Wait,
     why::Why,
@@ -66,6 +67,9 @@ enum Verb {
     /// Look at connected proxies.
     #[command(subcommand, after_help = PROXY_EXAMPLES)]
     Proxy(ProxyVerb),
+    /// What workloads are sent of the mesh, and what they call.
+    #[command(subcommand, after_help = scope::EXAMPLES)]
+    Scope(ScopeVerb),
     /// Manage the authority of the mesh: roots, certificates, tokens.
     #[command(subcommand, after_help = identity::EXAMPLES)]
     Identity(IdentityVerb),
@@ -110,6 +114,7 @@ impl Verb {
             Self::Access(verb) => verb.format(),
             Self::Wait(args) => args.output,
             Self::Identity(verb) => verb.format(),
+            Self::Scope(verb) => verb.format(),
             Self::Why(args) => args.output,
             Self::Events(args) => args.output,
             Self::Proxy(ProxyVerb::Status(args)) | Self::Ps(args) => args.output,
@@ -133,6 +138,7 @@ impl Verb {
             }
             Self::Bootstrap(args) => args.run(environment, screen),
             Self::Identity(verb) => verb.run(screen).await,
+            Self::Scope(verb) => verb.run(screen).await,
             Self::Proxy(ProxyVerb::Status(args)) | Self::Ps(args) => args.run(screen).await,
             Self::Proxy(ProxyVerb::Config(args)) | Self::Pc(args) => args.run(screen).await,
             Self::Events(args) => args.run(screen).await,

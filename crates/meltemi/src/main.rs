@@ -18,6 +18,7 @@ mod language;
 mod output;
 mod path;
 mod proxy;
+mod scope;
 mod serve;
 mod settings;
 mod wait;

@@ -9,17 +9,19 @@
 mod aliases;
 mod convert;
 mod domains;
+mod export;
 mod settings;
 mod table;
 
 use std::collections::BTreeSet;
 
 use api::Object;
-use model::{Hostname, Kind, Labels, Namespace, ObjectKey, Proxy, ScopeMode, Service, Shared};
+use model::{Hostname, Kind, Labels, Namespace, ObjectKey, ScopeMode, Service, Shared};
 
 pub use self::{
     aliases::{DomainAlias, DomainAliases},
     domains::{Domain, DomainSource, DomainStatus, Domains},
+    export::{ExportedScope, Member},
     settings::{
         Dispatch, DispatchTarget, FencingSettings, LabelExpression, NamespaceNames, NamespaceScope,
         NamespaceSelector, WorkloadLabel,
@@ -139,26 +141,32 @@ pub(crate) fn fenced_label(object: Option<&Object>) -> Option<bool> {
 }
 
 impl Snapshot {
-    /// The fence of a proxy's workload; `None` when nothing limits it.
-    pub(crate) fn fence(&self, proxy: &Proxy) -> Option<Fence> {
-        let settings = &self.fencing;
-        let written = proxy.labels.get(SCOPE_LABEL).and_then(|mode| mode.parse().ok());
-        let mode = written.or_else(|| label(self.namespace_object(&proxy.namespace)));
+    /// The fence around the workloads of a namespace that have these labels; `None` when nothing
+    /// limits them.
+    pub(crate) fn fence_of(&self, namespace: &Namespace, labels: &Labels) -> Option<Fence> {
+        let written = labels.get(SCOPE_LABEL).and_then(|mode| mode.parse().ok());
+        let mode = written.or_else(|| label(self.namespace_object(namespace)));
         if mode == Some(ScopeMode::Full) {
             return None;
         }
-        let fences = self.fences_around(&proxy.namespace, &proxy.labels);
-        let is_fenced = !fences.is_empty() || self.is_fenced_by_label(proxy);
-        let mode = mode.or_else(|| is_fenced.then_some(settings.mode))?;
+        let fences = self.fences_around(namespace, labels);
+        let is_fenced = !fences.is_empty() || self.fence_by_label(namespace, labels).is_some();
+        let mode = mode.or_else(|| is_fenced.then_some(self.fencing.mode))?;
         if mode == ScopeMode::Full {
             return None;
         }
-        let mut declared = settings.always.clone();
-        declared.namespaces.insert(self.mesh.root_namespace.clone());
+        let mut declared = self.always_declared();
         for fence in fences {
             declared.merge(&fence.declared);
         }
         Some(Fence { mode, declared })
+    }
+
+    /// What every fence holds.
+    fn always_declared(&self) -> Declared {
+        let mut declared = self.fencing.always.clone();
+        declared.namespaces.insert(self.mesh.root_namespace.clone());
+        declared
     }
 
     /// The fences in effect around workloads with these labels, by name.
@@ -173,15 +181,15 @@ impl Snapshot {
         all
     }
 
-    /// Whether a label of its own fences the workload. A fence that somebody wrote under the name of
-    /// the one that would be made decides alone.
-    fn is_fenced_by_label(&self, proxy: &Proxy) -> bool {
-        let Some(label) = &self.fencing.workload_label else { return false };
-        let Some(value) = proxy.labels.get(&label.key) else { return false };
-        let table = self.fences.get(&proxy.namespace);
+    /// Name and selector of the fence that a label of a workload asks for. One that somebody wrote
+    /// under that name decides alone.
+    fn fence_by_label(&self, namespace: &Namespace, labels: &Labels) -> Option<(String, Labels)> {
+        let label = self.fencing.workload_label.as_ref()?;
+        let value = labels.get(&label.key)?;
         let name = label.fence_name(value);
-        table.is_none_or(|table| table.get(&name).is_none())
-            && self.makes_fences_in(&proxy.namespace)
+        let is_written = self.fences.get(namespace).is_some_and(|it| it.get(&name).is_some());
+        let is_made = !is_written && self.makes_fences_in(namespace);
+        is_made.then(|| (name, [(label.key.as_str(), value)].into_iter().collect()))
     }
 
     /// Whether fences are made in a namespace.

@@ -24,9 +24,9 @@ mod view;
 pub use change::{Change, ChangeSet, Happening, ReadKey};
 pub use fence::{
     Declared, Dispatch, DispatchTarget, Domain, DomainAlias, DomainAliases, DomainSource,
-    DomainStatus, Domains, FENCED_LABEL, Fence, FenceOrigin, FenceRecord, FencingSettings,
-    LabelExpression, Learned, NamespaceNames, NamespaceScope, NamespaceSelector, SCOPE_LABEL,
-    WorkloadLabel,
+    DomainStatus, Domains, ExportedScope, FENCED_LABEL, Fence, FenceOrigin, FenceRecord,
+    FencingSettings, LabelExpression, Learned, Member, NamespaceNames, NamespaceScope,
+    NamespaceSelector, SCOPE_LABEL, WorkloadLabel,
 };
 pub use hosts::{is_short_name, resolve_short_name};
 pub use identities::{EndpointIdentities, MutualEndpoints};

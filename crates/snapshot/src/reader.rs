@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
     pub fn fence(&self, proxy: &Proxy) -> Option<Fence> {
         self.note(ReadKey::Mesh);
         self.note(ReadKey::Fences(proxy.namespace.clone()));
-        self.snapshot.fence(proxy)
+        self.snapshot.fence_of(&proxy.namespace, &proxy.labels)
     }
 
     /// How fences are made and what all of them hold. It never changes, so nothing is noted.

@@ -11,6 +11,13 @@ impl Plane {
         Request::get(address, &address.to_string(), path)
     }
 
+    /// A page of the API, which is JSON.
+    pub(crate) async fn page(&self, path: &str) -> serde_json::Value {
+        let response = self.ask(self.request(path)).await;
+        assert_eq!(response.status, 200, "{path}");
+        serde_json::from_slice(&response.body).expect("it is JSON")
+    }
+
     async fn ask(&self, request: Request) -> Response {
         Client::new().send(&request).await.unwrap()
     }

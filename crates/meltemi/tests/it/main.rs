@@ -16,6 +16,7 @@ mod load;
 mod plane;
 mod restored;
 mod rotation;
+mod scope;
 mod settings;
 mod streams;
 mod wait;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     Change, Declared, DomainAlias, DomainAliases, Features, Fence, FencingSettings, Index,
-    LabelExpression, NamespaceNames, NamespaceScope, NamespaceSelector, ReadKey, Reader,
+    LabelExpression, Member, NamespaceNames, NamespaceScope, NamespaceSelector, ReadKey, Reader,
     WorkloadLabel,
 };
 
@@ -416,4 +416,42 @@ fn order_does_not_matter() {
     assert_eq!(results.len(), 1, "{results:?}");
     let expected = "on-demand: base/* istio-system/* cart-tcp.shop cart-tls.shop cart-v2.shop cart.base shadow.shop / on-demand: istio-system/*";
     assert_eq!(results.first().map(String::as_str), Some(expected));
+}
+
+#[test]
+fn fences_are_told_as_sidecars() {
+    let label = WorkloadLabel { key: "team".to_owned(), alias: "team".to_owned() };
+    let mut mesh =
+        Mesh::new(FencingSettings { workload_label: Some(label), ..FencingSettings::default() });
+    mesh.time(10);
+    let over = "{deadline: {expire: {seconds: 1}}}";
+    mesh.put_fence("web", &format!("{{enable: true, host: {{base/*: , a.x: , old.x: {over}}}}}"));
+    mesh.put_fence("off", "{host: {b.x: }}");
+    let member = |app: &str, labels: &[(&str, &str)]| Member {
+        workload: WorkloadKey { namespace: "shop".into(), name: app.into() },
+        labels: labels.iter().copied().collect(),
+    };
+    let web = member("web", &[("app", "web"), ("v", "1")]);
+    let pay = member("pay", &[("app", "pay"), ("team", "money")]);
+    let silent = member("full", &[("app", "web"), ("meltemi.io/scope", "full")]);
+    let strict = member("strict", &[("app", "web"), ("meltemi.io/scope", "declared")]);
+    for (member, host) in [(&web, "old.x"), (&web, "c.x"), (&pay, "d.x"), (&strict, "e.x")] {
+        let known = mesh.0.snapshot().learned.get(&member.workload).cloned();
+        let hosts = known.iter().flat_map(|hosts| hosts.iter()).cloned();
+        let hosts = Shared::new(hosts.chain([Hostname::new(host)]).collect());
+        mesh.0.apply([Change::Learned(member.workload.clone(), Some(hosts))]);
+    }
+    let members = BTreeSet::from([web, pay, silent, strict]);
+    let scopes = mesh.0.snapshot().export_scopes(&members);
+    let told: Vec<String> = scopes
+        .iter()
+        .map(|it| format!("{}/{} {}: {}", it.namespace, it.name, it.selector, it.hosts.join(" ")))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "shop/team-money.workload.identity team=money: */d.x istio-system/*",
+            "shop/web app=web: */a.x */c.x base/* istio-system/*",
+        ]
+    );
 }

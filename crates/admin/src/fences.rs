@@ -1,0 +1,124 @@
+//! `/debug/fences` and `/debug/scope_export`: what limits the scopes of workloads.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use api::istio::{
+    WorkloadSelector,
+    sidecar::{IstioEgressListener, Sidecar},
+};
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    routing::get,
+};
+use model::{Labels, ProxyKind};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use snapshot::{ExportedScope, FenceRecord, Member, Snapshot};
+
+use crate::{ApiError, Shared};
+
+/// `/debug/scope_export`: Sidecars as people write them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ScopeExport {
+    pub items: Vec<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FenceQuery {
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct ExportQuery {
+    #[serde(default)]
+    namespace: String,
+    /// A workload, or a fence.
+    #[serde(default)]
+    workload: String,
+}
+
+pub(crate) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/debug/fences", get(fences))
+        .route("/debug/scope_export", get(scope_export))
+}
+
+fn is(wanted: &str, own: &str) -> bool {
+    wanted.is_empty() || wanted == own
+}
+
+async fn snapshot(admin: &Shared) -> Result<Arc<Snapshot>, ApiError> {
+    let snapshot = admin.writer.read(|index| index.snapshot());
+    snapshot.await.ok_or_else(ApiError::ending)
+}
+
+async fn fences(
+    State(admin): State<Shared>,
+    Query(query): Query<FenceQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let snapshot = snapshot(&admin).await?;
+    let found = snapshot.fences().into_iter().filter(|fence| {
+        is(&query.namespace, fence.key.namespace.as_str())
+            && is(&query.name, fence.key.name.as_str())
+    });
+    Ok(Json(json!({ "items": found.map(fence_json).collect::<Vec<_>>() })))
+}
+
+/// A fence, with its dependencies as Slime's status has them.
+fn fence_json(fence: &FenceRecord) -> Value {
+    let FenceRecord { key, origin, enabled, selector, domains, declared: _ } = fence;
+    json!({
+        "namespace": key.namespace,
+        "name": key.name,
+        "origin": origin,
+        "enabled": enabled,
+        "selector": selector,
+        "status": { "domains": domains },
+    })
+}
+
+async fn scope_export(
+    State(admin): State<Shared>,
+    Query(query): Query<ExportQuery>,
+) -> Result<Json<ScopeExport>, ApiError> {
+    let snapshot = snapshot(&admin).await?;
+    let proxies = admin.streams.proxies();
+    let sidecars = proxies.iter().filter(|proxy| proxy.kind == ProxyKind::Sidecar);
+    let connected =
+        sidecars.map(|it| Member { workload: it.workload(), labels: it.labels.clone() });
+    let mut members: BTreeSet<Member> = snapshot.members();
+    members.extend(connected);
+    let scopes = snapshot.export_scopes(&members);
+    let asked = scopes.iter().filter(|scope| {
+        let is_workload = |name: &str| scope.workloads.iter().any(|it| it.name.as_str() == name);
+        is(&query.namespace, scope.namespace.as_str())
+            && (is(&query.workload, scope.name.as_str()) || is_workload(&query.workload))
+    });
+    Ok(Json(ScopeExport { items: asked.map(sidecar_json).collect() }))
+}
+
+fn sidecar_json(scope: &ExportedScope) -> Value {
+    let ExportedScope { namespace, name, selector, hosts, workloads: _ } = scope;
+    let labels = |labels: &Labels| {
+        labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    };
+    let sidecar = Sidecar {
+        workload_selector: Some(WorkloadSelector { labels: labels(selector) }),
+        egress: vec![IstioEgressListener { hosts: hosts.clone(), ..Default::default() }],
+        ..Sidecar::default()
+    };
+    json!({
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Sidecar",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": { "app.kubernetes.io/managed-by": "meltemi" },
+        },
+        "spec": sidecar,
+    })
+}

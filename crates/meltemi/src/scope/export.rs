@@ -1,0 +1,49 @@
+//! `scope export`: the bridge to a control plane that knows no fences.
+
+use admin::ScopeExport;
+use anyhow::Context;
+
+use crate::{
+    client::{Server, encode},
+    output::{Exit, Screen},
+};
+
+/// Print fences, with what was learned, as ordinary Sidecar objects.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  meltemi scope export > sidecars.yaml
+  meltemi scope export shop
+  meltemi scope export shop/web | kubectl apply -f -
+
+Exit codes: 0 done, 64 wrong usage, 69 no control plane")]
+pub(crate) struct Export {
+    /// A namespace, or one workload or fence of it; everything if absent.
+    #[arg(value_name = "NAMESPACE[/WORKLOAD]")]
+    what: Option<String>,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl Export {
+    pub(crate) async fn run(self, screen: &mut Screen<'_>) -> anyhow::Result<Exit> {
+        let Self { what, server } = self;
+        let what = what.unwrap_or_default();
+        let (namespace, workload) = what.split_once('/').unwrap_or((&what, ""));
+        let path = format!(
+            "/debug/scope_export?namespace={}&workload={}",
+            encode(namespace),
+            encode(workload)
+        );
+        let export: ScopeExport = server.get(&path, screen.catalogue()).await?;
+        if export.items.is_empty() {
+            // The output stays YAML.
+            screen.line(&format!("# {}", screen.text("scope-export-none", &[])))?;
+        }
+        for object in &export.items {
+            let text = serde_saphyr::to_string(object).context("failed to write a Sidecar")?;
+            screen.line(&format!("---\n{}", text.trim_end()))?;
+        }
+        Ok(Exit::Done)
+    }
+}
