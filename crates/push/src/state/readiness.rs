@@ -114,7 +114,9 @@ impl StreamState {
             && (endpoints.held.is_named(cluster)
                 || self.target(ResourceKind::Endpoint, cluster).is_some());
         let has_cluster = live(ResourceKind::Cluster);
-        if has_cluster && (!needs_endpoints || live(ResourceKind::Endpoint)) {
+        // One that nothing defines any more may wait for an assignment that will not come.
+        let needs_none = !needs_endpoints && target.is_some();
+        if has_cluster && (needs_none || live(ResourceKind::Endpoint)) {
             return Readiness::Ready;
         }
         let refused = |kind: ResourceKind| {

@@ -544,6 +544,49 @@ fn what_is_on_its_way_is_not_sent_again_with_what_was_refused_beside_it() {
     check(Protocol::Delta, &moves).unwrap();
 }
 
+/// Found by the second test above: a cluster was taken back before its proxy could ask for the
+/// assignment, and counted as one that needs none.
+#[test]
+fn a_cluster_that_was_taken_back_before_its_assignment_came_is_not_used() {
+    use Move::{Cluster, Fixed, Hear, Receive, Send, Tcp};
+    let moves = [
+        Hear,
+        Cluster(1, None),
+        Hear,
+        Send,
+        Receive,
+        Hear,
+        Send,
+        Tcp(Some((0, 2))),
+        Receive,
+        Cluster(2, Some(1)),
+        Hear,
+        Send,
+        Hear,
+        Receive,
+        Hear,
+        Send,
+        Fixed(2),
+        Cluster(1, Some(0)),
+        Send,
+        Tcp(Some((0, 1))),
+        Hear,
+        Receive,
+        Send,
+        Receive,
+        Cluster(1, None),
+        Receive,
+        Hear,
+        Hear,
+        Send,
+        Hear,
+        Hear,
+        Hear,
+        Send,
+    ];
+    check(Protocol::Sotw, &moves).unwrap();
+}
+
 #[test]
 fn the_answer_to_an_unknown_route_is_empty() {
     assert_eq!(render(&unknown_route(&"r".into())), "r()");
