@@ -199,7 +199,10 @@ impl Conversation<'_> {
                     Some(Err(error)) => return error.status(),
                     Some(Ok(request)) => self.on_request(&request).await,
                 },
-                () = self.turn.changed() => {}
+                turn = self.turn.changed() => if let Err(status) = turn {
+                    tracing::warn!(proxy = %self.proxy.id, reason = %status.message, "Stream ended");
+                    return status;
+                },
                 letter = self.mailbox.take() => self.on_letter(letter).await,
                 () = self.secrets.renewed() => self.on_renewal(),
                 Some(query) = self.queries.recv() => {

@@ -3,7 +3,7 @@
 //! When a thousand proxies come at once and all are served a little in turn, all of them are done
 //! last, and what is on its way to each is held at the same time. So a first sync waits until the
 //! bytes of those before it have gone out: first come, first served. Proxies that have started
-//! wait for nobody.
+//! wait for nobody. Who has waited for a minute is told to come back, rather than left in silence.
 
 use std::{
     future::Future,
@@ -15,13 +15,18 @@ use std::{
 
 use tokio::{
     sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
-    time::Instant,
+    time::{Instant, timeout_at},
 };
+use xds::{Code, Status};
 
 /// Bytes of first configurations that may be on their way at a time, in KiB.
 const ROOM: u32 = 32 << 10;
 /// For how long a proxy that does not take its first configuration keeps others waiting.
 const HOLD: Duration = Duration::from_secs(1);
+/// For how long a first sync waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// When who has waited in vain should try again.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// The room that all first syncs share.
 #[derive(Clone, Debug)]
@@ -41,7 +46,10 @@ pub(super) enum Turn {
     /// It has not begun, or it is done.
     #[default]
     None,
-    Waiting(Pin<Box<Acquiring>>),
+    Waiting {
+        until: Instant,
+        acquiring: Pin<Box<Acquiring>>,
+    },
     /// It is served; the permit goes back at the end.
     Served {
         until: Instant,
@@ -62,7 +70,7 @@ impl Turn {
                 Poll::Ready(Ok(permit)) => Self::served(permit),
                 // The semaphore is never closed.
                 Poll::Ready(Err(_)) => Self::None,
-                Poll::Pending => Self::Waiting(acquiring),
+                Poll::Pending => Self::Waiting { until: Instant::now() + PATIENCE, acquiring },
             };
         }
         matches!(self, Self::Served { .. })
@@ -72,20 +80,30 @@ impl Turn {
         Self::Served { until: Instant::now() + HOLD, _permit: permit }
     }
 
-    /// Ends when the turn comes, and when a turn has lasted too long. Cancelling loses nothing.
-    pub(super) async fn changed(&mut self) {
+    /// Ends when the turn comes, and when a turn has lasted too long; with the status of the stream
+    /// when it has waited in vain. Cancelling loses nothing.
+    pub(super) async fn changed(&mut self) -> Result<(), Status> {
         match self {
             Self::None => std::future::pending().await,
-            Self::Waiting(acquiring) => {
-                if let Ok(permit) = acquiring.await {
-                    *self = Self::served(permit);
+            Self::Waiting { until, acquiring } => match timeout_at(*until, acquiring).await {
+                Ok(Ok(permit)) => *self = Self::served(permit),
+                // The semaphore is never closed.
+                Ok(Err(_)) => std::future::pending().await,
+                Err(_) => {
+                    let (waited, retry) = (PATIENCE.as_secs(), RETRY.as_millis());
+                    let why = format!(
+                        "{waited} s were not enough for the first configurations of the proxies \
+                         before this one; try again in {retry} ms"
+                    );
+                    return Err(Status::new(Code::ResourceExhausted, why).retry_after(RETRY));
                 }
-            }
+            },
             Self::Served { until, .. } => {
                 tokio::time::sleep_until(*until).await;
                 *self = Self::None;
             }
         }
+        Ok(())
     }
 
     /// The first configuration has been taken.
@@ -117,11 +135,11 @@ mod tests {
         // It would fit, and it came later.
         assert!(!is_served(&mut third, &turns, 1));
         first.end();
-        second.changed().await;
+        second.changed().await.unwrap();
         assert!(is_served(&mut second, &turns, 0));
         assert!(timeout(Duration::ZERO, third.changed()).await.is_err());
         second.end();
-        third.changed().await;
+        third.changed().await.unwrap();
         assert!(is_served(&mut third, &turns, 0));
     }
 
@@ -132,9 +150,29 @@ mod tests {
         // More than there is room for is served alone.
         assert!(is_served(&mut slow, &turns, 10 * MOST));
         assert!(!is_served(&mut next, &turns, 1));
-        slow.changed().await;
-        next.changed().await;
+        slow.changed().await.unwrap();
+        next.changed().await.unwrap();
         assert!(is_served(&mut next, &turns, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_minute_is_told_to_come_back() {
+        let (turns, begun) = (Turns::default(), Instant::now());
+        let [mut served, mut waiting, mut next]: [Turn; 3] = Default::default();
+        assert!(is_served(&mut served, &turns, MOST));
+        assert!(!is_served(&mut waiting, &turns, MOST));
+        assert!(!is_served(&mut next, &turns, 1));
+        // Looking elsewhere meanwhile does not begin the minute anew.
+        assert!(timeout(Duration::from_secs(59), waiting.changed()).await.is_err());
+        assert!(!is_served(&mut waiting, &turns, MOST));
+        let status = waiting.changed().await.unwrap_err();
+        assert_eq!(begun.elapsed().as_secs(), 60);
+        assert_eq!((status.code, status.retry_after), (Code::ResourceExhausted, Some(RETRY)));
+        // Its place in the queue goes with it.
+        drop(waiting);
+        served.end();
+        next.changed().await.unwrap();
+        assert!(is_served(&mut next, &turns, 0));
     }
 
     #[tokio::test]
