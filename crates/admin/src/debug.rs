@@ -93,6 +93,7 @@ async fn counters(State(admin): State<Shared>) -> Json<Value> {
         "compiled": counters.compiled.get(),
         "hosts": counters.hosts.get(),
         "notified": counters.notified.get(),
+        "rounds": counters.rounds.get(),
         "snapshots": counters.snapshots.get(),
         "panics": counters.panics.get(),
     }))

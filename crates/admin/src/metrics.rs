@@ -211,6 +211,7 @@ impl Collector for EngineCollector {
             ("meltemi_engine_compiled", "Resources compiled", &counters.compiled),
             ("meltemi_engine_hosts", "Virtual hosts encoded", &counters.hosts),
             ("meltemi_engine_notified", "Streams told of a change", &counters.notified),
+            ("meltemi_engine_rounds", "Rounds in which streams were told", &counters.rounds),
             ("meltemi_engine_snapshots", "Snapshots taken in", &counters.snapshots),
         ];
         for (name, help, count) in all {

@@ -27,6 +27,8 @@ pub struct Counters {
     pub hosts: Count,
     /// Streams told of a change.
     pub notified: Count,
+    /// Rounds in which streams were told: of one snapshot, or of several at once.
+    pub rounds: Count,
     /// Snapshots taken in.
     pub snapshots: Count,
     /// Jobs that failed by a defect: their resources stay as they were.

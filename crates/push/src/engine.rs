@@ -4,16 +4,21 @@
 //! [`Mailbox`] in which changes merge while a stream is slow.
 
 mod dependants;
+mod due;
+mod gathered;
 mod handle;
 mod mailbox;
 mod preview;
+mod rounds;
+mod telling;
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
-    thread,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
     time::Instant,
 };
 
@@ -22,11 +27,19 @@ use model::{Diagnostic, Generator, Proxy, ProxyKind, Shared};
 use snapshot::{ChangeSet, Mesh, Reader, Reads, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
-use self::dependants::{Dependant, Dependants};
-pub(crate) use self::mailbox::{Letter, Mailbox};
+use self::{
+    dependants::{Dependant, Dependants},
+    due::{Batch, Due, Pace},
+    gathered::{Gathered, News},
+    rounds::Rounds,
+};
 pub use self::{
     handle::EngineHandle,
     preview::{FacetPreview, Preview, ResourceChange},
+};
+pub(crate) use self::{
+    mailbox::{Letter, Mailbox},
+    rounds::{Lane, Ticket},
 };
 use crate::{
     Counters, FacetView, ResourceKind,
@@ -83,16 +96,26 @@ pub struct Engine {
     counters: Arc<Counters>,
     log: PushLog,
     parcels: Arc<Parcels>,
+    /// What is to be compiled, and what of it is compiled now.
+    due: Due,
+    batch: Batch,
+    pace: Pace,
+    rounds: Rounds,
+    /// What is told in the next round.
+    gathered: Gathered,
+    /// The revision that every stream was told of.
+    told: u64,
     /// Who waits for a revision.
     waiting: Vec<(u64, oneshot::Sender<()>)>,
 }
 
-/// What an update did.
-#[derive(Debug, Default)]
-struct Outcome {
-    changed: BTreeMap<FacetId, Arc<Changed>>,
-    /// Streams that have other facets now.
-    moved: BTreeSet<StreamId>,
+/// Wakes the engine's thread.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }
 
 /// Commands that may wait: connects of a storm queue here, in order.
@@ -101,15 +124,11 @@ const QUEUE: usize = 1024;
 impl Engine {
     /// Starts the engine's thread on a first snapshot.
     pub fn start(snapshot: Arc<Snapshot>) -> EngineHandle {
-        let (commands, mut queue) = mpsc::channel(QUEUE);
-        let mut engine = Self::new(snapshot, Arc::default());
+        let (commands, queue) = mpsc::channel(QUEUE);
+        let engine = Self::new(snapshot, Arc::default());
         let (counters, log) = (engine.counters.clone(), engine.log.clone());
         let parcels = engine.parcels.clone();
-        thread::spawn(move || {
-            while let Some(command) = queue.blocking_recv() {
-                engine.handle(command);
-            }
-        });
+        thread::spawn(move || engine.run_thread(queue));
         EngineHandle::new(commands, counters, log, parcels)
     }
 
@@ -125,7 +144,35 @@ impl Engine {
             counters,
             log: PushLog::default(),
             parcels: Arc::default(),
+            due: Due::default(),
+            batch: Batch::default(),
+            pace: Pace::default(),
+            rounds: Rounds::new(thread::current()),
+            gathered: Gathered::default(),
+            told: 0,
             waiting: Vec::new(),
+        }
+    }
+
+    /// Works until the process ends. Waits for commands and for the end of a round at once.
+    fn run_thread(mut self, mut queue: mpsc::Receiver<Command>) {
+        self.rounds.thread = thread::current();
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            let polled = queue.poll_recv(&mut context);
+            let is_idle = polled.is_pending();
+            match polled {
+                Poll::Ready(Some(command)) => self.handle(command),
+                Poll::Ready(None) => return,
+                Poll::Pending => {}
+            }
+            let now = Instant::now();
+            match self.advance(now) {
+                _ if !is_idle => {}
+                Some(until) => thread::park_timeout(until.saturating_duration_since(now)),
+                None => thread::park(),
+            }
         }
     }
 
@@ -149,12 +196,12 @@ impl Engine {
             }
             Command::Settled(revision, reply) => {
                 self.waiting.push((revision, reply));
-                self.tell_waiting();
             }
             Command::Preview(snapshot, changes, reply) => {
                 let _ = reply.send(self.preview(snapshot, &changes));
             }
             Command::Findings(reply) => {
+                self.finish_due();
                 let facets = self.facets.values();
                 let findings = facets.flat_map(|entry| entry.facet.findings()).cloned();
                 let _ = reply.send(findings.collect());
@@ -166,61 +213,13 @@ impl Engine {
         self.counters.snapshots.inc();
         let mut record = PushRecord::new(snapshot.revision, &changes.causes, noticed);
         let (before, begun) = (Work::of(&self.counters), Instant::now());
-        let Outcome { changed, moved } = self.update(snapshot, changes);
+        self.snapshot = snapshot;
+        let changed = self.take_up(changes);
         record.compile = begun.elapsed();
         record.work = Work::of(&self.counters).since(before);
-        record.count_changed(changed.values());
-        let mut told = moved.clone();
-        for facet in changed.keys() {
-            told.extend(self.facets.get(facet).into_iter().flat_map(|it| &it.streams));
-        }
-        (record.streams, record.told) = (self.streams.len(), told.len());
-        record.told_after = noticed.elapsed();
-        // Streams look for it as soon as they are told.
+        record.count_changed(&changed);
+        (record.streams, record.told_after) = (self.streams.len(), noticed.elapsed());
         self.log.open(record);
-        self.parcels.open();
-        for stream in told {
-            self.tell(stream, &changed, moved.contains(&stream));
-        }
-        self.tell_waiting();
-    }
-
-    fn tell_waiting(&mut self) {
-        let now = self.snapshot.revision;
-        let (due, later) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|it| it.0 <= now);
-        self.waiting = later;
-        let due: Vec<(u64, oneshot::Sender<()>)> = due;
-        for (_, reply) in due {
-            let _ = reply.send(());
-        }
-    }
-
-    /// Brings all facets up to date, and every stream to the facets of its class.
-    fn update(&mut self, snapshot: Arc<Snapshot>, changes: &ChangeSet) -> Outcome {
-        self.snapshot = snapshot;
-        let mut jobs: BTreeMap<FacetId, BTreeSet<Job>> = BTreeMap::new();
-        let mut moving: BTreeSet<StreamId> = BTreeSet::new();
-        for dependant in changes.keys.iter().flat_map(|key| self.dependants.of(key)) {
-            match dependant {
-                Dependant::Job(facet, job) => {
-                    jobs.entry(*facet).or_default().insert(job.clone());
-                }
-                Dependant::Stream(stream) => {
-                    moving.insert(*stream);
-                }
-            }
-        }
-        let mut outcome = Outcome::default();
-        // A facet is older than those that add to it, so these come later.
-        while let Some((id, jobs_of)) = jobs.pop_first() {
-            let names = self.run(id, jobs_of, &mut jobs, &mut moving);
-            if !names.is_empty() {
-                outcome.changed.insert(id, Arc::new(names));
-            }
-        }
-        outcome.moved = moving.into_iter().filter(|stream| self.reduce_again(*stream)).collect();
-        outcome
     }
 
     /// Brings one facet up to date and publishes its view. Says what differs, and adds the jobs
@@ -263,15 +262,6 @@ impl Engine {
         }
     }
 
-    fn tell(&self, id: StreamId, changed: &BTreeMap<FacetId, Arc<Changed>>, everything: bool) {
-        let Some(stream) = self.streams.get(&id) else { return };
-        self.counters.notified.inc();
-        let names = stream.facets.iter().filter_map(|facet| changed.get(facet)).cloned();
-        let names = (!everything).then(|| names.collect());
-        let (views, revisions) = (self.views(&stream.facets), vec![self.snapshot.revision]);
-        stream.mailbox.put(Letter { views, changed: names, revisions });
-    }
-
     fn views(&self, facets: &[FacetId]) -> Vec<Arc<FacetView>> {
         facets.iter().filter_map(|id| self.facets.get(id)).map(|it| it.view.clone()).collect()
     }
@@ -284,7 +274,7 @@ impl Engine {
         self.reduce_again(id);
         let facets = self.streams[&id].facets.clone();
         let (views, revisions) = (self.views(&facets), Vec::new());
-        mailbox.put(Letter { views, changed: None, revisions });
+        mailbox.put(Letter { views, changed: None, revisions, tickets: Vec::new() });
         mailbox
     }
 
@@ -296,8 +286,12 @@ impl Engine {
         let Some(entry) = self.streams.get(&id) else { return };
         let changed: Changed =
             old.symmetric_difference(&names).map(|it| (ResourceKind::Secret, it.clone())).collect();
-        let (views, changed) = (self.views(&entry.facets), Some(vec![Arc::new(changed)]));
-        entry.mailbox.put(Letter { views, changed, revisions: Vec::new() });
+        let views = self.views(&entry.facets);
+        // The views say more than the stream was told of. It is told again in the next round.
+        let News { changed: gathered, .. } = self.gathered.news(id, &entry.facets);
+        let changed = gathered.map(|lists| [lists, vec![Arc::new(changed)]].concat());
+        let (revisions, tickets) = Default::default();
+        entry.mailbox.put(Letter { views, changed, revisions, tickets });
     }
 
     fn on_disconnect(&mut self, id: StreamId) {

@@ -29,9 +29,11 @@ pub struct PushRecord {
     pub causes: Vec<(ObjectKey, Happening)>,
     /// All objects that caused it.
     pub cause_count: usize,
-    /// Time from when the first change was noticed until all streams were told.
+    /// Time from when the first change was noticed until the last streams were told, or until it was
+    /// taken up if it concerned none.
     pub told_after: Duration,
-    /// Time to compile what depends on the changes.
+    /// Time to compile what depends on the changes. What several pushes led to together counts for
+    /// the last of them.
     pub compile: Duration,
     /// Jobs run, resources compiled and virtual hosts encoded.
     pub work: Work,
@@ -39,7 +41,7 @@ pub struct PushRecord {
     pub changed: BTreeMap<ResourceKind, usize>,
     /// Connected streams.
     pub streams: usize,
-    /// Of these, the ones that were told.
+    /// Of these, the ones that were told; twice if they were told of assignments first.
     pub told: usize,
     /// What was sent to them meanwhile. A response for two pushes counts for the later one.
     pub sent: BTreeMap<ResourceKind, Sent>,
@@ -65,6 +67,12 @@ impl Work {
             compiled: counters.compiled.get(),
             hosts: counters.hosts.get(),
         }
+    }
+
+    pub(crate) fn add(&mut self, more: Self) {
+        self.jobs += more.jobs;
+        self.compiled += more.compiled;
+        self.hosts += more.hosts;
     }
 
     pub(crate) fn since(self, before: Self) -> Self {
@@ -111,6 +119,31 @@ impl PushLog {
             all.resources += sent.resources;
             all.bytes += sent.bytes;
         });
+    }
+
+    /// What a push led to was compiled. What several led to counts for the last of them.
+    pub(crate) fn compiled(
+        &self,
+        revision: u64,
+        time: Duration,
+        work: Work,
+        changed: &[Arc<Changed>],
+    ) {
+        self.with(revision, |record| {
+            record.compile += time;
+            record.work.add(work);
+            record.count_changed(changed);
+        });
+    }
+
+    /// So many streams are told of these pushes.
+    pub(crate) fn told(&self, counts: &BTreeMap<u64, usize>, now: Instant) {
+        for (revision, count) in counts {
+            self.with(*revision, |record| {
+                record.told += count;
+                record.told_after = now.saturating_duration_since(record.noticed);
+            });
+        }
     }
 
     /// When the first change behind this push was noticed.
@@ -170,9 +203,10 @@ impl PushRecord {
         }
     }
 
-    pub(crate) fn count_changed<'c>(&mut self, facets: impl Iterator<Item = &'c Arc<Changed>>) {
+    pub(crate) fn count_changed(&mut self, facets: &[Arc<Changed>]) {
         // Facets of many classes have the same names.
-        let names: BTreeSet<&(ResourceKind, Arc<str>)> = facets.flat_map(|it| it.iter()).collect();
+        let names: BTreeSet<&(ResourceKind, Arc<str>)> =
+            facets.iter().flat_map(|it| it.iter()).collect();
         for (kind, _) in names {
             *self.changed.entry(*kind).or_default() += 1;
         }

@@ -2,8 +2,8 @@
 //!
 //! - The key is what is sent: the resources themselves, or the tables between which a proxy steps.
 //!   What is remembered keeps these alive, so that an address in a key means one thing.
-//! - The shelf is emptied with each snapshot: what the last one led to stays until then. Before the
-//!   first, each stream makes its responses alone.
+//! - The shelf is emptied with each round: what the last one led to stays until then, for those that
+//!   come late. Before the first, each stream makes its responses alone.
 
 use std::{
     collections::HashMap,
@@ -83,7 +83,7 @@ impl Parcels {
 
     fn wrap(&self, resources: Vec<Arc<Compiled>>) -> Arc<Whole> {
         self.count.inc();
-        Arc::new(Whole::new(resources))
+        Arc::new(Whole::for_few(resources))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Made>> {

@@ -3,6 +3,7 @@
 
 mod belief;
 mod metrics;
+mod part;
 mod registry;
 mod secrets;
 mod standing;
@@ -25,6 +26,7 @@ use xds::{AdsService, AdsStream, Code, PeerInfo, Protocol, Request, Response, St
 use self::{
     belief::Belief,
     metrics::Stopwatch,
+    part::Parts,
     registry::Query,
     secrets::StreamSecrets,
     standing::Watchers,
@@ -137,6 +139,7 @@ impl PushService {
             stopwatch: Stopwatch::default(),
             turns: &self.turns,
             turn: Turn::default(),
+            parts: Parts::default(),
             proxy: proxy.clone(),
         }
         .run(first)
@@ -172,6 +175,7 @@ struct Conversation<'a> {
     stopwatch: Stopwatch,
     turns: &'a Turns,
     turn: Turn,
+    parts: Parts,
     proxy: Arc<Proxy>,
 }
 
@@ -187,12 +191,13 @@ impl Conversation<'_> {
             if let Err(xds::Closed) = self.send_what_fits() {
                 return Status::OK;
             }
+            let full = !self.stream.responses.has_capacity();
+            self.parts.look(&self.state, !full);
             if self.state.has_started() {
                 self.turn.end();
             }
             self.watchers.look(&self.state);
             self.stopwatch.look(self.metrics, self.engine.log(), &self.state);
-            let full = !self.stream.responses.has_capacity();
             tokio::select! {
                 request = self.stream.requests.next() => match request {
                     None => return Status::OK,
@@ -281,6 +286,7 @@ impl Conversation<'_> {
     fn take_letter(&mut self, letter: Letter) {
         self.stopwatch.told(self.metrics, self.engine.log(), &letter.revisions);
         self.views = letter.views;
+        self.parts.take(letter.tickets);
         let own = self.secrets.view();
         let views = self.views.iter().cloned().chain([own]).collect();
         self.state.update(views, letter.changed.as_deref());

@@ -92,7 +92,7 @@ impl Resources {
                 ropes.flat_map(|rope| rope.chunks().iter().cloned()).collect()
             }
             Contents::Whole(wholes) => {
-                wholes.iter().flat_map(|whole| whole.chunks(protocol).iter().cloned()).collect()
+                wholes.iter().flat_map(|whole| whole.chunks(protocol)).collect()
             }
         }
     }
@@ -224,9 +224,20 @@ impl StreamState {
         state.dirty.len() + state.news_len(kind) + waiting + state.held.open()
     }
 
+    /// Whether a response of this type is not answered yet.
+    pub(crate) fn is_in_flight(&self, kind: ResourceKind) -> bool {
+        self.of(kind).in_flight.is_some()
+    }
+
     /// Whether the proxy has acknowledged everything that it should hold, or has refused it.
     pub fn is_synced(&self) -> bool {
-        let done = |kind| self.pending(kind) == 0 && self.held_back(kind).is_empty();
-        ResourceKind::ALL.into_iter().all(done)
+        // Asked after each event, so that nothing is counted.
+        self.types.iter().all(|state| {
+            state.dirty.is_empty()
+                && state.news.is_empty()
+                && state.in_flight.as_ref().is_none_or(|it| it.names.is_empty())
+                && state.held.open() == 0
+                && state.held_back.is_empty()
+        })
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -23,6 +26,8 @@ pub(crate) struct Whole {
     pods: Vec<IpAddr>,
     delta: OnceLock<Arc<[Bytes]>>,
     sotw: OnceLock<Arc<[Bytes]>>,
+    /// Nobody has been sent it yet, and it may be that one stream alone is.
+    is_new: AtomicBool,
 }
 
 impl Whole {
@@ -31,7 +36,14 @@ impl Whole {
         let mut pods: Vec<IpAddr> = resources.iter().filter_map(|it| it.pod).collect();
         pods.sort_unstable();
         let bytes = resources.iter().map(|it| it.resource.body().len()).sum();
-        Self { resources, sum, bytes, pods, delta: OnceLock::new(), sotw: OnceLock::new() }
+        let (delta, sotw, is_new) = Default::default();
+        Self { resources, sum, bytes, pods, delta, sotw, is_new }
+    }
+
+    /// The same for what may be sent once: the first stream shares the bytes of each resource, and
+    /// they are copied together for the second.
+    pub(crate) fn for_few(resources: Vec<Arc<Compiled>>) -> Self {
+        Self { is_new: AtomicBool::new(true), ..Self::new(resources) }
     }
 
     /// Whether a proxy with these addresses is sent all of them: a pod is not sent the listener
@@ -40,15 +52,18 @@ impl Whole {
         own.iter().all(|address| self.pods.binary_search(address).is_err())
     }
 
-    /// The bytes of all of them in a response. Small ones are copied together on the first call,
-    /// so that no stream has to.
-    pub(crate) fn chunks(&self, protocol: Protocol) -> &Arc<[Bytes]> {
+    /// The bytes of all of them in a response. Small ones are copied together once, so that no stream
+    /// has to.
+    pub(crate) fn chunks(&self, protocol: Protocol) -> Vec<Bytes> {
         let (made, of): (_, fn(&Compiled) -> &envoy::Rope) = match protocol {
             Protocol::Delta => (&self.delta, |it| it.resource.delta_chunks()),
             Protocol::Sotw => (&self.sotw, |it| it.resource.sotw_chunks()),
         };
-        let chunks = || self.resources.iter().flat_map(|it| of(it).chunks()).cloned();
-        made.get_or_init(|| xds::join_small(chunks().collect()).into())
+        let chunks = || self.resources.iter().flat_map(|it| of(it).chunks()).cloned().collect();
+        match self.is_new.swap(false, Ordering::Relaxed) {
+            true => chunks(),
+            false => made.get_or_init(|| xds::join_small(chunks()).into()).to_vec(),
+        }
     }
 }
 

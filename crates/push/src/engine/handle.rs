@@ -43,8 +43,8 @@ impl EngineHandle {
     }
 
     /// Hands over a new snapshot with what changed in it, and when the first of that was noticed.
-    /// Returns when every stream was told, so that the writer merges what changes meanwhile into
-    /// the next one.
+    /// Returns when it is taken up, and assignments are compiled, so that the writer merges what
+    /// changes meanwhile into the next one. Streams are told in rounds.
     pub async fn publish(&self, snapshot: Arc<Snapshot>, changes: ChangeSet, noticed: Instant) {
         let (done, told) = oneshot::channel();
         let command = Command::Snapshot(snapshot, changes, noticed, done);

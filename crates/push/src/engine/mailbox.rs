@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::Ticket;
 use crate::{FacetView, facet::Changed};
 
 /// More unread changes than this are not listed: the stream compares everything instead.
@@ -17,6 +18,8 @@ pub(crate) struct Letter {
     pub changed: Option<Vec<Arc<Changed>>>,
     /// The snapshots that it was written for, oldest first, none left out but the newest of many.
     pub revisions: Vec<u64>,
+    /// The stream's parts in the rounds that it was written in, at most one for each lane.
+    pub tickets: Vec<Ticket>,
 }
 
 /// One stream's mailbox: at most one letter lies in it.
@@ -35,6 +38,7 @@ impl Mailbox {
                 views: letter.views,
                 changed: merge(old.changed, letter.changed),
                 revisions: join(old.revisions, letter.revisions),
+                tickets: replace(old.tickets, letter.tickets),
             },
         });
         drop(slot);
@@ -64,6 +68,13 @@ fn merge(
     let (mut old, new) = (old?, new?);
     old.extend(new);
     (old.len() <= MAX_CHANGES).then_some(old)
+}
+
+/// The part in the round before of a lane is done with that in this one, and not waited for.
+fn replace(mut old: Vec<Ticket>, new: Vec<Ticket>) -> Vec<Ticket> {
+    old.retain(|ticket| new.iter().all(|it| it.lane != ticket.lane));
+    old.extend(new);
+    old
 }
 
 fn join(mut old: Vec<u64>, new: Vec<u64>) -> Vec<u64> {

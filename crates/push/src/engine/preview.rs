@@ -10,7 +10,7 @@ use std::{
 use compile::Compiled;
 use snapshot::{ChangeSet, Snapshot};
 
-use super::{Engine, Outcome, StreamId};
+use super::{Engine, StreamId, gathered::Gathered};
 use crate::{FacetView, ResourceKind};
 
 /// The effect of a snapshot.
@@ -41,6 +41,8 @@ pub struct ResourceChange {
 
 impl Engine {
     pub(super) fn preview(&mut self, snapshot: Arc<Snapshot>, changes: &ChangeSet) -> Preview {
+        // It is compared with what the newest snapshot means.
+        self.finish_due();
         let mut trial = Self {
             facets: self.facets.clone(),
             facet_ids: self.facet_ids.clone(),
@@ -49,21 +51,24 @@ impl Engine {
             dependants: std::mem::take(&mut self.dependants).freeze(true),
             ..Self::new(snapshot.clone(), Arc::default())
         };
-        let outcome = trial.update(snapshot, changes);
+        trial.take_up(changes);
+        trial.finish_due();
+        trial.gathered.merge();
         self.dependants = std::mem::take(&mut trial.dependants).freeze(false);
-        Preview { facets: self.compare(&trial, &outcome) }
+        Preview { facets: self.compare(&trial) }
     }
 
-    /// What streams would get after `outcome` that they do not have now.
-    fn compare(&self, trial: &Self, outcome: &Outcome) -> Vec<FacetPreview> {
+    /// What streams would get after `trial` that they do not have now.
+    fn compare(&self, trial: &Self) -> Vec<FacetPreview> {
         let mut previews = Vec::new();
-        let apart = self.looked_at_whole(outcome);
-        for (id, names) in &outcome.changed {
-            let (Some(before), Some(after)) = (self.facets.get(id), trial.facets.get(id)) else {
+        let apart = self.looked_at_whole(&trial.gathered);
+        for (id, names) in trial.gathered.facets() {
+            let (Some(before), Some(after)) = (self.facets.get(&id), trial.facets.get(&id)) else {
                 continue;
             };
             let streams = &before.streams - &apart;
-            let changes = names.iter().filter_map(|(kind, name)| {
+            let names = names.iter().flat_map(|list| list.iter());
+            let changes = names.filter_map(|(kind, name)| {
                 let (before, after) = (before.view.get(*kind, name), after.view.get(*kind, name));
                 change(*kind, name, before, after)
             });
@@ -86,9 +91,10 @@ impl Engine {
 
     /// Streams that have other facets, or of which several facets change: a resource may go from
     /// one to the other and stay the same.
-    fn looked_at_whole(&self, outcome: &Outcome) -> BTreeSet<StreamId> {
-        let (mut once, mut apart) = (BTreeSet::new(), outcome.moved.clone());
-        let changed = outcome.changed.keys().filter_map(|id| self.facets.get(id));
+    fn looked_at_whole(&self, gathered: &Gathered) -> BTreeSet<StreamId> {
+        let mut once = BTreeSet::new();
+        let mut apart: BTreeSet<StreamId> = gathered.moved().copied().collect();
+        let changed = gathered.facets().filter_map(|(id, _)| self.facets.get(&id));
         for stream in changed.flat_map(|entry| &entry.streams) {
             if !once.insert(*stream) {
                 apart.insert(*stream);

@@ -2,6 +2,8 @@
 
 mod counters;
 mod incremental;
+mod lanes;
 mod places;
+mod rounds;
 mod secrets;
 mod stage;

@@ -113,6 +113,8 @@ impl Stage {
         let changes = self.index.apply(changes);
         let before = Work::of(&self.engine.counters);
         self.engine.on_snapshot(self.index.snapshot(), &changes, Instant::now());
+        self.engine.finish_due();
+        self.engine.advance(Instant::now());
         for (id, stream) in &mut self.streams {
             let Some(letter) = stream.mailbox.try_take() else { continue };
             let (old, new) = (contents(&stream.views), contents(&letter.views));
@@ -174,7 +176,7 @@ impl Stage {
     }
 }
 
-fn contents(views: &[Arc<FacetView>]) -> Contents {
+pub(super) fn contents(views: &[Arc<FacetView>]) -> Contents {
     let mut contents = Contents::new();
     for kind in ResourceKind::ALL {
         for (name, compiled) in views.iter().flat_map(|view| view.table(kind).iter()) {
