@@ -60,4 +60,8 @@ api::codes! {
     PORT_REQUIRED "MEL0457" Warning "A destination has several ports, and the rule does not say which";
     REQUIRES_TLS_SECRET "MEL0458" Warning "A Secret for certificates is of another type";
     ORDERED "MEL0459" Info "A change needs an order, which is kept for you";
+    FENCE_SELECTS_NOTHING "MEL0460" Warning "A fence selects no workload";
+    NO_SUCH_FENCE_HOST "MEL0461" Warning "A fence names a host or namespace that does not exist";
+    FENCE_WITHOUT_PROXY "MEL0462" Warning "A fence is around workloads without a proxy";
+    SEVERAL_FENCES "MEL0463" Warning "Several fences are around the same workloads, and the dependencies of all count";
 }

@@ -91,6 +91,10 @@ files! {
     "MEL0456"
     "MEL0457"
     "MEL0458"
+    "MEL0460"
+    "MEL0461"
+    "MEL0462"
+    "MEL0463"
 }
 
 /// The codes that have an example, in order.

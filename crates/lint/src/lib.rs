@@ -19,6 +19,7 @@ pub mod destinations;
 mod encryption;
 pub mod examples;
 mod facts;
+mod fences;
 mod found;
 mod gateway_view;
 mod gateways;
@@ -75,6 +76,7 @@ const CHECKS: &[Check] = &[
     destination_rules::check,
     destinations::check,
     encryption::check,
+    fences::check,
     gateways::check,
     mesh::check,
     namespaces::check,

@@ -29,13 +29,17 @@ pub(crate) fn check(facts: &Facts<'_>, found: &mut Found) {
 }
 
 /// Exact hosts of VirtualServices: they can be imported without a service.
-struct RuleHosts<'a>(std::collections::HashSet<&'a Hostname>);
+pub(crate) struct RuleHosts<'a>(std::collections::HashSet<&'a Hostname>);
 
 impl<'a> RuleHosts<'a> {
-    fn new(facts: &Facts<'a>) -> Self {
+    pub(crate) fn new(facts: &Facts<'a>) -> Self {
         let rules = facts.objects(Kind::VirtualService);
         let records = rules.filter_map(|object| facts.reader.virtual_service(&object.key));
         Self(records.flat_map(|record| record.hosts.iter()).collect())
+    }
+
+    pub(crate) fn contains(&self, host: &Hostname) -> bool {
+        self.0.contains(host)
     }
 }
 
@@ -60,7 +64,7 @@ fn check_egress(
         named => service.as_str() == named,
     };
     let services = facts.reader.services_named(&host);
-    if rules.0.contains(&host) || facts.has_wildcard_over(&host) {
+    if rules.contains(&host) || facts.has_wildcard_over(&host) {
         return;
     }
     if services

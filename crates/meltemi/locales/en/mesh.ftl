@@ -161,3 +161,15 @@ MEL0458 = A Secret for certificates is of another type
 
 MEL0459 = A change needs an order, which is kept for you
     .help = The change brings a route together with the cluster that it leads to, or takes both away. Elsewhere the order in which such edits arrive decides whether calls fail for a moment; here the cluster is always acknowledged before a route names it, and goes after the last route. Nothing is to be done.
+
+MEL0460 = A fence selects no workload
+    .help = The fence does nothing. With `fromService`, a Service of its name and namespace must select workloads; with `labels`, a workload must have all of them; without a selector, workloads are known by the label `app` (or the one that the setting `lazyload.service` names) with the fence's name.
+
+MEL0461 = A fence names a host or namespace that does not exist
+    .help = What does not exist cannot be in the scope. A host is written with its full name; a name without a dot is one of the fence's own namespace. If the service comes later, it is in the scope from then on.
+
+MEL0462 = A fence is around workloads without a proxy
+    .help = A fence limits what a proxy is told, so workloads without one are not concerned. Inject the proxy, or remove the fence.
+
+MEL0463 = Several fences are around the same workloads, and the dependencies of all count
+    .help = The workload is sent what any of them declares. As Sidecars (`meltemi scope export`) only one of them would have an effect: make one fence, or narrow their selectors.
