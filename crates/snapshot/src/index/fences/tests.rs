@@ -455,3 +455,101 @@ fn fences_are_told_as_sidecars() {
         ]
     );
 }
+
+/// Objects that matter to fences, each in some versions.
+fn versions(slot: u8, version: u8) -> String {
+    let fence = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: microservice.slime.io/v1alpha1\nkind: ServiceFence\n\
+             metadata: {{name: {name}, namespace: shop}}\nspec: {spec}\n"
+        )
+    };
+    let service = |namespace: &str, name: &str, labels: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\n\
+             metadata: {{name: {name}, namespace: {namespace}, labels: {{{labels}}}}}\n\
+             spec: {{selector: {{app: {name}}}, ports: [{{port: 80}}]}}\n"
+        )
+    };
+    let labels = ["", "a: b", "slime.io/serviceFenced: 'true'", "slime.io/serviceFenced: 'false'"];
+    let at = usize::from(version);
+    match slot {
+        0 => fence(
+            "web",
+            [
+                "{enable: true, host: {base/*: , cart: }}",
+                "{enable: true, labelSelector: [{selector: {a: b}}, {selector: {c: d}}]}",
+                "{enable: true, host: {x.y: {deadline: {expire: {seconds: 50}}}, '*.base.svc.cluster.local': }}",
+                "{enable: false, host: {cart: }}",
+            ][at],
+        ),
+        1 => fence(
+            "cart",
+            [
+                "{enable: true, workloadSelector: {fromService: true}, namespaceSelector: [shop]}",
+                "{enable: true, workloadSelector: {labels: {app: web}}, host: {x.y: , pay: }}",
+                "{enable: true, labelSelector: [{selector: {a: b}}], workloadSelector: {labels: {app: web}}}",
+                "{}",
+            ][at],
+        ),
+        2 => service("shop", "cart", labels[at]),
+        3 => service("shop", "web", labels[at]),
+        4 => service("base", "cart", labels[at]),
+        5 => format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop, labels: {{{}}}}}\n",
+            labels[at]
+        ),
+        6 => RULE.replace(
+            "cart.shop.svc",
+            ["cart.base.svc", "cart.shop.svc", "pay.shop.svc", "x.base.svc"][at],
+        ),
+        _ => RULE.replace("name: rule", "name: wild").replace(
+            "[cart.shop.svc.cluster.local]",
+            ["['*.base.svc.cluster.local']", "[x.y]", "['*.y']", "[cart]"][at],
+        ),
+    }
+}
+
+proptest::proptest! {
+    /// However a mesh came to be, its fences are those of its objects, and who is concerned is told.
+    #[test]
+    fn a_mesh_that_changed_has_the_fences_of_one_made_anew(
+        steps in proptest::collection::vec((0u8..9, 0u8..5), 1..24),
+    ) {
+        let settings = || FencingSettings { expire_wait: 0, ..FencingSettings::default() };
+        let mut mesh = Mesh::new(settings());
+        let mut objects: std::collections::BTreeMap<u8, (String, ObjectKey)> = Default::default();
+        let mut now = None;
+        let proxies = ["web", "cart", "pay"];
+        for (slot, version) in steps {
+            let before = proxies.map(|app| mesh.around(app));
+            let touched = match (slot, version) {
+                (8, version) => {
+                    // Time does not go back.
+                    let next = i64::from(version) * 25;
+                    now = now.max(Some(next));
+                    mesh.time(now.unwrap_or(next))
+                }
+                (slot, 4) => match objects.remove(&slot) {
+                    Some((_, key)) => touches_shop(&mesh.0.apply([Change::Delete(key)]).keys),
+                    None => false,
+                },
+                (slot, version) => {
+                    let text = versions(slot, version);
+                    let (parsed, _) = api::parse_documents("mesh.yaml", text.as_bytes());
+                    objects.insert(slot, (text.clone(), parsed[0].key.clone()));
+                    touches_shop(&mesh.put(&text))
+                }
+            };
+            let after = proxies.map(|app| mesh.around(app));
+            proptest::prop_assert!(touched || before == after, "{before:?} became {after:?}");
+            let mut fresh = Mesh::new(settings());
+            now.map(|now| fresh.time(now));
+            for (text, _) in objects.values() {
+                fresh.put(text);
+            }
+            let (mesh, fresh) = (mesh.0.snapshot(), fresh.0.snapshot());
+            proptest::prop_assert_eq!(mesh.fences(), fresh.fences());
+        }
+    }
+}
