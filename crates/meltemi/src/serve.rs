@@ -327,6 +327,7 @@ impl Settings {
         let mut metrics = Registry::default();
         let xds_metrics = xds::Metrics::register(metrics.sub_registry_with_prefix("meltemi_xds"));
         service.metrics().register(&mut metrics);
+        engine.log().register(&mut metrics);
         let signing = identity::Metrics::register(&mut metrics);
         let mesh = MeshMetrics::register(&mut metrics, engine.clone());
         let keys = KeyMetrics::register(&mut metrics);

@@ -219,7 +219,11 @@ impl Engine {
         record.work = Work::of(&self.counters).since(before);
         record.count_changed(&changed);
         (record.streams, record.told_after) = (self.streams.len(), noticed.elapsed());
+        let revision = record.revision;
         self.log.open(record);
+        if !self.due.revisions().contains(&revision) {
+            self.log.ready([revision], Instant::now());
+        }
     }
 
     /// Brings one facet up to date and publishes its view. Says what differs, and adds the jobs

@@ -17,6 +17,7 @@ mod memo;
 mod own;
 mod parcels;
 mod service;
+mod stages;
 pub mod state;
 mod table;
 mod whole;

@@ -10,9 +10,14 @@ use std::{
 };
 
 use model::ObjectKey;
+use prometheus_client::registry::Registry;
 use snapshot::Happening;
 
-use crate::{Counters, ResourceKind, facet::Changed};
+use crate::{
+    Counters, ResourceKind,
+    facet::Changed,
+    stages::{Stage, Stages},
+};
 
 /// Pushes that are remembered.
 const KEPT: usize = 256;
@@ -50,6 +55,8 @@ pub struct PushRecord {
     /// Time from when the first change was noticed until the last of `live` was.
     pub live_after: Duration,
     noticed: Instant,
+    /// When it has reached the end of a stage.
+    reached: Instant,
 }
 
 /// Work of the engine.
@@ -92,9 +99,12 @@ pub struct Sent {
     pub bytes: usize,
 }
 
-/// The last pushes. Clones share them.
+/// The last pushes, and how long their stages took. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct PushLog(Arc<Mutex<VecDeque<PushRecord>>>);
+pub struct PushLog {
+    records: Arc<Mutex<VecDeque<PushRecord>>>,
+    stages: Stages,
+}
 
 impl PushLog {
     /// The last `count` pushes, the newest first.
@@ -102,8 +112,15 @@ impl PushLog {
         self.lock().iter().rev().take(count).cloned().collect()
     }
 
+    /// Registers how long each stage takes.
+    pub fn register(&self, registry: &mut Registry) {
+        self.stages.register(registry);
+    }
+
     /// Opens an entry.
     pub(crate) fn open(&self, record: PushRecord) {
+        let stored = record.reached.saturating_duration_since(record.noticed);
+        self.stages.observe(Stage::Stored, record.revision, stored);
         let mut records = self.lock();
         if records.len() >= KEPT {
             records.pop_front();
@@ -136,10 +153,25 @@ impl PushLog {
         });
     }
 
+    /// Of these pushes nothing is left to compile.
+    pub(crate) fn ready(&self, revisions: impl IntoIterator<Item = u64>, now: Instant) {
+        for revision in revisions {
+            self.with(revision, |record| self.reach(record, Stage::Compiled, now));
+        }
+    }
+
+    /// A push has reached the end of a stage.
+    fn reach(&self, record: &mut PushRecord, stage: Stage, now: Instant) {
+        let taken = now.saturating_duration_since(record.reached);
+        self.stages.observe(stage, record.revision, taken);
+        record.reached = now;
+    }
+
     /// So many streams are told of these pushes.
     pub(crate) fn told(&self, counts: &BTreeMap<u64, usize>, now: Instant) {
         for (revision, count) in counts {
             self.with(*revision, |record| {
+                self.reach(record, Stage::Told, now);
                 record.told += count;
                 record.told_after = now.saturating_duration_since(record.noticed);
             });
@@ -158,6 +190,8 @@ impl PushLog {
         for revision in revisions {
             self.with(*revision, |record| {
                 record.live += 1;
+                let taken = now.saturating_duration_since(record.reached);
+                self.stages.observe(Stage::Acknowledged, record.revision, taken);
                 let after = now.saturating_duration_since(record.noticed);
                 record.live_after = record.live_after.max(after);
             });
@@ -173,7 +207,7 @@ impl PushLog {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<PushRecord>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -200,6 +234,7 @@ impl PushRecord {
             live: 0,
             live_after: Duration::ZERO,
             noticed,
+            reached: Instant::now(),
         }
     }
 

@@ -97,6 +97,7 @@ const READ_BY_DASHBOARDS: &[&str] = &[
     "pilot_k8s_reg_events",
     "pilot_proxy_convergence_time_bucket",
     "pilot_proxy_queue_time_bucket",
+    "meltemi_push_stage_seconds_bucket",
     "pilot_push_triggers",
     "pilot_services",
     "pilot_total_xds_internal_errors",

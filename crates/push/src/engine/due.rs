@@ -43,8 +43,8 @@ struct Dirty {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     due: Due,
-    /// The newest snapshot with something in it: its push is what the work counts for.
-    revision: u64,
+    /// All snapshots that it was begun for. The work counts for the push of the newest.
+    revisions: BTreeSet<u64>,
     time: Duration,
     work: Work,
     changed: Vec<Arc<Changed>>,
@@ -55,15 +55,10 @@ impl Due {
         self.facets.is_empty() && self.streams.is_empty()
     }
 
-    /// The oldest snapshot with something in it.
-    pub(super) fn oldest(&self) -> Option<u64> {
-        let jobs = self.facets.values().flat_map(|dirty| dirty.revisions.first());
-        jobs.chain(self.streams.values().flat_map(|revisions| revisions.first())).min().copied()
-    }
-
-    fn newest(&self) -> Option<u64> {
-        let jobs = self.facets.values().flat_map(|dirty| dirty.revisions.last());
-        jobs.chain(self.streams.values().flat_map(|revisions| revisions.last())).max().copied()
+    /// All snapshots with something in it.
+    pub(super) fn revisions(&self) -> BTreeSet<u64> {
+        let jobs = self.facets.values().flat_map(|dirty| &dirty.revisions);
+        jobs.chain(self.streams.values().flatten()).copied().collect()
     }
 
     fn add_jobs(&mut self, facet: FacetId, jobs: BTreeSet<Job>, revisions: &[u64]) {
@@ -108,8 +103,8 @@ impl Batch {
         self.due.is_empty()
     }
 
-    pub(super) fn oldest(&self) -> Option<u64> {
-        self.due.oldest()
+    pub(super) fn revisions(&self) -> &BTreeSet<u64> {
+        &self.revisions
     }
 }
 
@@ -196,8 +191,7 @@ impl Engine {
 
     fn begin_batch(&mut self) {
         let due = std::mem::take(&mut self.due);
-        let revision = due.newest().unwrap_or_default();
-        self.batch = Batch { due, revision, ..Batch::default() };
+        self.batch = Batch { revisions: due.revisions(), due, ..Batch::default() };
     }
 
     /// Compiles facet after facet, for so long.
@@ -210,9 +204,13 @@ impl Engine {
         self.batch.time += begun.elapsed();
         self.batch.work.add(Work::of(&self.counters).since(before));
         if self.batch.is_empty() {
-            let Batch { revision, time, work, changed, .. } = std::mem::take(&mut self.batch);
-            self.pace.ended(Instant::now(), time);
-            self.log.compiled(revision, time, work, &changed);
+            let Batch { revisions, time, work, changed, .. } = std::mem::take(&mut self.batch);
+            let now = Instant::now();
+            self.pace.ended(now, time);
+            if let Some(newest) = revisions.last() {
+                self.log.compiled(*newest, time, work, &changed);
+            }
+            self.log.ready(revisions, now);
         }
     }
 

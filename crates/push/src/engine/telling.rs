@@ -19,8 +19,9 @@ impl Engine {
             self.tell_gathered(now);
         }
         if self.gathered.is_empty() {
-            let open = self.due.oldest().into_iter().chain(self.batch.oldest()).min();
-            self.told = open.map_or(self.snapshot.revision, |oldest| oldest.saturating_sub(1));
+            let (due, batch) = (self.due.revisions(), self.batch.revisions());
+            let oldest = due.first().into_iter().chain(batch.first()).min();
+            self.told = oldest.map_or(self.snapshot.revision, |oldest| oldest.saturating_sub(1));
             self.tell_waiting();
         }
         let lanes = [Lane::Assignments, Lane::Structure];
@@ -45,7 +46,7 @@ impl Engine {
             news.push((id, one));
         }
         // Streams look for it as soon as they are told.
-        self.log.told(&counts, now);
+        self.log.told(&counts, Instant::now());
         if news.is_empty() {
             return;
         }
