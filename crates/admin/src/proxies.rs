@@ -91,6 +91,7 @@ pub(crate) fn kind_name(kind: ResourceKind) -> String {
         ResourceKind::Endpoint => "endpoint",
         ResourceKind::Listener => "listener",
         ResourceKind::Route => "route",
+        ResourceKind::VirtualHost => "virtualhost",
         ResourceKind::Secret => "secret",
         ResourceKind::Runtime => "runtime",
     }

@@ -5,8 +5,10 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use model::{Generator, Interception, Labels, Namespace, ObjectKey, Proxy, ProxyKind};
-use snapshot::Reader;
+use model::{
+    Generator, Interception, Labels, Namespace, ObjectKey, Proxy, ProxyKind, ScopeMode, WorkloadKey,
+};
+use snapshot::{Declared, Reader};
 
 use crate::{sds::SdsSource, telemetry::TelemetryClient};
 
@@ -36,6 +38,34 @@ pub struct Client {
     /// Where the proxy's own certificate comes from.
     pub sds: SdsSource,
     pub telemetry: TelemetryClient,
+    /// What limits the scope, if anything does.
+    pub fence: Option<ClientFence>,
+}
+
+/// The fence of a class: all of it is of one workload then.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientFence {
+    pub workload: WorkloadKey,
+    pub mode: ScopeMode,
+    /// Virtual hosts are asked for at the first call.
+    pub loads_on_demand: bool,
+    pub declared: Declared,
+}
+
+impl ClientFence {
+    /// A proxy that cannot ask for virtual hosts is sent all of its scope, rather than too little.
+    fn reduce(proxy: &Proxy, reader: &Reader<'_>) -> Option<Self> {
+        if proxy.kind != ProxyKind::Sidecar {
+            return None;
+        }
+        let fence = reader.fence(proxy)?;
+        let loads_on_demand = fence.mode == ScopeMode::OnDemand && proxy.loads_on_demand;
+        if fence.mode == ScopeMode::OnDemand && !loads_on_demand {
+            return None;
+        }
+        let (mode, declared) = (fence.mode, fence.declared);
+        Some(Self { workload: proxy.workload(), mode, loads_on_demand, declared })
+    }
 }
 
 impl Client {
@@ -66,7 +96,13 @@ impl Client {
             network: proxy.network.clone(),
             sds: SdsSource::of(proxy),
             telemetry: TelemetryClient::reduce(proxy, reader),
+            fence: ClientFence::reduce(proxy, reader),
         }
+    }
+
+    /// Whether the class asks for virtual hosts at its first call.
+    pub fn loads_on_demand(&self) -> bool {
+        self.fence.as_ref().is_some_and(|fence| fence.loads_on_demand)
     }
 
     /// The address that stands for "any" on this proxy.

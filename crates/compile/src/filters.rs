@@ -6,6 +6,7 @@
 
 mod http;
 mod listener;
+pub(crate) mod on_demand;
 mod tcp;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -22,7 +23,7 @@ use envoy::{
 };
 use prost::{Message, Name};
 
-pub(crate) use http::{ALPN_FIELD, ALPN_NAMESPACE, http_filter};
+pub(crate) use http::{ALPN_FIELD, ALPN_NAMESPACE, ads, http_filter};
 pub use http::{
     HcmOptions, HttpRole, HttpSettings, RouteSource, dynamic_dns_cache, http_connection_manager,
 };
@@ -30,6 +31,7 @@ pub use listener::{
     HTTP_INSPECTOR, InspectedPorts, ORIGINAL_DST, ORIGINAL_SRC, TLS_INSPECTOR, http_inspector,
     original_dst, original_src, tls_inspector,
 };
+pub use on_demand::ON_DEMAND;
 pub use tcp::{TcpPolicy, TcpRoute, Tunnel, TunnelMethod, WeightedDestination, tcp_proxy};
 
 /// The mark of connections that keep their caller's address; iptables rules know it.

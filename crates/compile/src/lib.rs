@@ -33,14 +33,17 @@ pub mod tls;
 pub mod traffic_policy;
 mod virtual_host;
 
-pub use client::Client;
+pub use client::{Client, ClientFence};
 pub use cluster_ref::{ClusterForm, ClusterRef, every_cluster};
 pub use compiled::Compiled;
 pub use route::{
     Destination, RouteContext, Scheme, TranslatedRoutes, default_route, is_catch_all, rule_applies,
     select_destinations, translate_routes,
 };
-pub use route_config::{CatchAll, RouteInput, RouteName, compile_route, select_route};
+pub use route_config::{
+    CatchAll, RouteInput, RouteName, answer, compile_route, host_resources, select_route,
+    unknown_host,
+};
 pub use route_parts::{LastHost, RouteParts};
 pub use scope::{EgressListener, EgressPort, RuleRef, Scope};
 pub use virtual_host::{

@@ -16,12 +16,14 @@ use crate::{Compiled, CompiledVirtualHost, LastHost, RouteParts, VirtualHostInpu
 
 mod catch_all;
 mod name;
+mod on_demand;
 mod select;
 #[cfg(test)]
 mod tests;
 
 pub use catch_all::CatchAll;
 pub use name::RouteName;
+pub use on_demand::{answer, host_resources, unknown_host};
 pub(crate) use select::find_listener;
 pub use select::select_route;
 
@@ -36,6 +38,8 @@ pub struct RouteInput {
     pub counts_attempts: bool,
     /// Whether the ports that callers write count: only where one listener serves all ports.
     pub matches_ports: bool,
+    /// The hosts are no part of it: proxies ask for each.
+    pub on_demand: bool,
 }
 
 impl RouteInput {
@@ -47,6 +51,7 @@ impl RouteInput {
             catch_all: CatchAll::None,
             counts_attempts: false,
             matches_ports: false,
+            on_demand: false,
         }
     }
 }
@@ -63,7 +68,9 @@ pub fn compile_route(
     let last = (!everything).then(|| input.catch_all.encode(input.counts_attempts)).flatten();
     let last = last.map(|bytes| LastHost { bytes, cluster: input.catch_all.cluster() });
     let ignores_ports = !input.matches_ports;
-    RouteParts { name: input.name.clone(), hosts, last, ignores_ports, diagnostics }.compile()
+    let on_demand = input.on_demand;
+    RouteParts { name: input.name.clone(), hosts, last, ignores_ports, on_demand, diagnostics }
+        .compile()
 }
 
 /// The hosts with a name and domains of their own. Envoy refuses a configuration in which a

@@ -9,13 +9,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use envoy::{Resource, Rope, config::route::v3::RouteConfiguration, type_url};
+use envoy::{
+    Resource, Rope,
+    config::route::v3::{RouteConfiguration, Vhds},
+    type_url,
+};
 use model::{Diagnostics, ObjectKey};
 use prost::Message;
 
-use crate::{Compiled, CompiledVirtualHost};
+use crate::{Compiled, CompiledVirtualHost, filters::ads};
 
 const MAX_DIRECT_RESPONSE: u32 = 1024 * 1024;
+/// How long a listener waits for its first virtual hosts. They follow at once; should they be lost, it
+/// starts without them and asks.
+const FIRST_HOSTS: prost_types::Duration = prost_types::Duration { seconds: 0, nanos: 200_000_000 };
 
 /// A route configuration that is not put together yet.
 #[derive(Clone, Debug)]
@@ -27,6 +34,8 @@ pub struct RouteParts {
     pub last: Option<LastHost>,
     /// Whether the ports that callers write are looked past.
     pub ignores_ports: bool,
+    /// Hosts and `last` are no part of it: proxies ask for hosts one by one, and there is no last.
+    pub on_demand: bool,
     /// Findings about the configuration, beside those of its hosts.
     pub diagnostics: Diagnostics,
 }
@@ -42,6 +51,9 @@ pub struct LastHost {
 impl RouteParts {
     /// Puts the pieces together; the bytes of hosts are shared.
     pub fn compile(self) -> Compiled {
+        if self.on_demand {
+            return self.compile_on_demand();
+        }
         let head =
             RouteConfiguration { name: self.name.to_string(), ..RouteConfiguration::default() };
         let tail = RouteConfiguration {
@@ -72,6 +84,21 @@ impl RouteParts {
             parts: Some(Arc::new(self.clone())),
             ..Compiled::new(resource)
         }
+    }
+
+    /// A configuration without hosts.
+    fn compile_on_demand(self) -> Compiled {
+        let message = RouteConfiguration {
+            name: self.name.to_string(),
+            vhds: Some(Vhds { config_source: Some(ads(FIRST_HOSTS)) }),
+            validate_clusters: Some(false),
+            max_direct_response_body_size_bytes: Some(MAX_DIRECT_RESPONSE),
+            ignore_port_in_host_matching: self.ignores_ports,
+            ..RouteConfiguration::default()
+        };
+        let resource = Resource::from_message(self.name.clone(), type_url::ROUTE, &message);
+        let diagnostics = self.diagnostics.clone();
+        Compiled { diagnostics, parts: Some(Arc::new(self)), ..Compiled::new(resource) }
     }
 
     /// The same configuration with other hosts; `None` when two of these cannot be together,

@@ -4,6 +4,7 @@
 //! A scope names rules and holds services. The content of a rule is read where it is used, so a
 //! rule that changes without moving leaves every scope as it is.
 
+mod fence;
 mod import;
 
 use std::{
@@ -46,6 +47,8 @@ pub struct EgressListener {
     /// Closest first, then oldest. With a port, each service has only that port.
     pub services: Vec<Shared<Service>>,
     pub rules: Vec<RuleRef>,
+    /// Ports on which the class may ask for services that it was not told of.
+    pub open_ports: BTreeSet<u16>,
 }
 
 /// The port of an egress listener.
@@ -119,6 +122,7 @@ impl Scope {
             capture_mode: CaptureMode::Default,
             services: services.clone(),
             rules: rules.iter().map(|rule| rule_ref(rule)).collect(),
+            open_ports: BTreeSet::new(),
         };
         Self::new(vec![listener], services, outbound_policy)
     }
@@ -222,6 +226,7 @@ fn egress_listener(
         capture_mode: egress.capture_mode,
         services: one_per_host(narrowed.collect(), Some(&client.namespace)),
         rules: rules.map(|rule| rule_ref(rule)).collect(),
+        open_ports: BTreeSet::new(),
         port,
     }
 }

@@ -16,6 +16,7 @@ use prost::{
 use snapshot::{Mesh, VirtualServiceRecord};
 
 use crate::{
+    filters::on_demand::lift_wait,
     grpc, names,
     route::{Destination, RouteContext, Scheme, default_route, rule_applies, translate_routes},
     telemetry::check_marks,
@@ -49,6 +50,8 @@ pub struct VirtualHostInput {
     pub form: DomainForm,
     /// Domains that another host of the same configuration has already.
     pub taken: Arc<[Arc<str>]>,
+    /// Requests may have waited for it.
+    pub on_demand: bool,
 }
 
 /// What matters of the proxy. What no part of the input asks for is left empty, so that proxies
@@ -146,7 +149,7 @@ pub fn compile_virtual_host(input: &VirtualHostInput) -> CompiledVirtualHost {
         origins: Vec::new(),
         diagnostics: Diagnostics::default(),
     };
-    let routes = match &input.rule {
+    let mut routes = match &input.rule {
         Some(rule) => {
             origins.push(rule.key.clone());
             origins.extend(rule.delegates.iter().cloned());
@@ -177,6 +180,9 @@ pub fn compile_virtual_host(input: &VirtualHostInput) -> CompiledVirtualHost {
         out.domains.clear();
         return out;
     }
+    if input.on_demand {
+        routes.iter_mut().for_each(lift_wait);
+    }
     out.bytes = encode(&out, routes, &input.mesh);
     out
 }
@@ -200,6 +206,15 @@ pub(crate) fn encode_field(message: &VirtualHost) -> Bytes {
     encode_varint(length as u64, &mut out);
     message.encode_raw(&mut out);
     out.into()
+}
+
+/// The message within what [`encode_field`] made.
+pub(crate) fn message_bytes(field: &Bytes) -> Bytes {
+    let mut rest = field.clone();
+    // What was encoded here can be read.
+    let _ = prost::encoding::decode_key(&mut rest);
+    let _ = prost::encoding::decode_varint(&mut rest);
+    rest
 }
 
 /// Whether upstreams are told which try it is (`proxyHeaders.attemptCount`).

@@ -27,6 +27,7 @@ const RESPONSE_RESOURCES: u32 = 2;
 const RESOURCE_VERSION: u32 = 1;
 const RESOURCE_ANY: u32 = 2;
 const RESOURCE_NAME: u32 = 3;
+const RESOURCE_ALIASES: u32 = 4;
 const ANY_TYPE_URL: u32 = 1;
 const ANY_VALUE: u32 = 2;
 
@@ -115,6 +116,20 @@ impl Resource {
             fields.extend_from_slice(&any);
             self.behind(&fields)
         })
+    }
+
+    /// The same resource as the answer to questions for other names: its `delta_chunks` have these
+    /// as `aliases`.
+    #[must_use]
+    pub fn answering<'a>(&self, aliases: impl Iterator<Item = &'a str>) -> Self {
+        let any = self.any_header();
+        let mut fields = Vec::with_capacity(self.name.len() + any.len() + 64);
+        put_field(RESOURCE_NAME, self.name.as_bytes(), &mut fields);
+        put_field(RESOURCE_VERSION, self.version_text().as_bytes(), &mut fields);
+        aliases.for_each(|alias| put_field(RESOURCE_ALIASES, alias.as_bytes(), &mut fields));
+        put_length(RESOURCE_ANY, any.len() + self.body.len(), &mut fields);
+        fields.extend_from_slice(&any);
+        Self { delta: OnceLock::from(self.behind(&fields)), ..self.clone() }
     }
 
     /// Field 2 of a `DiscoveryResponse`, tag included: an `Any` of the message. Made on the first

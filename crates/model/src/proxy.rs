@@ -72,6 +72,8 @@ pub struct Proxy {
     pub http_proxy_port: Option<u16>,
     /// May not bind ports below 1024 (`UNPRIVILEGED_POD`).
     pub unprivileged: bool,
+    /// It can ask for virtual hosts one by one (VHDS): its stream is delta, and it has the filter.
+    pub loads_on_demand: bool,
     /// All of `node.metadata`, for matches on arbitrary keys.
     pub metadata: Arc<Map<String, Value>>,
 }
@@ -153,6 +155,7 @@ impl Proxy {
             idle_timeout: text("IDLE_TIMEOUT").into(),
             http_proxy_port: text("HTTP_PROXY_PORT").parse().ok(),
             unprivileged: text("UNPRIVILEGED_POD") == "true",
+            loads_on_demand: false,
             metadata: Arc::new(metadata),
         })
     }

@@ -48,6 +48,11 @@ impl ScopeMode {
         ("passthrough", Self::Passthrough),
     ];
 
+    /// Whether what a workload calls is added to what is declared for it.
+    pub fn learns(self) -> bool {
+        matches!(self, Self::Learned | Self::OnDemand | Self::Gateway | Self::Passthrough)
+    }
+
     pub fn as_str(self) -> &'static str {
         let found = Self::NAMES.iter().find(|(_, mode)| *mode == self);
         found.map_or("full", |(name, _)| name)

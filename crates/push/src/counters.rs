@@ -11,6 +11,10 @@ impl Count {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn add(&self, count: usize) {
+        self.0.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -25,6 +29,8 @@ pub struct Counters {
     pub compiled: Count,
     /// Virtual hosts encoded.
     pub hosts: Count,
+    /// Virtual hosts that proxies have asked for.
+    pub questions: Count,
     /// Streams told of a change.
     pub notified: Count,
     /// Rounds in which streams were told: of one snapshot, or of several at once.

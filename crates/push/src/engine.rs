@@ -8,6 +8,7 @@ mod due;
 mod gathered;
 mod handle;
 mod mailbox;
+mod on_demand;
 mod preview;
 mod rounds;
 mod telling;
@@ -23,7 +24,7 @@ use std::{
 };
 
 use compile::{Client, gateway::select_own_ports, inbound::select_inbound};
-use model::{Diagnostic, Generator, Proxy, ProxyKind, Shared};
+use model::{Diagnostic, Generator, Hostname, Proxy, ProxyKind, Shared, WorkloadKey};
 use snapshot::{ChangeSet, Mesh, Reader, Reads, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
@@ -77,6 +78,7 @@ enum Command {
     Connect(StreamId, Arc<Proxy>, oneshot::Sender<Arc<Mailbox>>),
     Disconnect(StreamId),
     Secrets(StreamId, SecretNames, oneshot::Sender<()>),
+    Questions(StreamId, Vec<Arc<str>>, oneshot::Sender<Vec<(WorkloadKey, Hostname)>>),
     Mesh(oneshot::Sender<Shared<Mesh>>),
     Settled(u64, oneshot::Sender<()>),
     Preview(Arc<Snapshot>, ChangeSet, oneshot::Sender<Preview>),
@@ -191,6 +193,9 @@ impl Engine {
                 self.on_secrets(id, names);
                 let _ = done.send(());
             }
+            Command::Questions(id, questions, reply) => {
+                let _ = reply.send(self.on_questions(id, &questions));
+            }
             Command::Mesh(reply) => {
                 let _ = reply.send(Reader::new(&self.snapshot).mesh().clone());
             }
@@ -278,7 +283,8 @@ impl Engine {
         self.reduce_again(id);
         let facets = self.streams[&id].facets.clone();
         let (views, revisions) = (self.views(&facets), Vec::new());
-        mailbox.put(Letter { views, changed: None, revisions, tickets: Vec::new() });
+        let (tickets, found) = Default::default();
+        mailbox.put(Letter { views, changed: None, revisions, tickets, found });
         mailbox
     }
 
@@ -294,8 +300,8 @@ impl Engine {
         // The views say more than the stream was told of. It is told again in the next round.
         let News { changed: gathered, .. } = self.gathered.news(id, &entry.facets);
         let changed = gathered.map(|lists| [lists, vec![Arc::new(changed)]].concat());
-        let (revisions, tickets) = Default::default();
-        entry.mailbox.put(Letter { views, changed, revisions, tickets });
+        let (revisions, tickets, found) = Default::default();
+        entry.mailbox.put(Letter { views, changed, revisions, tickets, found });
     }
 
     fn on_disconnect(&mut self, id: StreamId) {

@@ -6,6 +6,7 @@
 mod clusters;
 mod gateway;
 mod inbound;
+mod on_demand;
 mod outbound;
 mod placed;
 mod secrets;
@@ -20,7 +21,7 @@ use compile::{
     inbound::InboundInput,
     telemetry::{RuntimeInput, compile_runtime, select_runtime},
 };
-use model::{Diagnostic, Diagnostics, Namespace, ServiceKey, Shared};
+use model::{Diagnostic, Diagnostics, Hostname, Namespace, ServiceKey, Shared, WorkloadKey};
 use snapshot::{Reader, Reads, Snapshot};
 
 use self::{
@@ -61,6 +62,9 @@ pub(crate) enum Job {
     Listeners,
     /// One route configuration.
     Route(Arc<str>),
+    /// What happens to requests for hosts that nothing defines, of a route configuration whose hosts
+    /// are asked for one by one.
+    Unknown(Arc<str>),
     /// Gateways: the clusters that listeners and routes name.
     Wanted,
     /// The clusters of one service.
@@ -215,6 +219,43 @@ impl Facet {
             Kind::Outbound(_) | Kind::Gateway(_) | Kind::Inbound(_) | Kind::Secrets(_) => {
                 BTreeSet::new()
             }
+        }
+    }
+
+    /// Proxies of the class ask for virtual hosts. Says which jobs follow.
+    pub(crate) fn ask(&mut self, questions: &[Arc<str>]) -> BTreeSet<Job> {
+        match &mut self.kind {
+            Kind::Outbound(outbound) => outbound.ask(questions),
+            Kind::Gateway(_) | Kind::Placed(_) | Kind::Inbound(_) | Kind::Secrets(_) => {
+                BTreeSet::new()
+            }
+        }
+    }
+
+    /// The virtual host that answers a question now.
+    pub(crate) fn answer(&self, question: &str) -> Option<Arc<str>> {
+        match &self.kind {
+            Kind::Outbound(outbound) => outbound.answer(question, self.view()),
+            Kind::Gateway(_) | Kind::Placed(_) | Kind::Inbound(_) | Kind::Secrets(_) => None,
+        }
+    }
+
+    /// Nothing answers these questions: requests for these hosts are for unknown ones. Says which
+    /// jobs follow.
+    pub(crate) fn refuse(&mut self, questions: &[Arc<str>]) -> BTreeSet<Job> {
+        match &mut self.kind {
+            Kind::Outbound(outbound) => outbound.refuse(questions),
+            Kind::Gateway(_) | Kind::Placed(_) | Kind::Inbound(_) | Kind::Secrets(_) => {
+                BTreeSet::new()
+            }
+        }
+    }
+
+    /// What the class has called since this was asked last, for those who learn it.
+    pub(crate) fn take_called(&mut self) -> Vec<(WorkloadKey, Hostname)> {
+        match &mut self.kind {
+            Kind::Outbound(outbound) => outbound.take_called(),
+            Kind::Gateway(_) | Kind::Placed(_) | Kind::Inbound(_) | Kind::Secrets(_) => Vec::new(),
         }
     }
 

@@ -10,6 +10,8 @@ pub enum ResourceKind {
     Endpoint,
     Listener,
     Route,
+    /// One host of a route configuration, for proxies that ask for hosts one by one.
+    VirtualHost,
     Secret,
     /// Values that a proxy looks up while it runs, such as which logs are on.
     Runtime,
@@ -17,10 +19,17 @@ pub enum ResourceKind {
 
 impl ResourceKind {
     /// How many there are.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 7;
 
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::Cluster, Self::Endpoint, Self::Listener, Self::Route, Self::Secret, Self::Runtime];
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Cluster,
+        Self::Endpoint,
+        Self::Listener,
+        Self::Route,
+        Self::VirtualHost,
+        Self::Secret,
+        Self::Runtime,
+    ];
 
     pub fn type_url(self) -> &'static str {
         match self {
@@ -28,6 +37,7 @@ impl ResourceKind {
             Self::Endpoint => type_url::ENDPOINT,
             Self::Listener => type_url::LISTENER,
             Self::Route => type_url::ROUTE,
+            Self::VirtualHost => type_url::VIRTUAL_HOST,
             Self::Secret => type_url::SECRET,
             Self::Runtime => type_url::RUNTIME,
         }
@@ -39,6 +49,11 @@ impl ResourceKind {
 
     /// Whether the first request without names asks for all of them.
     pub fn is_wildcard(self) -> bool {
-        matches!(self, Self::Cluster | Self::Listener)
+        matches!(self, Self::Cluster | Self::Listener | Self::VirtualHost)
+    }
+
+    /// Whether traffic goes from it to clusters.
+    pub fn names_clusters(self) -> bool {
+        matches!(self, Self::Listener | Self::Route | Self::VirtualHost)
     }
 }

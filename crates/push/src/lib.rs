@@ -12,6 +12,7 @@ mod counters;
 mod engine;
 mod facet;
 mod kind;
+mod learner;
 mod log;
 mod memo;
 mod own;
@@ -26,6 +27,7 @@ pub use caller::{Access, Authentication, Authenticator, Proof, Unproven};
 pub use counters::{Count, Counters};
 pub use engine::{Engine, EngineHandle, FacetPreview, Preview, ResourceChange};
 pub use kind::ResourceKind;
+pub use learner::Learner;
 pub use log::{PushLog, PushRecord, Sent, Work};
 pub use own::{Issuer, OwnCertificate};
 pub use service::{

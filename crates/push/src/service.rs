@@ -16,6 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use compile::filters::ON_DEMAND;
 use envoy::config::core::v3::Node;
 use model::{Locality, Proxy};
 use prost_types::{Struct, Value, value::Kind as ValueKind};
@@ -39,7 +40,7 @@ pub use self::{
     trust::HeldIdentity,
 };
 use crate::{
-    Access, EngineHandle, FacetView, ResourceKind, Sent,
+    Access, EngineHandle, FacetView, Learner, ResourceKind, Sent,
     engine::{Letter, Mailbox},
     facet::unknown_route,
     own::{OwnSecrets, is_own},
@@ -58,6 +59,7 @@ pub struct PushService {
     registry: StreamRegistry,
     metrics: StreamMetrics,
     turns: Turns,
+    learner: Option<Arc<dyn Learner>>,
 }
 
 impl PushService {
@@ -65,7 +67,14 @@ impl PushService {
     pub fn new(engine: EngineHandle) -> Self {
         let (registry, metrics) = (StreamRegistry::default(), StreamMetrics::default());
         let turns = Turns::default();
-        Self { engine, access: Access::default(), own: None, registry, metrics, turns }
+        let (access, own, learner) = (Access::default(), None, None);
+        Self { engine, access, own, registry, metrics, turns, learner }
+    }
+
+    /// Tells somebody what workloads call.
+    #[must_use]
+    pub fn with_learner(self, learner: Arc<dyn Learner>) -> Self {
+        Self { learner: Some(learner), ..self }
     }
 
     /// Serves whom `access` admits, as what they have proven.
@@ -102,7 +111,7 @@ impl PushService {
             Some(Err(error)) => return error.status(),
             Some(Ok(request)) => request,
         };
-        let proxy = match parse_node(&first) {
+        let proxy = match parse_node(&first, stream.protocol) {
             Ok(proxy) => Arc::new(proxy),
             Err(message) => return Status::new(Code::InvalidArgument, message),
         };
@@ -140,6 +149,7 @@ impl PushService {
             turns: &self.turns,
             turn: Turn::default(),
             parts: Parts::default(),
+            learner: self.learner.as_deref(),
             proxy: proxy.clone(),
         }
         .run(first)
@@ -176,6 +186,7 @@ struct Conversation<'a> {
     turns: &'a Turns,
     turn: Turn,
     parts: Parts,
+    learner: Option<&'a dyn Learner>,
     proxy: Arc<Proxy>,
 }
 
@@ -250,6 +261,7 @@ impl Conversation<'_> {
             self.grant_secrets().await;
         }
         self.state.on_request(request);
+        self.ask().await;
         if let Some((type_url, message)) = refusal(request) {
             self.metrics.refused(type_url);
             let message = quotable(type_url, message);
@@ -262,6 +274,22 @@ impl Conversation<'_> {
         // What was asked for too early may be named by now.
         if self.secrets.is_denied() {
             self.grant_secrets().await;
+        }
+    }
+
+    /// Has what the proxy asks answered: a request waits in it.
+    async fn ask(&mut self) {
+        let questions = self.state.take_questions();
+        if questions.is_empty() {
+            return;
+        }
+        for (workload, host) in self.engine.ask(self.stream.id, questions).await {
+            if let Some(learner) = self.learner {
+                learner.called(&workload, &host);
+            }
+        }
+        if let Some(letter) = self.mailbox.try_take() {
+            self.take_letter(letter);
         }
     }
 
@@ -290,6 +318,9 @@ impl Conversation<'_> {
         let own = self.secrets.view();
         let views = self.views.iter().cloned().chain([own]).collect();
         self.state.update(views, letter.changed.as_deref());
+        for (question, resource) in letter.found {
+            self.state.on_found(question, &resource);
+        }
     }
 
     fn send_what_fits(&mut self) -> Result<(), xds::Closed> {
@@ -349,7 +380,7 @@ fn refusal(request: &Request) -> Option<(&str, &str)> {
     }
 }
 
-fn parse_node(request: &Request) -> Result<Proxy, String> {
+fn parse_node(request: &Request, protocol: Protocol) -> Result<Proxy, String> {
     let node: Option<&Node> = match request {
         Request::Delta(request) => request.node.as_ref(),
         Request::Sotw(request) => request.node.as_ref(),
@@ -361,7 +392,10 @@ fn parse_node(request: &Request) -> Result<Proxy, String> {
         subzone: it.sub_zone.as_str().into(),
     });
     let metadata = node.metadata.as_ref().map(json_map).unwrap_or_default();
-    Proxy::parse(&node.id, metadata, locality.unwrap_or_default()).map_err(|it| it.to_string())
+    let proxy = Proxy::parse(&node.id, metadata, locality.unwrap_or_default());
+    let has_filter = || node.extensions.iter().any(|it| it.name == ON_DEMAND);
+    let loads_on_demand = protocol == Protocol::Delta && has_filter();
+    proxy.map(|proxy| Proxy { loads_on_demand, ..proxy }).map_err(|it| it.to_string())
 }
 
 fn json_map(fields: &Struct) -> Map<String, serde_json::Value> {

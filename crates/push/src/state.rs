@@ -12,6 +12,7 @@
 //! 4. a cluster goes only when nothing that the proxy holds or should hold names it.
 
 mod holdings;
+mod on_demand;
 mod plan;
 mod readiness;
 mod request;
@@ -33,8 +34,8 @@ use compile::Compiled;
 use xds::Protocol;
 
 pub use self::types::{Held, Rejection, TypeState};
-use self::views::Views;
 pub(crate) use self::{holdings::share, request::quotable};
+use self::{on_demand::Questions, views::Views};
 use crate::{FacetView, ResourceKind, facet::Changed, parcels::Parcels, whole::Whole};
 
 /// A response that the stream is to be sent.
@@ -110,6 +111,7 @@ pub struct StreamState {
     /// Empty route configurations for names that nothing knows.
     unknown_route: fn(&Arc<str>) -> Arc<Compiled>,
     parcels: Arc<Parcels>,
+    questions: Questions,
 }
 
 impl StreamState {
@@ -131,6 +133,7 @@ impl StreamState {
             resuming: false,
             unknown_route,
             parcels,
+            questions: Questions::default(),
         }
     }
 

@@ -102,7 +102,7 @@ impl FacetView {
     /// The clusters that listeners and routes name. Found once for all streams that see the view.
     pub(crate) fn references(&self) -> &HashSet<Arc<str>> {
         self.references.get_or_init(|| {
-            let naming = [ResourceKind::Listener, ResourceKind::Route].into_iter();
+            let naming = ResourceKind::ALL.into_iter().filter(|kind| kind.names_clusters());
             let naming = naming.flat_map(|kind| self.table(kind).values());
             Arc::new(naming.flat_map(|compiled| compiled.clusters.iter().cloned()).collect())
         })
@@ -129,7 +129,7 @@ impl FacetView {
         name: &Arc<str>,
         new: Option<Arc<Compiled>>,
     ) -> bool {
-        if matches!(kind, ResourceKind::Listener | ResourceKind::Route) {
+        if kind.names_clusters() {
             self.references = OnceLock::new();
         }
         if kind == ResourceKind::Cluster {

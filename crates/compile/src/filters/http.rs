@@ -53,7 +53,7 @@ use snapshot::{Mesh, PathNormalization};
 
 use crate::{
     Client,
-    filters::{duration, network_filter, seconds},
+    filters::{duration, network_filter, on_demand, seconds},
     telemetry::{Telemetry, Tracing, http_logs},
 };
 
@@ -71,6 +71,8 @@ pub struct HttpSettings {
     pub idle_timeout: Option<Duration>,
     /// Names may be resolved per request.
     pub dynamic_dns: bool,
+    /// Requests for hosts without a route ask for one, and wait.
+    pub on_demand: bool,
 }
 
 impl HttpSettings {
@@ -80,6 +82,7 @@ impl HttpSettings {
             http10: client.http10 || mesh.features.flag("PILOT_HTTP10", false),
             idle_timeout: client.idle_timeout.parse().ok(),
             dynamic_dns: false,
+            on_demand: false,
         }
     }
 }
@@ -151,6 +154,9 @@ pub fn http_connection_manager(options: &HcmOptions) -> Filter {
         access_log: http_logs(&options.telemetry),
         ..HttpConnectionManager::default()
     };
+    if options.settings.on_demand {
+        on_demand::limit_wait(&mut manager);
+    }
     normalize_paths(&mut manager, options.settings.path_normalization);
     take_role(&mut manager, options);
     network_filter("envoy.filters.network.http_connection_manager", &manager)
@@ -164,20 +170,23 @@ fn http1_options(options: &HcmOptions) -> Option<Http1ProtocolOptions> {
     })
 }
 
+/// From the stream that a proxy has anyway.
+pub(crate) fn ads(initial_fetch_timeout: prost_types::Duration) -> ConfigSource {
+    ConfigSource {
+        initial_fetch_timeout: Some(initial_fetch_timeout),
+        resource_api_version: ApiVersion::V3.into(),
+        config_source_specifier: Some(ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),
+        ..ConfigSource::default()
+    }
+}
+
 fn route_specifier(routes: &RouteSource) -> RouteSpecifier {
     match routes {
         RouteSource::Inline(config) => RouteSpecifier::RouteConfig((**config).clone()),
         RouteSource::Rds(name) => RouteSpecifier::Rds(Rds {
-            config_source: Some(ConfigSource {
-                // A listener waits for its routes as long as it takes: without them it would
-                // answer 404 to requests that have a route.
-                initial_fetch_timeout: Some(seconds(0)),
-                resource_api_version: ApiVersion::V3.into(),
-                config_source_specifier: Some(ConfigSourceSpecifier::Ads(
-                    AggregatedConfigSource {},
-                )),
-                ..ConfigSource::default()
-            }),
+            // A listener waits for its routes as long as it takes: without them it would answer 404
+            // to requests that have a route.
+            config_source: Some(ads(seconds(0))),
             route_config_name: name.to_string(),
         }),
     }
@@ -227,7 +236,10 @@ fn take_role(manager: &mut HttpConnectionManager, options: &HcmOptions) {
 
 /// In Istio's order. What a policy adds goes in front of `grpc_web`.
 fn http_filters(options: &HcmOptions) -> Vec<HttpFilter> {
-    let mut filters = Vec::with_capacity(6 + options.security.len());
+    let mut filters = Vec::with_capacity(8 + options.security.len());
+    if options.settings.on_demand {
+        filters.extend(on_demand::filters());
+    }
     filters.extend(options.security.iter().cloned());
     if options.protocol == Protocol::GrpcWeb {
         filters.push(http_filter("envoy.filters.http.grpc_web", &GrpcWeb {}));

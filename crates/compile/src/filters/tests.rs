@@ -27,6 +27,7 @@ fn options() -> HcmOptions {
             http10: false,
             idle_timeout: None,
             dynamic_dns: false,
+            on_demand: false,
         },
         telemetry: Shared::new(Telemetry::default()),
     }

@@ -204,6 +204,7 @@ pub fn compile_gateway_route(
         hosts: input.hosts.iter().map(virtual_host).collect(),
         last: input.black_hole.map(|port| LastHost { bytes: black_hole(port), cluster: None }),
         ignores_ports: true,
+        on_demand: false,
         diagnostics: Diagnostics::default(),
     }
     .compile()

@@ -80,7 +80,8 @@ impl<'a> Planner<'a> {
         let mesh: &Mesh = reader.mesh();
         let resolves = scope.services.iter().any(|it| it.resolution == Resolution::DynamicDns);
         let dynamic_dns = resolves || scope.outbound_policy == OutboundPolicy::AllowAnyDynamicDns;
-        let http = HttpSettings { dynamic_dns, ..HttpSettings::new(client, mesh) };
+        let on_demand = client.loads_on_demand();
+        let http = HttpSettings { dynamic_dns, on_demand, ..HttpSettings::new(client, mesh) };
         let (telemetry, found) = select_telemetry(Side::Client, client, reader);
         let mut entries = Entries::default();
         found.into_iter().for_each(|finding| entries.diagnostics.push(finding));
@@ -101,8 +102,13 @@ impl<'a> Planner<'a> {
     fn add_egress(&mut self, listener: &EgressListener) {
         let binding = Binding::of(listener, self.client);
         let rules = RuleIndex::new(&listener.rules);
-        let Some(port) = &listener.port else {
+        if listener.port.is_none() {
             self.entries.lock();
+        }
+        for port in &listener.open_ports {
+            self.add_open_port(*port, &binding);
+        }
+        let Some(port) = &listener.port else {
             for service in &listener.services {
                 for ServicePort { number, protocol, .. } in service.ports.iter() {
                     let wanted =
@@ -249,7 +255,36 @@ impl<'a> Planner<'a> {
         });
     }
 
+    /// A listener for HTTP to services that the class may ask for. What is no HTTP goes on to where it
+    /// was going.
+    fn add_open_port(&mut self, port: u16, binding: &Binding) {
+        let bind = binding.bind.clone().unwrap_or_else(|| self.wildcard.clone());
+        if binding.refusal(port, Protocol::Http, self.client).is_some()
+            || self.entries.map.contains_key(&(bind.clone(), port))
+        {
+            return;
+        }
+        let chain = self.http_chain_for(Protocol::Http, route_name(&bind, port), Sniff::Yes);
+        self.entries.add(Request {
+            bind,
+            port,
+            capture: binding.capture,
+            protocol: Protocol::Unsupported,
+            chains: vec![chain],
+            pod: None,
+            origin: model::ObjectKey::new(
+                model::Kind::Namespace,
+                "",
+                self.client.namespace.as_str(),
+            ),
+        });
+    }
+
     fn http_chain(&self, wanted: Wanted<'_>, route: Arc<str>, sniff: Sniff) -> ChainInput {
+        self.http_chain_for(wanted.protocol, route, sniff)
+    }
+
+    fn http_chain_for(&self, protocol: Protocol, route: Arc<str>, sniff: Sniff) -> ChainInput {
         ChainInput {
             name: "".into(),
             matches: match sniff {
@@ -258,8 +293,8 @@ impl<'a> Planner<'a> {
             },
             action: ChainAction::Http(HttpRoutes {
                 source: HttpRouteSource::Rds(route),
-                protocol: wanted.protocol,
-                absolute_url: wanted.protocol == Protocol::HttpProxy,
+                protocol,
+                absolute_url: protocol == Protocol::HttpProxy,
             }),
             // A listener that many services share does not change with each of them.
             origins: Vec::new(),

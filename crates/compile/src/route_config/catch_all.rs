@@ -41,6 +41,11 @@ impl CatchAll {
 
     /// The encoded field of a route configuration, if there is one.
     pub(super) fn encode(&self, counts_attempts: bool) -> Option<Bytes> {
+        self.host("*", counts_attempts).map(|host| encode_field(&host))
+    }
+
+    /// The host for what a domain stands for.
+    pub(super) fn host(&self, domain: &str, counts_attempts: bool) -> Option<VirtualHost> {
         let (name, action) = match (self, self.cluster()) {
             (Self::None, _) => return None,
             (_, Some(cluster)) => {
@@ -63,12 +68,12 @@ impl CatchAll {
             action: Some(action),
             ..Route::default()
         };
-        Some(encode_field(&VirtualHost {
+        Some(VirtualHost {
             name: name.to_owned(),
-            domains: vec!["*".to_owned()],
+            domains: vec![domain.to_owned()],
             routes: vec![route],
             include_request_attempt_count: counts_attempts,
             ..VirtualHost::default()
-        }))
+        })
     }
 }

@@ -46,7 +46,9 @@ pub fn select_route(
     let proxy = listener.port.as_ref().is_some_and(|it| it.protocol == Protocol::HttpProxy);
     let port = (number != 0 && !proxy).then_some(number);
     input.matches_ports = port.is_none();
+    input.on_demand = client.loads_on_demand() && matches!(name, RouteName::Port(_));
     let selection = Selection::new(listener, port, scope, client, reader);
+    let selection = Selection { on_demand: input.on_demand, ..selection };
     input.virtual_hosts = match name {
         RouteName::Host(hostname, port) | RouteName::Service(hostname, port) => {
             selection.single(hostname, *port)
@@ -107,6 +109,7 @@ struct Selection<'a> {
     reader: &'a Reader<'a>,
     mesh: &'a Shared<Mesh>,
     caller: Caller,
+    on_demand: bool,
 }
 
 /// One host on one port, with the rule that serves it.
@@ -148,6 +151,7 @@ impl<'a> Selection<'a> {
             client,
             reader,
             mesh: reader.mesh(),
+            on_demand: false,
             caller: Caller {
                 generator: client.generator,
                 namespace: client.namespace.clone(),
@@ -280,6 +284,7 @@ impl<'a> Selection<'a> {
                 caller: self.caller_for(Some(rule)),
                 form: self.form(port),
                 taken: Arc::from([]),
+                on_demand: self.on_demand,
             }));
         }
     }
@@ -320,6 +325,7 @@ impl<'a> Selection<'a> {
             caller: self.caller_for(rule),
             form,
             taken: Arc::from([]),
+            on_demand: self.on_demand,
         })
     }
 

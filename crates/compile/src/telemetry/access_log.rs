@@ -123,15 +123,16 @@ fn condition(condition: &Condition) -> Option<AccessLogFilter> {
             use_independent_randomness: true,
         }))
     });
-    let expression = condition.expression.as_ref().map(|expression| {
-        let config =
-            ExpressionFilter { expression: expression.to_string(), ..ExpressionFilter::default() };
-        one(FilterSpecifier::ExtensionFilter(extension_filter(
-            "envoy.access_loggers.extension_filters.cel",
-            &config,
-        )))
-    });
+    let expression = condition.expression.as_ref().map(|expression| expression_filter(expression));
     all(switch.into_iter().chain(expression).collect())
+}
+
+/// Met when an expression is true.
+pub(crate) fn expression_filter(expression: &str) -> AccessLogFilter {
+    let config =
+        ExpressionFilter { expression: expression.to_owned(), ..ExpressionFilter::default() };
+    let name = "envoy.access_loggers.extension_filters.cel";
+    one(FilterSpecifier::ExtensionFilter(extension_filter(name, &config)))
 }
 
 fn one(filter: FilterSpecifier) -> AccessLogFilter {

@@ -78,6 +78,7 @@ impl Public {
             capture_mode: listener.capture_mode,
             services,
             rules,
+            open_ports: BTreeSet::new(),
         }
     }
 }

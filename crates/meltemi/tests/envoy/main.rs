@@ -13,6 +13,7 @@ mod inbound;
 mod jwt;
 mod lifetime;
 mod mtls;
+mod on_demand;
 mod order;
 mod peers;
 mod places;

@@ -189,6 +189,22 @@ impl Engine {
         self.run_batch(Duration::MAX);
     }
 
+    /// Compiles jobs that somebody waits for, and what follows from them.
+    pub(super) fn compile_now(&mut self, facet: FacetId, jobs: BTreeSet<Job>) {
+        let revisions = [self.snapshot.revision];
+        let mut open = Due::default();
+        open.add_jobs(facet, jobs, &revisions);
+        while let Some((facet, Dirty { jobs, revisions })) = open.facets.pop_first() {
+            let (_, follows) = self.compile(facet, jobs, &revisions);
+            open.extend(follows);
+        }
+        for (stream, revisions) in open.streams {
+            if self.reduce_again(stream) {
+                self.gathered.add_moved(stream, &revisions);
+            }
+        }
+    }
+
     fn begin_batch(&mut self) {
         let due = std::mem::take(&mut self.due);
         self.batch = Batch { revisions: due.revisions(), due, ..Batch::default() };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
-use model::{Diagnostic, Proxy, Shared};
+use model::{Diagnostic, Hostname, Proxy, Shared, WorkloadKey};
 use snapshot::{ChangeSet, Mesh, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
@@ -88,6 +88,18 @@ impl EngineHandle {
         if self.commands.send(Command::Secrets(id, names, done)).await.is_ok() {
             let _ = told.await;
         }
+    }
+
+    /// A proxy asks for virtual hosts. The answers are in its mailbox on return, which gives what its
+    /// workload has called.
+    pub(crate) async fn ask(
+        &self,
+        id: StreamId,
+        questions: Vec<Arc<str>>,
+    ) -> Vec<(WorkloadKey, Hostname)> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.commands.send(Command::Questions(id, questions, reply)).await;
+        answer.await.unwrap_or_default()
     }
 
     /// The settings of the mesh in force. `None` when the process is ending.

@@ -20,6 +20,8 @@ pub(crate) struct Letter {
     pub revisions: Vec<u64>,
     /// The stream's parts in the rounds that it was written in, at most one for each lane.
     pub tickets: Vec<Ticket>,
+    /// Questions that were answered, each with the resource that does.
+    pub found: Vec<(Arc<str>, Arc<str>)>,
 }
 
 /// One stream's mailbox: at most one letter lies in it.
@@ -39,6 +41,7 @@ impl Mailbox {
                 changed: merge(old.changed, letter.changed),
                 revisions: join(old.revisions, letter.revisions),
                 tickets: replace(old.tickets, letter.tickets),
+                found: [old.found, letter.found].concat(),
             },
         });
         drop(slot);

@@ -57,7 +57,8 @@ impl Engine {
             let Some(stream) = self.streams.get(&id) else { continue };
             self.counters.notified.inc();
             let views = self.views(&stream.facets);
-            stream.mailbox.put(Letter { views, changed, revisions, tickets: vec![ticket] });
+            let (tickets, found) = (vec![ticket], Vec::new());
+            stream.mailbox.put(Letter { views, changed, revisions, tickets, found });
         }
     }
 

@@ -135,7 +135,7 @@ impl Jobs for Gateway {
             Job::Clusters(key) => self.clusters.run_clusters(key, &self.client, work),
             Job::Assignments(key) => self.clusters.run_assignments(key, &self.client, work),
             Job::Telemetry => Some(runtime(&self.client, &self.marks, work)),
-            Job::Inbound | Job::Secret(_) => None,
+            Job::Unknown(_) | Job::Inbound | Job::Secret(_) => None,
         }
     }
 }

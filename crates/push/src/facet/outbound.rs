@@ -8,7 +8,7 @@ use std::{
 use compile::{
     Client, CompiledVirtualHost, RouteInput, RouteName, Scope, VirtualHostInput,
     cluster::special_clusters,
-    compile_route, compile_virtual_host, grpc,
+    compile_route, compile_virtual_host, grpc, host_resources,
     outbound::{compile_listener, plan_outbound},
     select_route,
     telemetry::{Collectors, select_collectors},
@@ -18,16 +18,18 @@ use model::{Diagnostics, Generator, Shared};
 use super::{
     Job, Jobs, Made, Work,
     clusters::{Clusters, Wanted},
+    on_demand::OnDemand,
     runtime,
 };
 use crate::{Counters, FacetView, ResourceKind, memo::Memo};
 
 #[derive(Clone, Debug)]
 pub(super) struct Outbound {
-    client: Client,
+    pub(super) client: Client,
     scope: Option<Arc<Scope>>,
+    pub(super) on_demand: OnDemand,
     /// The route configurations that listeners ask for, as far as they were selected.
-    routes: HashMap<Arc<str>, Option<RouteInput>>,
+    pub(super) routes: HashMap<Arc<str>, Option<RouteInput>>,
     pub(super) clusters: Clusters,
     collectors: Collectors,
     /// Who logs calls to services of the scope.
@@ -41,11 +43,13 @@ impl Outbound {
         let (routes, clusters) = (HashMap::new(), Clusters::default());
         let (collectors, findings) = (Collectors::new(), Diagnostics::default());
         let marks = BTreeSet::new();
-        Self { client, scope: None, routes, clusters, collectors, marks, findings }
+        let (scope, on_demand) = (None, OnDemand::default());
+        Self { client, scope, on_demand, routes, clusters, collectors, marks, findings }
     }
 
     fn run_scope(&mut self, work: &mut Work<'_>) -> Option<Made> {
-        let scope = Scope::select(&self.client, work.reader);
+        let visible = Scope::select(&self.client, work.reader);
+        let scope = self.on_demand.narrow(visible, &self.client, work);
         let special = special_clusters(&self.client, work.reader.mesh(), scope.outbound_policy);
         if self.scope.as_ref().is_none_or(|old| **old != scope) {
             work.dirty.insert(Job::Listeners);
@@ -131,8 +135,18 @@ impl Outbound {
             counters.compiled.inc();
             compile_route(input, &mut |it| host(it, hosts, counters))
         });
+        let on_demand = input.on_demand;
+        if on_demand {
+            // Where such requests go is a part of the input.
+            work.dirty.insert(Job::Unknown(name.clone()));
+        }
         *known = Some(input);
-        Some(vec![(ResourceKind::Route, compiled)])
+        let mut made: Made = vec![(ResourceKind::Route, compiled.clone())];
+        if let Some(parts) = compiled.parts.as_ref().filter(|_| on_demand) {
+            let hosts = host_resources(parts).into_iter();
+            made.extend(hosts.map(|it| (ResourceKind::VirtualHost, Arc::new(it))));
+        }
+        Some(made)
     }
 }
 
@@ -157,6 +171,7 @@ pub(super) fn set_routes<I>(
     let gone: Vec<Arc<str>> = routes.keys().filter(|it| !names.contains(*it)).cloned().collect();
     for name in gone {
         routes.remove(&name);
+        work.drop_job(Job::Unknown(name.clone()));
         work.drop_job(Job::Route(name));
     }
     for name in names {
@@ -174,6 +189,7 @@ impl Jobs for Outbound {
             Job::Telemetry => Some(self.run_telemetry(work)),
             Job::Listeners => self.run_listeners(work),
             Job::Route(name) => self.run_route(name, work),
+            Job::Unknown(route) => Some(self.run_unknown(route)),
             Job::Clusters(key) => self.clusters.run_clusters(key, &self.client, work),
             Job::Assignments(key) => self.clusters.run_assignments(key, &self.client, work),
             Job::Wanted | Job::Inbound | Job::Secret(_) => None,

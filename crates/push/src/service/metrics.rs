@@ -163,6 +163,7 @@ fn label(kind: ResourceKind) -> TypeLabel {
         ResourceKind::Listener => "lds",
         ResourceKind::Route => "rds",
         ResourceKind::Secret => "sds",
+        ResourceKind::VirtualHost => "vhds",
         ResourceKind::Runtime => "rtds",
     };
     [("type", name)]

@@ -160,6 +160,7 @@ fn shown_body(kind: ResourceKind, compiled: &Compiled) -> Bytes {
         | ResourceKind::Endpoint
         | ResourceKind::Listener
         | ResourceKind::Route
+        | ResourceKind::VirtualHost
         | ResourceKind::Runtime => body,
     }
 }

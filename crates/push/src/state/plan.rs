@@ -149,7 +149,7 @@ impl StreamState {
         if self.is_done(kind, name, &target, forced) {
             return Step::Done;
         }
-        if !matches!(kind, ResourceKind::Listener | ResourceKind::Route) {
+        if !kind.names_clusters() {
             return Step::Send(target);
         }
         match self.sendable(kind, name, &target) {
@@ -259,7 +259,13 @@ impl StreamState {
         match self.protocol {
             Protocol::Delta => {
                 let version = self.views.revision();
-                let resources = self.bundle(send.into_iter().map(|it| it.1).collect());
+                let named = send.into_iter().map(|(name, it)| self.answering(kind, &name, it));
+                let named = named.collect();
+                // Answers are nobody else's.
+                let resources = match kind {
+                    ResourceKind::VirtualHost => Resources(Contents::Listed(named)),
+                    _ => self.bundle(named),
+                };
                 Outgoing { kind, nonce, version: version.to_string(), resources, removed: remove }
             }
             Protocol::Sotw => {

@@ -41,6 +41,9 @@ impl StreamState {
         name: &str,
         target: &Arc<Compiled>,
     ) -> Sendable {
+        if kind == ResourceKind::VirtualHost && !self.holds_route_of(name) {
+            return Sendable::Later;
+        }
         // The usual case, in which no cluster is looked at.
         if self.has_all_clusters() && self.views.is_closed(target) {
             return Sendable::All;
@@ -71,6 +74,13 @@ impl StreamState {
             Some(rest) => Sendable::Partly(Arc::new(rest), missing),
             None => Sendable::Partly(base, missing),
         }
+    }
+
+    /// Whether the proxy has, or has been sent, the route configuration that a virtual host is of:
+    /// before it, the host would be nobody's.
+    fn holds_route_of(&self, host: &str) -> bool {
+        let route = host.rsplit_once('/').map_or(host, |(route, _)| route);
+        self.of(ResourceKind::Route).held.contains(route)
     }
 
     fn waits(&self, compiled: &Compiled) -> bool {
@@ -135,7 +145,7 @@ impl StreamState {
         // What agrees with the views is found there; only what differs is looked at one by one.
         self.resuming
             || self.views.reference(cluster)
-            || [ResourceKind::Listener, ResourceKind::Route].into_iter().any(|kind| {
+            || ResourceKind::ALL.into_iter().filter(|kind| kind.names_clusters()).any(|kind| {
                 let state = self.of(kind);
                 if state.held.sends_reference(cluster) {
                     return true;

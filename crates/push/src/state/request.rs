@@ -21,6 +21,14 @@ impl StreamState {
 
     fn on_delta(&mut self, request: &DeltaRequest) {
         let Some(kind) = ResourceKind::parse(&request.type_url) else { return };
+        let subscription;
+        let request = match kind {
+            ResourceKind::VirtualHost => {
+                subscription = self.questions.take_from(request);
+                &subscription
+            }
+            _ => request,
+        };
         let error = request.error_detail.as_ref().map(|status| status.message.as_str());
         self.on_answer(kind, &request.response_nonce, error);
         let first = !std::mem::replace(&mut self.of_mut(kind).requested, true);
@@ -65,7 +73,8 @@ impl StreamState {
     fn has_said_all(&self) -> bool {
         let routes = &self.of(ResourceKind::Route).held;
         let listeners = self.of(ResourceKind::Listener);
-        if !listeners.requested {
+        let hosts = ResourceKind::VirtualHost;
+        if !listeners.requested || self.views.size(hosts) > 0 && !self.of(hosts).requested {
             return false;
         }
         if listeners.held.is_all_of(&self.views) && routes.is_all_of(&self.views) {
@@ -115,6 +124,10 @@ impl StreamState {
         }
         let name: Arc<str> = name.into();
         state.held.set_named(&name, false);
+        if kind == ResourceKind::Route {
+            self.forget_hosts_of(&name);
+        }
+        let state = self.of_mut(kind);
         if !state.wildcard {
             state.held.remove(&name);
             // What was refused together with it is to be looked at.
@@ -211,6 +224,7 @@ impl StreamState {
             ResourceKind::Cluster
             | ResourceKind::Listener
             | ResourceKind::Secret
+            | ResourceKind::VirtualHost
             | ResourceKind::Runtime => false,
             ResourceKind::Endpoint => self.of(ResourceKind::Cluster).last_nonce > 0,
             ResourceKind::Route => self.of(ResourceKind::Listener).last_nonce > 0,
@@ -235,7 +249,8 @@ impl StreamState {
         // Envoy takes the good ones of a response of clusters or listeners, and names the others;
         // elsewhere a refusal means all of them.
         let named = |name: &Arc<str>| mentions(message, name);
-        let partial = kind.is_wildcard() && open.names.iter().any(named);
+        let is_partial = matches!(kind, ResourceKind::Cluster | ResourceKind::Listener);
+        let partial = is_partial && open.names.iter().any(named);
         let (refused, taken): (Vec<_>, Vec<_>) =
             std::mem::take(&mut open.names).into_iter().partition(|name| !partial || named(name));
         let whole = (!partial).then_some(open.nonce);

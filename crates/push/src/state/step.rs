@@ -11,6 +11,7 @@ use xds::Protocol;
 
 use super::{
     Contents, Outgoing, Resources, StreamState,
+    holdings::share,
     plan::version_text,
     types::{InFlight, TypeState},
     views::Views,
@@ -126,7 +127,8 @@ enum Step {
 }
 
 /// What `to` has in place of `from` under `names`, sorted. `None` if one of the names comes or
-/// goes, or if not every proxy that sees the views sees it.
+/// goes, if not every proxy that sees the views sees it, or if more differs than these names: what came
+/// before the proxy asked for it is no news any more, and is not held either.
 fn differences(
     kind: ResourceKind,
     from: &Views,
@@ -134,16 +136,18 @@ fn differences(
     names: BTreeSet<&Arc<str>>,
 ) -> Option<Vec<Arc<Compiled>>> {
     let mut differing = Vec::new();
+    let mut sum = from.sum(kind);
     for name in names {
         match (from.get(kind, name), to.get(kind, name)) {
             (None, None) => {}
             (Some(old), Some(new)) if old.pod.is_none() && new.pod.is_none() => {
                 if old.resource.version() != new.resource.version() {
+                    sum = sum.wrapping_sub(share(old)).wrapping_add(share(new));
                     differing.push(new.clone());
                 }
             }
             (Some(_), Some(_)) | (Some(_), None) | (None, Some(_)) => return None,
         }
     }
-    Some(differing)
+    (sum == to.sum(kind)).then_some(differing)
 }

@@ -44,7 +44,8 @@ impl StreamState {
         known: &[(&str, &str)],
     ) -> bool {
         let names = &request.resource_names_subscribe;
-        if !request.resource_names_unsubscribe.is_empty() {
+        // Each virtual host waits for its route configuration.
+        if !request.resource_names_unsubscribe.is_empty() || kind == ResourceKind::VirtualHost {
             return false;
         }
         match known.is_empty() {
@@ -174,7 +175,7 @@ impl StreamState {
 
     /// Whether the proxy can use all of a type: make before break.
     fn may_send_whole(&self, kind: ResourceKind) -> bool {
-        !matches!(kind, ResourceKind::Listener | ResourceKind::Route) || self.has_all_clusters()
+        !kind.names_clusters() || self.has_all_clusters()
     }
 
     /// Whether the proxy has acknowledged exactly the clusters of its views, and their assignments

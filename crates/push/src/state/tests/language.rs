@@ -23,6 +23,7 @@ const WORDS: [(&str, ResourceKind); ResourceKind::COUNT] = [
     ("eds", ResourceKind::Endpoint),
     ("lds", ResourceKind::Listener),
     ("rds", ResourceKind::Route),
+    ("vhds", ResourceKind::VirtualHost),
     ("sds", ResourceKind::Secret),
     ("rtds", ResourceKind::Runtime),
 ];
@@ -92,6 +93,7 @@ fn parse_route<'a>(name: Arc<str>, words: impl Iterator<Item = &'a str>) -> Comp
         hosts: Vec::new(),
         last: None,
         ignores_ports: false,
+        on_demand: false,
         diagnostics: Diagnostics::default(),
     };
     for word in words {

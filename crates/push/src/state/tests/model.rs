@@ -238,6 +238,7 @@ impl Line {
             // The protocol has no words for "my cluster waits for an assignment that I have": one
             // that is cut off then waits until its endpoints change.
             Move::Reconnect if !self.proxy.warming().is_empty() => {}
+            Move::Reconnect if !self.proxy.can_say_what_it_holds() => {}
             Move::Reconnect => {
                 self.state = state_with(self.protocol, &self.content, self.parcels.clone());
                 self.responses.clear();
@@ -366,6 +367,7 @@ impl Line {
                 ResourceKind::Endpoint => self.changed.remove(name),
                 ResourceKind::Listener
                 | ResourceKind::Route
+                | ResourceKind::VirtualHost
                 | ResourceKind::Secret
                 | ResourceKind::Runtime => false,
             };
@@ -585,6 +587,35 @@ fn a_cluster_that_was_taken_back_before_its_assignment_came_is_not_used() {
         Send,
     ];
     check(Protocol::Sotw, &moves).unwrap();
+}
+
+/// Found by the same test: a cluster came, and before its assignment was asked for another one came and
+/// went. The proxy counted as holding the first.
+#[test]
+fn an_assignment_that_nobody_asked_for_yet_is_not_held() {
+    use Move::{Cluster, Hear, Receive, Send};
+    let moves = [
+        Hear,
+        Cluster(0, None),
+        Cluster(1, None),
+        Send,
+        Hear,
+        Receive,
+        Hear,
+        Hear,
+        Send,
+        Receive,
+        Hear,
+        Cluster(0, Some(0)),
+        Send,
+        Send,
+        Cluster(1, Some(0)),
+        Cluster(1, None),
+        Send,
+    ];
+    for protocol in [Protocol::Delta, Protocol::Sotw] {
+        check(protocol, &moves).unwrap();
+    }
 }
 
 #[test]

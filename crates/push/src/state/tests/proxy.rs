@@ -23,6 +23,8 @@ struct Subscription {
     /// SotW: of the last accepted response, and of the last one at all.
     version: String,
     nonce: String,
+    /// It took a part of what it refused since.
+    in_part: bool,
 }
 
 /// The proxy: clusters and listeners are asked for as a whole, the rest as those refer to it.
@@ -42,6 +44,12 @@ impl ModelProxy {
 
     pub(super) fn held(&self, kind: ResourceKind) -> &BTreeMap<Arc<str>, Arc<Compiled>> {
         &self.types[kind as usize].held
+    }
+
+    /// Whether the version with which the proxy would come back says what it holds. SotW has no words
+    /// for what was taken beside something that was refused.
+    pub(super) fn can_say_what_it_holds(&self) -> bool {
+        self.protocol == Protocol::Delta || !self.types.iter().any(|it| it.in_part)
     }
 
     /// Names of the clusters that wait for an assignment.
@@ -69,7 +77,7 @@ impl ModelProxy {
         }
         let wanted = ResourceKind::ALL
             .into_iter()
-            .filter(|kind| kind.is_wildcard() || !self.types[*kind as usize].names.is_empty());
+            .filter(|kind| is_asked_for(*kind) || !self.types[*kind as usize].names.is_empty());
         wanted.map(|kind| self.first(kind)).collect()
     }
 
@@ -112,6 +120,7 @@ impl ModelProxy {
         if error.is_none() || kind.is_wildcard() {
             self.apply(response);
         }
+        self.types[kind as usize].in_part = error.is_some() && kind.is_wildcard();
         if error.is_none() {
             self.types[kind as usize].version.clone_from(&response.version);
         }
@@ -120,6 +129,7 @@ impl ModelProxy {
             ResourceKind::Listener => self.follow_listeners(),
             ResourceKind::Endpoint
             | ResourceKind::Route
+            | ResourceKind::VirtualHost
             | ResourceKind::Secret
             | ResourceKind::Runtime => Vec::new(),
         };
@@ -236,4 +246,10 @@ impl ModelProxy {
             ..DiscoveryRequest::default()
         }
     }
+}
+
+/// Types of which a proxy asks for everything at its start. Virtual hosts it asks for only if a route
+/// configuration says so.
+fn is_asked_for(kind: ResourceKind) -> bool {
+    kind.is_wildcard() && kind != ResourceKind::VirtualHost
 }

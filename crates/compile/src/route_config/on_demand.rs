@@ -1,0 +1,209 @@
+//! Virtual hosts as resources of their own, for proxies that ask for them one by one (VHDS).
+//!
+//! - A resource is called `ROUTE/HOST:PORT`. Proxies ask for `ROUTE/` and what a caller wrote as its
+//!   Host, so that a question and its answer have different names: [`answer`] joins them.
+//! - A host that nothing defines is answered too, by a host for as many such names as can be told
+//!   from all that is defined: Envoy never forgets what it has asked for, and callers may write
+//!   anything.
+
+use std::sync::Arc;
+
+use envoy::{
+    Resource, Rope,
+    config::route::v3::{
+        DirectResponseAction, Route, RouteMatch, VirtualHost, route::Action,
+        route_match::PathSpecifier,
+    },
+    type_url,
+};
+
+use super::CatchAll;
+use crate::{Compiled, RouteParts, Scope, filters::on_demand::lift_wait, virtual_host};
+
+/// Envoy counts an empty first answer as none: there is always this host, which nobody calls.
+const SEED: &str = "meltemi.invalid";
+
+/// All hosts of a configuration.
+pub fn host_resources(route: &RouteParts) -> Vec<Compiled> {
+    let hosts = route.hosts.iter().map(|host| {
+        let body: Rope = virtual_host::message_bytes(&host.bytes).into();
+        let name = resource_name(&route.name, &host.name);
+        let resource = Resource::new(name, type_url::VIRTUAL_HOST, body);
+        let mut clusters = host.clusters.clone();
+        clusters.sort();
+        clusters.dedup();
+        Compiled {
+            clusters,
+            origins: host.origins.clone(),
+            diagnostics: host.diagnostics.clone(),
+            ..Compiled::new(resource)
+        }
+    });
+    hosts.chain([seed(&route.name)]).collect()
+}
+
+fn seed(route: &str) -> Compiled {
+    let refusal = DirectResponseAction { status: 404, ..DirectResponseAction::default() };
+    let everything = RouteMatch {
+        path_specifier: Some(PathSpecifier::Prefix("/".to_owned())),
+        ..RouteMatch::default()
+    };
+    let only = Route {
+        r#match: Some(everything),
+        action: Some(Action::DirectResponse(refusal)),
+        ..Route::default()
+    };
+    compile(
+        route,
+        &VirtualHost {
+            name: SEED.to_owned(),
+            domains: vec![SEED.to_owned()],
+            routes: vec![only],
+            ..VirtualHost::default()
+        },
+    )
+}
+
+fn compile(route: &str, host: &VirtualHost) -> Compiled {
+    let name = resource_name(route, &host.name);
+    Compiled::new(Resource::from_message(name, type_url::VIRTUAL_HOST, host))
+}
+
+fn resource_name(route: &str, host: &str) -> String {
+    format!("{route}/{host}")
+}
+
+/// What happens to requests for a domain that nothing defines. `None` where Envoy answers by itself.
+pub fn unknown_host(
+    route: &str,
+    domain: &str,
+    catch_all: &CatchAll,
+    counts_attempts: bool,
+) -> Option<Compiled> {
+    let mut host = catch_all.host(domain, counts_attempts)?;
+    host.name = domain.to_owned();
+    host.routes.iter_mut().for_each(lift_wait);
+    let clusters = catch_all.cluster().into_iter().collect();
+    Some(Compiled { clusters, ..compile(route, &host) })
+}
+
+/// The resource that answers a question for a host as a caller wrote it, if one of the
+/// configuration's hosts or of the unknown `domains` does.
+pub fn answer<'a>(
+    route: &RouteParts,
+    domains: impl Iterator<Item = &'a Arc<str>>,
+    written: &str,
+) -> Option<String> {
+    let written = match route.ignores_ports {
+        true => without_port(written),
+        false => written,
+    };
+    let known = route.hosts.iter().flat_map(|host| host.domains.iter().map(|it| (it, &host.name)));
+    let unknown = domains.map(|domain| (domain, domain));
+    let fitting =
+        known.chain(unknown).filter_map(|(domain, name)| Some((fit(domain, written)?, name)));
+    fitting.max_by_key(|(fit, _)| *fit).map(|(_, name)| resource_name(&route.name, name))
+}
+
+/// How well a domain fits, as Envoy orders it: exact, then the longest that ends with the rest, then
+/// the longest that begins with it, then all.
+fn fit(domain: &str, host: &str) -> Option<(u8, usize)> {
+    if domain == "*" {
+        return Some((0, 0));
+    }
+    if let Some(rest) = domain.strip_prefix('*') {
+        return (host.len() > rest.len() && host.ends_with(rest)).then_some((2, rest.len()));
+    }
+    if let Some(rest) = domain.strip_suffix('*') {
+        return (host.len() > rest.len() && host.starts_with(rest)).then_some((1, rest.len()));
+    }
+    domain.eq_ignore_ascii_case(host).then_some((3, 0))
+}
+
+/// As Envoy does it where it looks past ports.
+fn without_port(host: &str) -> &str {
+    let port = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    match host.rsplit_once(':') {
+        Some((name, text)) if port(text) && (name.ends_with(']') || !name.contains(':')) => name,
+        _ => host,
+    }
+}
+
+impl Scope {
+    /// The domain by which a host that nothing defines is answered: as wide as it can be without a
+    /// name of anything that the class may see.
+    pub fn unknown_domain(&self, written: &str, port: u16, dns_domain: &str) -> String {
+        let host = without_port(written);
+        let shared = self.known_names(port, dns_domain, |name| common_suffix(name, host));
+        let longest = shared.into_iter().max().unwrap_or_default();
+        if longest + 1 >= host.len() || !host.is_ascii() {
+            return host.to_owned();
+        }
+        let start = host.len() - longest - 1;
+        // Whole labels are easier to read.
+        match host[..=start].rfind('.') {
+            Some(dot) if dot > 0 => format!("*{}", &host[dot..]),
+            _ => format!("*{}", &host[start..]),
+        }
+    }
+
+    /// Whether a domain from [`Scope::unknown_domain`] still is for nothing that the class may see.
+    pub fn is_unknown(&self, domain: &str, port: u16, dns_domain: &str) -> bool {
+        match domain.strip_prefix('*') {
+            Some(suffix) => {
+                !self.known_names(port, dns_domain, |name| name.ends_with(suffix)).contains(&true)
+            }
+            None => self.find_host(domain, port, dns_domain).is_none(),
+        }
+    }
+
+    /// Looks at each form in which a caller may write something that the class may see.
+    fn known_names<T>(&self, port: u16, dns_domain: &str, look: impl Fn(&str) -> T) -> Vec<T> {
+        let mut out = Vec::new();
+        let rules = self.listeners.iter().flat_map(|it| &it.rules).flat_map(|it| it.hosts.iter());
+        let hosts = self.services.iter().map(|it| it.hostname()).chain(rules);
+        for host in hosts {
+            out.push(look(host.as_str().trim_start_matches('*')));
+            out.extend(
+                virtual_host::short_names(host.as_str(), dns_domain).iter().map(|it| look(it)),
+            );
+        }
+        for service in &self.services {
+            out.extend(service.addresses_of(port).iter().map(|it| look(it)));
+        }
+        out
+    }
+}
+
+fn common_suffix(one: &str, other: &str) -> usize {
+    one.bytes().rev().zip(other.bytes().rev()).take_while(|(one, other)| one == other).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{fit, without_port};
+
+    #[test]
+    fn domains_fit_as_they_do_in_envoy() {
+        let cases = [
+            ("*", "web", Some((0, 0))),
+            ("web", "web", Some((3, 0))),
+            ("web", "web.shop", None),
+            ("*.shop", "web.shop", Some((2, 5))),
+            ("*.shop", ".shop", None),
+            ("web.*", "web.shop", Some((1, 4))),
+            ("web.*", "web.", None),
+        ];
+        for (domain, host, expected) in cases {
+            assert_eq!(fit(domain, host), expected, "{domain} {host}");
+        }
+    }
+
+    #[test]
+    fn ports_are_looked_past_as_envoy_does() {
+        let cases = [("web:80", "web"), ("[::1]:80", "[::1]"), ("::1", "::1"), ("web:", "web:")];
+        for (written, expected) in cases {
+            assert_eq!(without_port(written), expected);
+        }
+    }
+}

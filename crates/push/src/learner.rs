@@ -1,0 +1,9 @@
+//! Whoever remembers what workloads call.
+
+use model::{Hostname, WorkloadKey};
+
+/// Is told of each first call. Must not block: a request waits.
+pub trait Learner: Send + Sync + 'static {
+    /// A proxy of the workload has asked for this host, which exists.
+    fn called(&self, workload: &WorkloadKey, host: &Hostname);
+}

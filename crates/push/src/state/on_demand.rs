@@ -1,0 +1,93 @@
+//! Virtual hosts that a proxy asks for while a request waits in it.
+//!
+//! - A question is the name of a route configuration, `/`, and the host as a caller wrote it. It is no
+//!   subscription: a proxy is sent every virtual host of its views, and each question is answered
+//!   once, by the resource that says what happens to such requests, with the question among its aliases.
+//! - Who finds the answer is the engine: a question may widen the scope.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use compile::Compiled;
+use xds::DeltaRequest;
+
+use super::StreamState;
+use crate::ResourceKind;
+
+/// More questions than this at a time are not listened to: Envoy asks for each host once.
+const MAX_QUESTIONS: usize = 10_000;
+
+/// What a proxy has asked and was not answered yet.
+#[derive(Debug, Default)]
+pub(super) struct Questions {
+    /// Nobody has looked for an answer yet.
+    open: Vec<Arc<str>>,
+    /// By the resource that answers them.
+    answered: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+}
+
+impl Questions {
+    /// Takes note of what a request asks; gives what is left of it, as a subscription.
+    pub(super) fn take_from(&mut self, request: &DeltaRequest) -> DeltaRequest {
+        let mut request = request.clone();
+        let (asked, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut request.resource_names_subscribe)
+            .into_iter()
+            .partition(|name| name.contains('/'));
+        let room = MAX_QUESTIONS.saturating_sub(self.open.len());
+        self.open.extend(asked.iter().take(room).map(|name| Arc::from(name.as_str())));
+        request.resource_names_subscribe = rest;
+        request.resource_names_unsubscribe.retain(|name| !name.contains('/'));
+        request
+    }
+}
+
+impl StreamState {
+    /// The questions for which nobody has looked for an answer yet.
+    pub(crate) fn take_questions(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.questions.open)
+    }
+
+    /// A resource answers a question. It is sent even if the proxy holds it: a request waits.
+    pub(crate) fn on_found(&mut self, question: Arc<str>, resource: &Arc<str>) {
+        self.questions.answered.entry(resource.clone()).or_default().insert(question);
+        let state = self.of_mut(ResourceKind::VirtualHost);
+        state.dirty.insert(resource.clone());
+        state.force.insert(resource.clone());
+    }
+
+    /// The form in which a resource answers what was asked for it.
+    pub(super) fn answering(
+        &mut self,
+        kind: ResourceKind,
+        name: &Arc<str>,
+        compiled: Arc<Compiled>,
+    ) -> Arc<Compiled> {
+        let asked = match kind {
+            ResourceKind::VirtualHost => self.questions.answered.remove(name),
+            _ => None,
+        };
+        match asked {
+            Some(asked) => {
+                let resource = compiled.resource.answering(asked.iter().map(|it| &**it));
+                Arc::new(Compiled { resource, ..(*compiled).clone() })
+            }
+            None => compiled,
+        }
+    }
+
+    /// The proxy has dropped a route configuration, and with it the virtual hosts that it was sent.
+    pub(super) fn forget_hosts_of(&mut self, route: &str) {
+        let state = self.of_mut(ResourceKind::VirtualHost);
+        if !state.requested {
+            return;
+        }
+        let is_of = |name: &Arc<str>| name.rsplit_once('/').is_some_and(|(it, _)| it == route);
+        let gone: Vec<Arc<str>> = state.held.names().into_iter().filter(is_of).collect();
+        for name in gone {
+            state.held.remove(&name);
+            state.dirty.insert(name);
+        }
+    }
+}
