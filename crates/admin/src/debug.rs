@@ -94,6 +94,7 @@ async fn counters(State(admin): State<Shared>) -> Json<Value> {
         "hosts": counters.hosts.get(),
         "notified": counters.notified.get(),
         "rounds": counters.rounds.get(),
+        "questions": counters.questions.get(),
         "snapshots": counters.snapshots.get(),
         "panics": counters.panics.get(),
     }))

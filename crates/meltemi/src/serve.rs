@@ -333,6 +333,7 @@ impl Settings {
         let keys = KeyMetrics::register(&mut metrics);
         let learned = learning::start(&self.learning, outgoing.clone(), &shutdown).await?;
         learned.register(metrics.sub_registry_with_prefix("meltemi_scope"));
+        let service = service.with_learner(Arc::new(learning::Calls(learned.clone())));
         let keys = KeyStage::new(self.keys(), HttpsClient::default(), keys, statuses.clone());
         tokio::spawn(keys.run(keyed, outgoing, shutdown.clone()));
         let (expiry, ended) = ExpiryStage::new(statuses.clone());

@@ -173,6 +173,14 @@ impl Proxy {
     }
 }
 
+impl Proxy {
+    /// The application that its workload is a revision of, by its labels; else the workload's name.
+    pub fn application(&self) -> Name {
+        let labels = APPLICATION_LABELS.into_iter().find_map(|key| self.labels.get(key));
+        labels.map_or_else(|| self.workload().name, Name::from)
+    }
+}
+
 /// Labels that name an application, in Istio's order.
 const APPLICATION_LABELS: [&str; 3] =
     ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];

@@ -121,6 +121,9 @@ impl PushService {
             tracing::warn!(proxy = %proxy.id, reason = %status.message, "Stream refused");
             return status;
         }
+        if let Some(learner) = &self.learner {
+            learner.met(&proxy);
+        }
         let Some(mailbox) = self.engine.connect(stream.id, proxy.clone()).await else {
             return ending();
         };

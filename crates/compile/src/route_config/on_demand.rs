@@ -2,6 +2,8 @@
 //!
 //! - A resource is called `ROUTE/HOST:PORT`. Proxies ask for `ROUTE/` and what a caller wrote as its
 //!   Host, so that a question and its answer have different names: [`answer`] joins them.
+//! - The virtual host within has the same name. Envoy would add one of another name, and never find it
+//!   again when it goes.
 //! - A host that nothing defines is answered too, by a host for as many such names as can be told
 //!   from all that is defined: Envoy never forgets what it has asked for, and callers may write
 //!   anything.
@@ -16,6 +18,7 @@ use envoy::{
     },
     type_url,
 };
+use prost::Message;
 
 use super::CatchAll;
 use crate::{Compiled, RouteParts, Scope, filters::on_demand::lift_wait, virtual_host};
@@ -26,8 +29,11 @@ const SEED: &str = "meltemi.invalid";
 /// All hosts of a configuration.
 pub fn host_resources(route: &RouteParts) -> Vec<Compiled> {
     let hosts = route.hosts.iter().map(|host| {
-        let body: Rope = virtual_host::message_bytes(&host.bytes).into();
         let name = resource_name(&route.name, &host.name);
+        // Of a field that comes twice, the last holds.
+        let named = VirtualHost { name: name.clone(), ..VirtualHost::default() };
+        let message = virtual_host::message_bytes(&host.bytes);
+        let body: Rope = [message, named.encode_to_vec().into()].into_iter().collect();
         let resource = Resource::new(name, type_url::VIRTUAL_HOST, body);
         let mut clusters = host.clusters.clone();
         clusters.sort();
@@ -55,7 +61,7 @@ fn seed(route: &str) -> Compiled {
     };
     compile(
         route,
-        &VirtualHost {
+        VirtualHost {
             name: SEED.to_owned(),
             domains: vec![SEED.to_owned()],
             routes: vec![only],
@@ -64,9 +70,10 @@ fn seed(route: &str) -> Compiled {
     )
 }
 
-fn compile(route: &str, host: &VirtualHost) -> Compiled {
+fn compile(route: &str, host: VirtualHost) -> Compiled {
     let name = resource_name(route, &host.name);
-    Compiled::new(Resource::from_message(name, type_url::VIRTUAL_HOST, host))
+    let host = VirtualHost { name: name.clone(), ..host };
+    Compiled::new(Resource::from_message(name, type_url::VIRTUAL_HOST, &host))
 }
 
 fn resource_name(route: &str, host: &str) -> String {
@@ -84,7 +91,7 @@ pub fn unknown_host(
     host.name = domain.to_owned();
     host.routes.iter_mut().for_each(lift_wait);
     let clusters = catch_all.cluster().into_iter().collect();
-    Some(Compiled { clusters, ..compile(route, &host) })
+    Some(Compiled { clusters, ..compile(route, host) })
 }
 
 /// The resource that answers a question for a host as a caller wrote it, if one of the

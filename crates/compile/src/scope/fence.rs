@@ -23,8 +23,10 @@ impl Scope {
         let learned = reader.learned(&fence.workload);
         let named = |host: &Hostname| {
             asked.contains(host)
-                || fence.declared.hosts.contains(host)
-                || fence.mode.learns() && learned.is_some_and(|hosts| hosts.contains(host))
+                || fence.declared.names(host)
+                || fence.mode.learns()
+                    && !fence.declared.bars(host)
+                    && learned.is_some_and(|hosts| hosts.contains(host))
         };
         let mut kept: BTreeSet<Hostname> = self
             .services

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use scope::{Keeper, ScopeHandle};
+use model::{Hostname, Proxy, ProxyKind, WorkloadKey};
+use push::Learner;
+use scope::{Keeper, ScopeHandle, Sensor};
 use source::SourceSender;
 use storage::{Embedded, Opened, StorageHandle};
 use tokio_util::sync::CancellationToken;
@@ -45,4 +47,19 @@ async fn open(folder: PathBuf) -> anyhow::Result<StorageHandle> {
         );
     }
     Ok(StorageHandle::new(storage))
+}
+
+/// What proxies ask for is learned.
+pub(super) struct Calls(pub(super) ScopeHandle);
+
+impl Learner for Calls {
+    fn met(&self, proxy: &Proxy) {
+        if proxy.kind == ProxyKind::Sidecar {
+            self.0.meet(proxy.workload(), proxy.application());
+        }
+    }
+
+    fn called(&self, workload: &WorkloadKey, host: &Hostname) {
+        self.0.observe(workload.clone(), host.clone(), Sensor::Request, 1);
+    }
 }

@@ -1,8 +1,17 @@
 //! A fenced workload asks for virtual hosts at its first calls.
 
-use testkit::http::Request;
+use std::time::Duration;
 
-use crate::shop::{Instance, Shop, ShopSettings, backend, send, service};
+use http::Method;
+use testkit::{
+    http::{Backend, Behaviour, Client, GrpcBackend, Load, LoadSettings, Request},
+    mesh::{ProxyProtocol, ProxySettings},
+    ports,
+};
+
+use crate::shop::{
+    Instance, PORT, Shop, ShopSettings, backend, eventually, require, send, service, service_on,
+};
 
 /// The client's namespace is fenced: it is told of nothing until it calls.
 const FENCE: &str = "---
@@ -10,35 +19,197 @@ apiVersion: v1
 kind: Namespace
 metadata: {name: shop, labels: {meltemi.io/scope: on-demand}}
 ";
+const REGISTRY_ONLY: &str = "outboundTrafficPolicy: {mode: REGISTRY_ONLY}";
 
-async fn start(yaml: &str, files: &[(&str, &str)]) -> Shop {
-    let yaml = format!("{FENCE}{yaml}");
-    Shop::start_with(ShopSettings { versions: &["v1"], yaml: &yaml, files, ..Default::default() })
-        .await
+/// A fenced client, `web`, and a service `cart`.
+struct Fenced {
+    shop: Shop,
+    cart: Backend,
 }
 
-/// Services of whose clusters the proxy has been told, of those called.
-async fn told(shop: &Shop, services: &[&'static str]) -> Vec<&'static str> {
-    let dump = shop.envoy.admin_get("/config_dump?resource=dynamic_active_clusters").await;
-    let dump = dump.unwrap().text();
-    let name = |service: &&&str| dump.contains(&format!("||{service}.shop.svc"));
-    services.iter().filter(name).copied().collect()
+impl Fenced {
+    async fn start() -> Self {
+        Self::start_with("", "", ProxySettings::sidecar("client.shop")).await
+    }
+
+    async fn start_with(yaml: &str, mesh_config: &str, proxy: ProxySettings) -> Self {
+        let cart = backend("cart").await;
+        let service = service("cart", &[Instance::new("v1", &cart)]);
+        let yaml = format!("{FENCE}{service}{yaml}");
+        let settings =
+            ShopSettings { versions: &["v1"], yaml: &yaml, mesh_config, ..Default::default() };
+        let shop = Shop::start_with(ShopSettings { proxy: Some(proxy), ..settings }).await;
+        Self { shop, cart }
+    }
+
+    fn request(&self, host: &str) -> Request {
+        Request::get(self.shop.address, host, "/")
+    }
+
+    /// Status and backend of a call.
+    async fn call(&self, host: &str) -> (u16, Option<String>) {
+        let answer = send(&self.request(host)).await;
+        (answer.status.as_u16(), answer.backend().map(str::to_owned))
+    }
+
+    /// Of these services those of whose clusters the proxy has been told.
+    async fn told(&self, services: &[&'static str]) -> Vec<&'static str> {
+        let dump = self.shop.envoy.admin_get("/config_dump?resource=dynamic_active_clusters").await;
+        let dump = dump.unwrap().text();
+        let name = |service: &&&str| dump.contains(&format!("||{service}.shop.svc"));
+        services.iter().filter(name).copied().collect()
+    }
+
+    async fn questions(&self) -> u64 {
+        let counters = self.shop.mesh.control_plane().get("/debug/counters").await.unwrap();
+        counters["questions"].as_u64().unwrap()
+    }
+}
+
+fn from(backend: &str) -> (u16, Option<String>) {
+    (200, Some(backend.to_owned()))
 }
 
 #[tokio::test]
 async fn the_first_call_waits_for_its_route() {
-    let cart = backend("cart").await;
-    let cart = service("cart", &[Instance::new("v1", &cart)]);
-    let shop = start("", &[("cart.yaml", &cart)]).await;
-    assert!(told(&shop, &["web", "cart"]).await.is_empty());
-    for (host, backend) in [("web", "web-v1"), ("cart.shop", "cart"), ("cart", "cart")] {
-        let answer = send(&Request::get(shop.address, host, "/")).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.backend()),
-            (200, Some(backend)),
-            "{}",
-            answer.text()
-        );
+    let fenced = Fenced::start().await;
+    assert!(fenced.told(&["web", "cart"]).await.is_empty());
+    assert_eq!(fenced.call("web").await, from("web-v1"));
+    assert_eq!(fenced.told(&["web", "cart"]).await, ["web"]);
+    for host in ["cart.shop", "cart", "cart.shop.svc.cluster.local", "Cart:7080"] {
+        assert_eq!(fenced.call(host).await, from("cart"), "{host}");
     }
-    assert_eq!(told(&shop, &["web", "cart"]).await, ["web", "cart"]);
+    assert_eq!(fenced.told(&["web", "cart"]).await, ["web", "cart"]);
+    assert_eq!(fenced.questions().await, 2, "all forms of a name come with the first");
+}
+
+#[tokio::test]
+async fn bodies_and_http2_survive_the_wait() {
+    let fenced = Fenced::start().await;
+    let large = fenced.request("cart").method(Method::POST).body(vec![b'x'; 3 << 20]);
+    let answer = send(&large).await;
+    assert_eq!((answer.status.as_u16(), answer.echo().unwrap().body.len()), (200, 3 << 20));
+    let answer = send(&fenced.request("web").http2().method(Method::POST).body("small")).await;
+    assert_eq!((answer.status.as_u16(), answer.backend()), (200, Some("web-v1")));
+}
+
+#[tokio::test]
+async fn a_grpc_call_waits_too() {
+    let address = ports::loopback_socket(PORT);
+    let backend = GrpcBackend::start("echo", address).await.unwrap();
+    let instance = Instance { version: "v1", address: backend.address(), node: None };
+    let echo = service_on("echo", ("grpc", PORT), &[instance]);
+    let fenced = Fenced::start_with(&echo, "", ProxySettings::sidecar("client.shop")).await;
+    let answer = send(&Request::grpc(fenced.shop.address, "echo", "/echo.Echo/Call", b"hi")).await;
+    assert_eq!(answer.grpc_status(), Some(0), "{answer:?}");
+    assert_eq!(backend.requests(), 1);
+}
+
+#[tokio::test]
+async fn unknown_hosts_are_refused_at_once_and_asked_for_once() {
+    let fenced = Fenced::start_with("", REGISTRY_ONLY, ProxySettings::sidecar("client.shop")).await;
+    for number in 0..50 {
+        let (status, _) = fenced.call(&format!("host-{number}.example.com")).await;
+        assert_eq!(status, 502);
+    }
+    assert_eq!(fenced.questions().await, 1, "one answer is for all of them");
+    // What comes to exist is not hidden by that answer.
+    let entry = "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: example, namespace: shop}
+spec:
+  hosts: [host-7.example.com]
+  ports: [{number: 7080, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: ADDRESS}]
+";
+    let entry = entry.replace("ADDRESS", &fenced.cart.address().ip().to_string());
+    fenced.shop.mesh.write("example.yaml", &entry).unwrap();
+    eventually(async || {
+        let answer = fenced.call("host-7.example.com").await;
+        require(answer == from("cart"), format!("{answer:?}"))
+    })
+    .await;
+    assert_eq!(fenced.call("host-8.example.com").await.0, 502);
+}
+
+#[tokio::test]
+async fn rules_hold_from_the_first_call_on() {
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: cart, namespace: shop}
+spec:
+  hosts: [cart]
+  http:
+  - match: [{uri: {prefix: /away}}]
+    route: [{destination: {host: web}}]
+    timeout: 2s
+  - route: [{destination: {host: cart}}]
+";
+    let fenced = Fenced::start_with(rule, "", ProxySettings::sidecar("client.shop")).await;
+    let away = Request::get(fenced.shop.address, "cart", "/away");
+    assert_eq!(send(&away).await.backend(), Some("web-v1"));
+    // A timeout of a rule is still one, though the wait for a route has a limit of its own.
+    let slow = Behaviour::delay(Duration::from_secs(20));
+    fenced.shop.web[0].set_behaviour(slow);
+    let answer = send(&away).await;
+    assert_eq!(answer.status.as_u16(), 504);
+    // Without one, a call may take longer than the wait for a route.
+    let slow = Behaviour::delay(Duration::from_secs(6));
+    fenced.cart.set_behaviour(slow);
+    assert_eq!(fenced.call("cart").await, from("cart"));
+}
+
+#[tokio::test]
+async fn a_second_pod_knows_what_the_first_has_called() {
+    let fenced = Fenced::start().await;
+    assert_eq!(fenced.call("cart").await, from("cart"));
+    let second = fenced.shop.mesh.proxy(&ProxySettings::sidecar("client.shop")).await.unwrap();
+    eventually(async || {
+        let dump = second.admin_get("/config_dump?resource=dynamic_active_clusters").await?.text();
+        require(dump.contains("||cart.shop.svc") && !dump.contains("||web.shop.svc"), dump)
+    })
+    .await;
+    assert_eq!(fenced.questions().await, 1);
+}
+
+#[tokio::test]
+async fn a_proxy_without_delta_is_told_everything() {
+    let proxy = ProxySettings::sidecar("client.shop").protocol(ProxyProtocol::Sotw);
+    let fenced = Fenced::start_with("", "", proxy).await;
+    assert_eq!(fenced.told(&["web", "cart"]).await, ["web", "cart"]);
+    assert_eq!(fenced.call("cart").await, from("cart"));
+}
+
+#[tokio::test]
+async fn endpoints_and_rules_change_under_load_as_elsewhere() {
+    let fenced = Fenced::start().await;
+    let settings = LoadSettings {
+        client: Client::keep_alive(),
+        ..LoadSettings::new(fenced.request("cart"), 100)
+    };
+    let load = Load::start(settings);
+    for round in 0..10 {
+        let rule = format!(
+            "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: cart, namespace: shop}}
+spec:
+  hosts: [cart]
+  http: [{{route: [{{destination: {{host: cart}}, headers: {{request: {{set: {{round: '{round}'}}}}}}}}]}}]
+"
+        );
+        fenced.shop.mesh.write("cart.yaml", &rule).unwrap();
+        eventually(async || {
+            let answer = send(&fenced.request("cart")).await;
+            let echo = answer.echo()?;
+            let is_new = echo.headers.get("round").is_some_and(|it| *it == round.to_string());
+            require(is_new, format!("round {round}"))
+        })
+        .await;
+    }
+    load.stop().await.expect_no_failure().unwrap();
 }
