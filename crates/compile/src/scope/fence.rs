@@ -118,7 +118,9 @@ impl Scope {
             .iter()
             .filter(|it| it.hostname().is_wildcard() && serves(it) && covers(it.hostname()));
         let rules = listeners().into_iter().flat_map(|it| &it.rules).flat_map(|it| it.hosts.iter());
-        let ruled = rules.filter(|host| covers(host) && host.as_str() != "*");
+        // A service's own ports decide about it.
+        let is_free = |host: &&Hostname| host.as_str() != "*" && self.service(host).is_none();
+        let ruled = rules.filter(|host| covers(host)).filter(is_free);
         let patterns = wild.map(|it| it.hostname()).chain(ruled);
         patterns.max_by_key(|host| host.as_str().len()).cloned()
     }
@@ -166,35 +168,4 @@ fn full_names(host: &str, dns_domain: &str) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{full_names, without_port};
-
-    #[test]
-    fn a_host_is_read_without_its_port() {
-        let cases = [
-            ("web", "web"),
-            ("web:80", "web"),
-            ("web.shop:8080", "web.shop"),
-            ("[::1]:80", "::1"),
-            ("::1", "::1"),
-            ("web:http", "web:http"),
-        ];
-        for (written, expected) in cases {
-            assert_eq!(without_port(written), expected, "{written}");
-        }
-    }
-
-    #[test]
-    fn short_names_are_tried_like_a_resolver_does() {
-        assert_eq!(
-            full_names("web", "shop.svc.cluster.local"),
-            [
-                "web",
-                "web.shop.svc.cluster.local",
-                "web.svc.cluster.local",
-                "web.cluster.local",
-                "web.local"
-            ]
-        );
-    }
-}
+mod tests;

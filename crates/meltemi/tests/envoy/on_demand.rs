@@ -213,3 +213,44 @@ spec:
     }
     load.stop().await.expect_no_failure().unwrap();
 }
+
+#[tokio::test]
+async fn without_a_control_plane_the_wait_ends_and_it_recovers() {
+    let mut fenced = Fenced::start().await;
+    assert_eq!(fenced.call("web").await, from("web-v1"));
+    fenced.shop.mesh.kill();
+    assert_eq!(fenced.call("web").await, from("web-v1"));
+    let answer = send(&fenced.request("cart").timeout(Duration::from_secs(20))).await;
+    assert_eq!(answer.status.as_u16(), 503, "{}", answer.text());
+    assert!(answer.text().contains("control plane"), "{}", answer.text());
+    fenced.shop.mesh.restart().await.unwrap();
+    eventually(async || {
+        let answer = fenced.call("cart").await;
+        require(answer == from("cart"), format!("{answer:?}"))
+    })
+    .await;
+    assert_eq!(fenced.call("web").await, from("web-v1"));
+}
+
+/// Whatever callers write as their Host: neither side grows with it.
+#[tokio::test]
+async fn junk_is_answered_in_bulk() {
+    let fenced = Fenced::start().await;
+    let client = Client::keep_alive();
+    for number in 0_u64..2_000 {
+        // The low digits of a multiple of a prime are as good as random.
+        let junk = format!("{:x}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let host = match number % 4 {
+            0 => junk,
+            1 => format!("{junk}.shop"),
+            2 => format!("{junk}.shop.svc.cluster.local:7080"),
+            _ => format!("www.{junk}.com"),
+        };
+        client.send(&fenced.request(&host)).await.unwrap();
+    }
+    let asked = fenced.questions().await;
+    assert!(asked < 100, "{asked} questions for 2,000 hosts");
+    for host in ["web", "cart.shop"] {
+        assert_eq!(fenced.call(host).await.0, 200, "{host}");
+    }
+}
