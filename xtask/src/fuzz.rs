@@ -12,7 +12,8 @@ use crate::workspace::{Workspace, is_executable, run_shown};
 /// The version of cargo-fuzz that is installed.
 const CARGO_FUZZ: &str = "0.13.2";
 /// The bins of `fuzz/Cargo.toml`.
-const TARGETS: [&str; 6] = ["accepted", "certificates", "documents", "mesh", "requests", "tokens"];
+const TARGETS: [&str; 7] =
+    ["accepted", "certificates", "documents", "graphs", "mesh", "requests", "tokens"];
 /// An input that takes longer is a finding.
 const SECONDS_PER_INPUT: u32 = 20;
 

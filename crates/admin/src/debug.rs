@@ -24,6 +24,12 @@ const PAGES: &[(&str, &str)] = &[
     ("/debug/config_dump?proxy=NAME.NAMESPACE", "what a proxy holds, with its resources"),
     ("/debug/identities", "certificates and roots that the proxies have acknowledged"),
     ("/debug/pushes?last=", "the last changes: their causes, their cost, who got what"),
+    ("/debug/scope", "the workloads of which it is known whom they call"),
+    (
+        "/debug/scope/edges?workload=NAMESPACE/NAME",
+        "whom a workload calls, and by what that is known",
+    ),
+    ("/debug/scope/explain?workload=&host=", "why a host is in a workload's scope, or is not"),
     ("/debug/syncz", "state of each proxy by type"),
     ("/debug/connections", "the connected proxies, as they introduced themselves"),
     (

@@ -4,7 +4,7 @@
 //!   `Host` that the browser sends: only addresses and `localhost` are answered.
 //! - A page of another origin is told by `Origin` and `Sec-Fetch-Site`; that the body of a write
 //!   must be JSON makes a browser ask first, and it is never told yes.
-//! - What changes files is taken from this machine only: the API knows no users yet.
+//! - What changes files and scopes is taken from this machine only: the API knows no users yet.
 //! - Not guarded: `/ready` and `/metrics`, which probes and scrapers reach by all sorts of names.
 
 use std::net::{IpAddr, SocketAddr};
@@ -64,6 +64,11 @@ fn check(
     if matches!(path, "/api/apply" | "/api/delete") && !is_local {
         let message = "files are only written for somebody on the same machine";
         let hint = "run `meltemi apply` where `meltemi serve` runs, or write into the directory";
+        return Err(ApiError::new(Reason::Forbidden, message).hint(hint));
+    }
+    if path.starts_with("/api/scope/") && !is_local {
+        let message = "scopes are only changed for somebody on the same machine";
+        let hint = "run `meltemi scope` where `meltemi serve` runs";
         return Err(ApiError::new(Reason::Forbidden, message).hint(hint));
     }
     Ok(())

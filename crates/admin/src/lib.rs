@@ -1,7 +1,8 @@
 //! The HTTP API that the command line and people with a browser use.
 //!
 //! - `/ready` and `/metrics` for machines; `/debug/…` says what is there, as JSON.
-//! - `/api/…` does what commands ask for: wait, compare, apply. Only `apply` and `delete` change anything.
+//! - `/api/…` does what commands ask for: wait, compare, apply. Only `apply`, `delete` and
+//!   decisions about scopes change anything.
 //! - A web page cannot use any of it behind the back of the person who looks at it (`guard`).
 //! - Not here: how answers are printed (`meltemi`).
 
@@ -20,6 +21,7 @@ mod metrics;
 mod proxies;
 mod pushes;
 mod redact;
+mod scopes;
 mod wait;
 
 use std::{io, net::SocketAddr, sync::Arc};
@@ -54,6 +56,10 @@ pub use self::{
         ProxyConfig, ProxyIdentity, ProxyIdentityList, ProxyStatus, ProxyStatusList, ResourceStatus,
     },
     pushes::{Push, PushCause, PushCost, PushList, PushProxies, PushSent},
+    scopes::{
+        ScopeCall, ScopeDecision, ScopeEdge, ScopeEdgeList, ScopeExplanation, ScopeImportReport,
+        ScopeImportRequest, ScopeList, ScopeNote, ScopePart, ScopeTarget, ScopeWorkload,
+    },
     wait::{RefusedResource, WaitEvent, WaitOutcome, WaitQuery, WaitReport, WaitingProxy},
 };
 
@@ -70,6 +76,8 @@ pub struct Admin {
     pub writer: WriterHandle,
     pub engine: EngineHandle,
     pub streams: StreamRegistry,
+    /// What is learned.
+    pub scope: ScopePart,
     /// How much this replica has to do.
     pub load: Box<dyn Fn() -> LoadReport + Send + Sync>,
 }
@@ -102,6 +110,7 @@ fn router(admin: Admin, shutdown: CancellationToken) -> Router {
         .route("/debug/load", get(load::load))
         .merge(debug::routes())
         .merge(fences::routes())
+        .merge(scopes::routes())
         .layer(Extension(shutdown))
         .layer(Extension(Arc::new(Lints::default())))
         .layer(DefaultBodyLimit::max(LONGEST_BODY))

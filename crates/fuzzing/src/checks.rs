@@ -2,11 +2,17 @@
 
 mod mesh;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
+use envoy::service::accesslog::v3::StreamAccessLogsMessage;
 use identity::{ClaimMapping, TokenRules};
-use model::{Diagnostic, Diagnostics};
+use model::{Diagnostic, Diagnostics, Hostname};
+use prost::Message;
+use scope::{ImportInput, Places, called_hosts, parse_import};
 use xds::{Frames, Protocol, decode_request};
 
 pub use mesh::{accepted, mesh};
@@ -93,4 +99,40 @@ pub fn requests(data: &[u8]) {
         }
     }
     assert!(frames.retained() <= 2 * (MESSAGE_LIMIT + 5));
+}
+
+/// Reads a call graph, and a report of calls. What is taken has names that can be kept and shown;
+/// what is left out says where.
+pub fn graphs(data: &[u8]) {
+    if let Ok(report) = StreamAccessLogsMessage::decode(data) {
+        let called = called_hosts(&report, &"shop".into(), &Everything);
+        assert!(called.keys().all(|host| !host.as_str().is_empty()));
+    }
+    let Ok(text) = str::from_utf8(data) else { return };
+    let namespace = "shop".into();
+    let input = ImportInput { text, namespace: Some(&namespace), domain: "cluster.local" };
+    let Ok(import) = parse_import(input) else { return };
+    assert_eq!(Ok(&import), parse_import(input).as_ref());
+    for call in &import.calls {
+        assert!(!call.host.as_str().is_empty() && !call.workload.name.as_str().is_empty());
+        assert!(!call.host.as_str().contains(['/', ' ', '\n']), "{call:?}");
+    }
+    assert!(import.findings.iter().all(|it| !it.place.is_empty() && !it.message.is_empty()));
+}
+
+/// A mesh in which every name is a service.
+struct Everything;
+
+impl Places for Everything {
+    fn domain(&self) -> &str {
+        "cluster.local"
+    }
+
+    fn has(&self, host: &Hostname) -> bool {
+        !host.as_str().is_empty()
+    }
+
+    fn at(&self, address: IpAddr) -> Option<Hostname> {
+        Some(Hostname::new(&address.to_string()))
+    }
 }

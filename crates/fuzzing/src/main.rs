@@ -17,6 +17,7 @@ fn main() -> Result<()> {
         write(&folder, target, &documents, seeds::DOCUMENT_WORDS)?;
     }
     write(&folder, "certificates", &seeds::certificates(), &[])?;
+    write(&folder, "graphs", &seeds::graphs(), seeds::GRAPH_WORDS)?;
     write(&folder, "tokens", &seeds::tokens(), seeds::TOKEN_WORDS)?;
     write(&folder, "requests", &seeds::requests(), seeds::REQUEST_WORDS)
 }

@@ -6,6 +6,11 @@ use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use envoy::{
     config::core::v3::Node,
+    data::accesslog::v3::{AccessLogCommon, HttpAccessLogEntry, HttpRequestProperties},
+    service::accesslog::v3::{
+        StreamAccessLogsMessage,
+        stream_access_logs_message::{HttpAccessLogEntries, LogEntries},
+    },
     service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
     type_url,
 };
@@ -228,4 +233,66 @@ fn framed(message: &impl Message) -> Vec<u8> {
     let body = message.encode_to_vec();
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
     [&[0][..], &length, &body].concat()
+}
+
+/// Words of call graphs.
+pub const GRAPH_WORDS: &[&str] = &[
+    "\"data\":",
+    "\"items\":",
+    "\"elements\":",
+    "\"nodes\":",
+    "\"edges\":",
+    "\"calls\":",
+    "\"parent\":",
+    "\"child\":",
+    "\"source\":",
+    "\"target\":",
+    "\"id\":",
+    "\"name\":",
+    "null",
+    "[]",
+    "{}",
+    "1e99",
+    "-1",
+    "outbound|80||a",
+    "PassthroughCluster",
+    "::",
+    ".",
+    "/",
+    ",",
+    "\"",
+];
+
+/// A call graph of each form, and a report of calls.
+pub fn graphs() -> Vec<Vec<u8>> {
+    let entry = |cluster: &str| HttpAccessLogEntry {
+        common_properties: Some(AccessLogCommon {
+            upstream_cluster: cluster.to_owned(),
+            ..AccessLogCommon::default()
+        }),
+        request: Some(HttpRequestProperties {
+            authority: "cart:80".to_owned(),
+            ..HttpRequestProperties::default()
+        }),
+        ..HttpAccessLogEntry::default()
+    };
+    let log_entry = vec![entry("outbound|80||cart.shop"), entry("PassthroughCluster")];
+    let report = StreamAccessLogsMessage {
+        identifier: None,
+        log_entries: Some(LogEntries::HttpLogs(HttpAccessLogEntries { log_entry })),
+    };
+    let texts = [
+        "workload,host,count\nshop/web,cart,3\nshop/web;pay.bank\n# c\n",
+        r#"[{"workload": "shop/web", "host": "cart", "count": 3}]"#,
+        r#"{"data": [{"parent": "web.shop", "child": "cart.shop", "callCount": 1}]}"#,
+        r#"{"data": {"t": {"nodes": [{"id": "1", "name": "g::web.shop"}, {"id": "2", "name": "db:1",
+            "isReal": false}], "calls": [{"source": "1", "target": "2"}]}}}"#,
+        r#"{"elements": {"nodes": [{"data": {"id": "w", "namespace": "shop", "workload": "web"}},
+            {"data": {"id": "s", "nodeType": "service", "namespace": "shop", "service": "a",
+            "destServices": [{"name": "b", "namespace": "c"}]}}],
+            "edges": [{"data": {"source": "w", "target": "s"}}]}}"#,
+    ];
+    let mut seeds: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    seeds.push(report.encode_to_vec());
+    seeds
 }

@@ -99,3 +99,31 @@ heading-help = Print help
 heading-version = Print version
 
 access-allow-note = Note: what no ALLOW policy allows is refused there from now on.
+
+scope-none = of no workload is it known whom it calls
+scope-unknown = it is not known whom { $workload } calls
+scope-in-memory = learned dependencies are kept in memory alone: with `serve --scope-directory` they outlive the process
+scope-in = `{ $host }` is in the scope of { $workload }
+scope-out = `{ $host }` is not in the scope of { $workload }
+scope-how = A call brings it in where its mode allows that; `meltemi scope pin { $workload } { $host }` does in any case.
+scope-seen = known by { $sensors }; first seen { $first }, last seen { $last }, { $count } in all
+scope-state-pinned = It is pinned: it stays until `meltemi scope unpin`.
+scope-state-learned = It is forgotten after { $forget }, if it is not seen before.
+scope-state-seeded = A workload of the same application calls it. It is forgotten after { $forget }, if this one does not.
+scope-state-due = It was not seen for long: the next look forgets it.
+scope-kept-sensor-silent = It was not seen for long, but a sensor that knows it is silent: it stays until that works again.
+scope-kept-unwatched = It was not seen for long, but no access logs or metrics would tell of calls: it stays.
+scope-kept-just-watched = It was not seen for long, but access logs or metrics have not come for as long as the minimum life yet: it stays.
+scope-kept-workload-budget = It was not seen for long, but the workload has lost as many as it may for now: it stays until the next window.
+scope-kept-total-budget = It was not seen for long, but as many as may be were forgotten for now: it stays until the next window.
+scope-note-aged = { $at }: forgotten, as it had not been seen for long
+scope-note-reset = { $at }: reset by somebody
+scope-note-refused = { $at }: not learned ({ $reason })
+scope-pin = `{ $host }` is pinned in the scope of { $workload }
+scope-unpin = `{ $host }` is no longer pinned in the scope of { $workload }: it ages from now on
+scope-reset = { $count ->
+        [one] { $count } dependency of { $workload } is forgotten
+       *[other] { $count } dependencies of { $workload } are forgotten
+    }
+scope-import = { $total } calls were taken in, { $new } of them new; { $left } entries were left out
+scope-import-dry-run = { $total } calls would be taken in, { $new } of them new; { $left } entries are left out

@@ -17,8 +17,7 @@ use crate::{
     identity::{self, IdentityVerb},
     language::{Catalogue, Language},
     output::{self, ColorWhen, Exit, Format, Screen},
-    proxy,
-    scope::{self, ScopeVerb},
+    proxy, scope,
     serve::Serve,
     wait::Wait,
     why::Why,
@@ -62,14 +61,13 @@ enum Verb {
     Wait(Wait),
     /// Show a request's way through a proxy, and which objects made it.
     Why(Why),
+    /// Show whom workloads were seen to call, and decide about it.
+    Scope(scope::Scope),
     /// Print an Envoy bootstrap for a workload.
     Bootstrap(Bootstrap),
     /// Look at connected proxies.
     #[command(subcommand, after_help = PROXY_EXAMPLES)]
     Proxy(ProxyVerb),
-    /// What workloads are sent of the mesh, and what they call.
-    #[command(subcommand, after_help = scope::EXAMPLES)]
-    Scope(ScopeVerb),
     /// Manage the authority of the mesh: roots, certificates, tokens.
     #[command(subcommand, after_help = identity::EXAMPLES)]
     Identity(IdentityVerb),
@@ -114,9 +112,9 @@ impl Verb {
             Self::Access(verb) => verb.format(),
             Self::Wait(args) => args.output,
             Self::Identity(verb) => verb.format(),
-            Self::Scope(verb) => verb.format(),
             Self::Why(args) => args.output,
             Self::Events(args) => args.output,
+            Self::Scope(args) => args.format(),
             Self::Proxy(ProxyVerb::Status(args)) | Self::Ps(args) => args.output,
             Self::Proxy(ProxyVerb::Config(args)) | Self::Pc(args) => args.output,
         }
@@ -138,10 +136,10 @@ impl Verb {
             }
             Self::Bootstrap(args) => args.run(environment, screen),
             Self::Identity(verb) => verb.run(screen).await,
-            Self::Scope(verb) => verb.run(screen).await,
             Self::Proxy(ProxyVerb::Status(args)) | Self::Ps(args) => args.run(screen).await,
             Self::Proxy(ProxyVerb::Config(args)) | Self::Pc(args) => args.run(screen).await,
             Self::Events(args) => args.run(screen).await,
+            Self::Scope(args) => args.run(screen).await,
             Self::Help(args) => args.run(command.clone(), screen),
             Self::Completion(args) => args.run(command.clone(), screen),
         }

@@ -355,6 +355,7 @@ impl Settings {
             writer: writer.handle(),
             engine: engine.clone(),
             streams: service.registry().clone(),
+            scope: self.learning.part(&learned),
             load: Box::new(load.clone()),
         };
         let admin = serve_admin(self.admin_address, admin, shutdown.clone()).await?;

@@ -8,21 +8,27 @@
 //! - Not here: what a set means for a proxy (`compile`), who declares dependencies (`snapshot`).
 #![warn(missing_docs)]
 
+mod access_log;
 mod book;
 mod edge;
+mod import;
 mod keeper;
 mod metrics;
 mod record;
 mod sensor;
 mod settings;
+mod target;
 
 pub use self::{
+    access_log::called_hosts,
     book::{
         Book, Explanation, Note, NoteKind, Observed, Pass, Record, Refusal, Stats, Withheld,
         WorkloadView,
     },
     edge::{Edge, EdgeState, EdgeView},
+    import::{Import, ImportError, ImportFinding, ImportInput, ImportedCall, parse_import},
     keeper::{Keeper, SOURCE, ScopeEnded, ScopeHandle},
     sensor::{Sensor, Sensors},
     settings::ScopeSettings,
+    target::{Places, complete_host},
 };

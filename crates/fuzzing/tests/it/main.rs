@@ -1,6 +1,6 @@
 //! The checks of the fuzz targets, on changed pieces of the corpus.
 
-use fuzzing::{Mutator, accepted, certificates, documents, mesh, requests, seeds, tokens};
+use fuzzing::{Mutator, accepted, certificates, documents, graphs, mesh, requests, seeds, tokens};
 
 /// Runs a check on every seed and on `variations` of each. A panic names the input.
 fn run(check: fn(&[u8]), seeds: &[Vec<u8>], words: &[&str], variations: usize) {
@@ -65,6 +65,11 @@ fn signing_requests_never_break_the_reader() {
 #[test]
 fn tokens_never_break_the_reader_and_none_is_forged() {
     run(tokens, &seeds::tokens(), seeds::TOKEN_WORDS, 3000);
+}
+
+#[test]
+fn call_graphs_never_break_the_reader() {
+    run(graphs, &seeds::graphs(), seeds::GRAPH_WORDS, 3000);
 }
 
 #[test]

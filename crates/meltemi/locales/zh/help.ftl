@@ -36,9 +36,6 @@ help-serve = 从 YAML 目录提供 xDS
     .peers = 另一副本的管理地址（`host:port`），或代表所有副本的名称；可以多次指定。超出应有份额的流会逐步移交
     .weight = 本副本相对于其他副本应承担的流的权重；默认 1
 
-help-scope = 工作负载收到网格的哪一部分，又调用了什么
-    .after = 退出码：0 完成，64 用法错误；各命令的页面列出自己的退出码
-
 help-scope-export = 把栅栏连同学到的依赖输出为普通的 Sidecar 对象
     .after = 退出码：0 完成，64 用法错误，69 控制面不可达
     .what = 命名空间，或其中的一个工作负载或栅栏；不写则输出全部
@@ -277,6 +274,50 @@ help-identity-token = 为服务账号签发令牌，供测试与演示使用；�
     .audience = 令牌的受众（`aud`）；可以多次指定
     .identity = 令牌属于谁：NAMESPACE/SERVICE-ACCOUNT
     .lifetime = 有效期
+
+help-scope = 显示工作负载调用谁，并对此做出决定
+    .after = 退出码：0 完成，1 失败，64 用法错误，69 控制面不可达
+    .workload = 显示它的依赖（`namespace/name`）；不写则列出所有工作负载，需要注意的在前
+    .output = 输出形式
+    .address = 控制面的管理地址
+
+help-scope-explain = 某个主机为什么在范围内，或为什么不在
+    .after = 退出码：0 在范围内，1 不在，64 用法错误，69 控制面不可达
+    .workload = `namespace/name`
+    .host = 服务的主机名，例如 `pay.bank.svc.cluster.local`
+    .output = 输出形式
+    .address = 控制面的管理地址
+
+help-scope-pin = 固定一个依赖，直到取消固定；不必先出现过
+    .after = 退出码：0 完成，1 失败，64 用法错误，69 控制面不可达，77 不允许从这里执行
+    .workload = `namespace/name`
+    .host = 服务的主机名，例如 `pay.bank.svc.cluster.local`
+    .address = 控制面的管理地址
+
+help-scope-unpin = 让一个依赖重新老化
+    .after = 退出码：0 完成，1 没有固定，64 用法错误，69 控制面不可达，77 不允许从这里执行
+    .workload = `namespace/name`
+    .host = 服务的主机名，例如 `pay.bank.svc.cluster.local`
+    .address = 控制面的管理地址
+
+help-scope-reset = 遗忘学习到的内容，固定的除外
+    .after = 退出码：0 完成，1 失败，64 用法错误，69 控制面不可达，77 不允许从这里执行
+    .workload = `namespace/name`
+    .host = 只遗忘这个主机
+    .address = 控制面的管理地址
+
+help-scope-import = 导入调用图：CSV 与 JSON，Jaeger、SkyWalking、Kiali
+    .after =
+        CSV 每行为 workload,host,count，例如 shop/web,pay.bank.svc.cluster.local,12；JSON 为
+        {"{workload, host, count}"} 的列表，或 Jaeger 的 /api/dependencies、SkyWalking 的拓扑查询、Kiali 的
+        /api/namespaces/graph 的应答。格式由内容判断。
+        退出码：0 完成，64 用法错误，65 文件不是调用图，69 控制面不可达，77 不允许从这里执行，79 有内容被略去
+    .files = 文件或目录；`-` 表示标准输入
+    .recursive = 连同子目录一起读取
+    .namespace = 没有命名空间的名字所用的命名空间
+    .dry_run = 只显示会学习到什么
+    .output = 输出形式
+    .address = 控制面的管理地址
 
 help-ps = 已连接代理的状态（`proxy status` 的简写）
     .after = 退出码：0 完成，1 没有该代理，64 用法错误，69 控制面不可达

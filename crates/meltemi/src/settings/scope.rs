@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ::scope::ScopeSettings;
+use ::scope::{ScopeHandle, ScopeSettings};
+use admin::ScopePart;
 use serde::{Deserialize, Deserializer, de::Error};
 
 use super::Resolver;
@@ -93,5 +94,11 @@ impl LearnSettings {
             ..usual
         };
         Self { scope, folder }
+    }
+
+    /// What the API answers from.
+    pub(crate) fn part(&self, handle: &ScopeHandle) -> ScopePart {
+        let folder = self.folder.as_ref().map(|it| it.display().to_string().into());
+        ScopePart { handle: handle.clone(), folder }
     }
 }

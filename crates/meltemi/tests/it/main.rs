@@ -12,6 +12,7 @@ mod envoy;
 mod events;
 mod help;
 mod identity;
+mod learning;
 mod load;
 mod plane;
 mod restored;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Book, EdgeView, Explanation, Sensor, Stats, WorkloadView, metrics::Metrics};
+use crate::{Book, EdgeView, Explanation, Observed, Sensor, Stats, WorkloadView, metrics::Metrics};
 
 /// What needs no answer.
 #[derive(Debug)]
@@ -107,6 +107,32 @@ impl ScopeHandle {
         let reset =
             move |book: &mut Book, key: &WorkloadKey, now| book.reset(key, host.as_ref(), now);
         self.decide(workload, reset).await
+    }
+
+    /// Takes in what somebody says that workloads call, and how often. It waits until that is on its
+    /// way to the mesh, and finds no queue full.
+    pub async fn learn(
+        &self,
+        calls: Vec<(WorkloadKey, Hostname, u32)>,
+        sensor: Sensor,
+    ) -> Result<(), ScopeEnded> {
+        let metrics = self.metrics.clone();
+        self.ask(move |book, now| {
+            let mut changed = BTreeSet::new();
+            for (workload, host, count) in calls {
+                metrics.observed(sensor);
+                match book.observe(&workload, &host, sensor, count, now) {
+                    Observed::Added => {
+                        metrics.added.inc();
+                        changed.insert(workload);
+                    }
+                    Observed::Seen => {}
+                    Observed::Refused(refusal) => metrics.refused(refusal),
+                }
+            }
+            ((), changed)
+        })
+        .await
     }
 
     /// Registers what is counted; the caller gives the prefix.

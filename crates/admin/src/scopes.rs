@@ -1,0 +1,347 @@
+//! `/debug/scope` and `/api/scope/…`: what each workload was seen to call, and what people decide
+//! about it.
+
+use std::sync::Arc;
+
+use api::Timestamp;
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    routing::{get, post},
+};
+use model::{Hostname, Name, Namespace, WorkloadKey};
+use scope::{
+    EdgeState, EdgeView, Import, ImportInput, NoteKind, ScopeEnded, ScopeHandle, Sensor,
+    WorkloadView, parse_import,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{ApiError, FileSetRequest, Reason, Shared};
+
+pub(crate) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/debug/scope", get(list))
+        .route("/debug/scope/edges", get(edges))
+        .route("/debug/scope/explain", get(explain))
+        .route("/api/scope/pin", post(pin))
+        .route("/api/scope/unpin", post(unpin))
+        .route("/api/scope/reset", post(reset))
+        .route("/api/scope/import", post(import))
+}
+
+/// What is learned, and where it is kept.
+#[derive(Clone, Debug)]
+pub struct ScopePart {
+    pub handle: ScopeHandle,
+    /// The folder; `None` when it ends with the process.
+    pub folder: Option<Arc<str>>,
+}
+
+/// The answer of `/debug/scope`: those first where something needs a look.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScopeList {
+    pub items: Vec<ScopeWorkload>,
+    /// Where it is kept; absent when it ends with the process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_in: Option<String>,
+}
+
+/// One workload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScopeWorkload {
+    /// `shop/web`.
+    pub workload: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+    pub targets: usize,
+    pub pinned: usize,
+    pub seeded: usize,
+    /// How often something was not learned, since the process began.
+    pub refused: u32,
+    /// Whether it has as many targets as it may have.
+    pub full: bool,
+    /// When any target was last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<String>,
+}
+
+/// The answer of `/debug/scope/edges`, by host.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ScopeEdgeList {
+    pub items: Vec<ScopeEdge>,
+}
+
+/// One dependency.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScopeEdge {
+    pub host: String,
+    /// `request`, `access-log` and others, in a fixed order.
+    pub sensors: Vec<String>,
+    pub first_seen: String,
+    pub last_seen: String,
+    pub count: u64,
+    /// `pinned`, `learned`, `seeded`, `kept` or `due`.
+    pub state: String,
+    /// Why it is kept although it is old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_because: Option<String>,
+    /// When it may be forgotten, if it is not seen before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forget_at: Option<String>,
+}
+
+/// The answer of `/debug/scope/explain`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScopeExplanation {
+    pub workload: String,
+    pub host: String,
+    /// Whether anything is known of the workload.
+    pub known: bool,
+    /// Absent when the host is not in the scope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<ScopeEdge>,
+    /// What happened before, the latest last.
+    pub notes: Vec<ScopeNote>,
+}
+
+/// What happened to an edge that is not there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ScopeNote {
+    pub at: String,
+    /// `aged`, `reset`, or `refused`.
+    pub event: String,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Which edge is meant; without a host, all of a workload.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScopeTarget {
+    /// `shop/web`.
+    pub workload: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host: String,
+}
+
+/// What a decision did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ScopeDecision {
+    /// How many edges it changed.
+    pub changed: usize,
+}
+
+/// Call graphs to take in.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ScopeImportRequest {
+    #[serde(flatten)]
+    pub files: FileSetRequest,
+    /// The namespace of names that have none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Only say what would be learned.
+    pub dry_run: bool,
+}
+
+/// What was taken in.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScopeImportReport {
+    pub calls: Vec<ScopeCall>,
+    /// What was left out: `calls.json data[2].child: it must be a name`.
+    pub findings: Vec<String>,
+    pub dry_run: bool,
+}
+
+/// One call of a graph.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ScopeCall {
+    pub workload: String,
+    pub host: String,
+    pub count: u32,
+    /// Whether it was known before.
+    pub known: bool,
+}
+
+impl From<ScopeEnded> for ApiError {
+    fn from(_: ScopeEnded) -> Self {
+        Self::ending()
+    }
+}
+
+async fn list(State(admin): State<Shared>) -> Result<Json<ScopeList>, ApiError> {
+    let ScopePart { handle, folder } = &admin.scope;
+    let items = handle.list().await?.into_iter().map(describe_workload).collect();
+    Ok(Json(ScopeList { items, kept_in: folder.as_deref().map(str::to_owned) }))
+}
+
+async fn edges(
+    State(admin): State<Shared>,
+    Query(target): Query<ScopeTarget>,
+) -> Result<Json<ScopeEdgeList>, ApiError> {
+    let workload = workload(&target)?;
+    let edges = admin.scope.handle.edges(&workload).await?;
+    Ok(Json(ScopeEdgeList { items: edges.into_iter().map(describe_edge).collect() }))
+}
+
+async fn explain(
+    State(admin): State<Shared>,
+    Query(target): Query<ScopeTarget>,
+) -> Result<Json<ScopeExplanation>, ApiError> {
+    let (workload, host) = (workload(&target)?, host(&target)?);
+    let explained = admin.scope.handle.explain(&workload, &host).await?;
+    let notes = explained.notes.into_iter().map(|note| {
+        let (event, reason) = match note.kind {
+            NoteKind::Aged => ("aged", None),
+            NoteKind::Reset => ("reset", None),
+            NoteKind::Refused(reason) => ("refused", Some(reason.as_str().to_owned())),
+        };
+        ScopeNote { at: time(note.at), event: event.to_owned(), reason }
+    });
+    Ok(Json(ScopeExplanation {
+        workload: workload.to_string(),
+        host: host.to_string(),
+        known: explained.is_known,
+        edge: explained.edge.map(describe_edge),
+        notes: notes.collect(),
+    }))
+}
+
+async fn pin(
+    State(admin): State<Shared>,
+    Json(target): Json<ScopeTarget>,
+) -> Result<Json<ScopeDecision>, ApiError> {
+    let (workload, host) = (workload(&target)?, host(&target)?);
+    admin.scope.handle.pin(&workload, &host).await?;
+    tracing::info!(%workload, %host, "A dependency was pinned");
+    Ok(Json(ScopeDecision { changed: 1 }))
+}
+
+async fn unpin(
+    State(admin): State<Shared>,
+    Json(target): Json<ScopeTarget>,
+) -> Result<Json<ScopeDecision>, ApiError> {
+    let (workload, host) = (workload(&target)?, host(&target)?);
+    if !admin.scope.handle.unpin(&workload, &host).await? {
+        let message = format!("`{host}` is not pinned in the scope of {workload}");
+        let hint = format!("`meltemi scope {workload}` shows what is");
+        return Err(ApiError::new(Reason::NotFound, message).hint(hint));
+    }
+    tracing::info!(%workload, %host, "A dependency was unpinned");
+    Ok(Json(ScopeDecision { changed: 1 }))
+}
+
+async fn reset(
+    State(admin): State<Shared>,
+    Json(target): Json<ScopeTarget>,
+) -> Result<Json<ScopeDecision>, ApiError> {
+    let workload = workload(&target)?;
+    let host = (!target.host.is_empty()).then(|| host(&target)).transpose()?;
+    let changed = admin.scope.handle.reset(&workload, host).await?;
+    tracing::info!(%workload, edges = changed, "Learned dependencies were reset");
+    Ok(Json(ScopeDecision { changed }))
+}
+
+async fn import(
+    State(admin): State<Shared>,
+    Json(request): Json<ScopeImportRequest>,
+) -> Result<Json<ScopeImportReport>, ApiError> {
+    let ScopeImportRequest { files, namespace, dry_run } = request;
+    let mesh = admin.engine.mesh().await.ok_or_else(ApiError::ending)?;
+    let namespace = (!namespace.is_empty()).then(|| Namespace::from(namespace));
+    let mut report = ScopeImportReport { dry_run, ..ScopeImportReport::default() };
+    let mut calls = Vec::new();
+    for file in &files.files {
+        let input =
+            ImportInput { text: &file.text, namespace: namespace.as_ref(), domain: &mesh.domain };
+        let Import { calls: found, findings, .. } = parse_import(input).map_err(|error| {
+            let message = format!("{}: {error}", file.name);
+            ApiError::new(Reason::BadInput, message).hint("nothing was learned")
+        })?;
+        calls.extend(found);
+        let lines =
+            findings.into_iter().map(|it| format!("{} {}: {}", file.name, it.place, it.message));
+        report.findings.extend(lines);
+    }
+    let handle = &admin.scope.handle;
+    calls.sort_unstable();
+    for of_one in calls.chunk_by(|one, other| one.workload == other.workload) {
+        let known = handle.edges(&of_one[0].workload).await?;
+        for call in of_one {
+            report.calls.push(ScopeCall {
+                workload: call.workload.to_string(),
+                host: call.host.to_string(),
+                count: call.count,
+                known: known.iter().any(|edge| edge.host == call.host),
+            });
+        }
+    }
+    if !dry_run {
+        let count = calls.len();
+        let seen = calls.into_iter().map(|call| (call.workload, call.host, call.count));
+        handle.learn(seen.collect(), Sensor::Import).await?;
+        tracing::info!(calls = count, "A call graph was imported");
+    }
+    Ok(Json(report))
+}
+
+fn workload(target: &ScopeTarget) -> Result<WorkloadKey, ApiError> {
+    let parts = target.workload.split_once('/').filter(|(namespace, name)| {
+        !namespace.is_empty() && !name.is_empty() && !name.contains('/')
+    });
+    let Some((namespace, name)) = parts else {
+        let message = format!("`{}` is no workload", target.workload);
+        let hint = "write its namespace and its name, such as `shop/web`";
+        return Err(ApiError::new(Reason::BadRequest, message).hint(hint));
+    };
+    Ok(WorkloadKey { namespace: Namespace::from(namespace), name: Name::from(name) })
+}
+
+fn host(target: &ScopeTarget) -> Result<Hostname, ApiError> {
+    let is_name = (1..=253).contains(&target.host.len())
+        && !target.host.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control());
+    match is_name {
+        true => Ok(Hostname::new(&target.host)),
+        false => Err(ApiError::new(Reason::BadRequest, format!("`{}` is no host", target.host))),
+    }
+}
+
+fn describe_workload(view: WorkloadView) -> ScopeWorkload {
+    ScopeWorkload {
+        workload: view.workload.to_string(),
+        application: view.application.map(|it| it.to_string()),
+        targets: view.targets,
+        pinned: view.pinned,
+        seeded: view.seeded,
+        refused: view.refused,
+        full: view.is_full,
+        last_seen: (view.last_seen > 0).then(|| time(view.last_seen)),
+    }
+}
+
+fn describe_edge(edge: EdgeView) -> ScopeEdge {
+    let kept_because = match edge.state {
+        EdgeState::Kept(reason) => Some(reason.as_str().to_owned()),
+        EdgeState::Pinned | EdgeState::Learned | EdgeState::Seeded | EdgeState::Due => None,
+    };
+    ScopeEdge {
+        host: edge.host.to_string(),
+        sensors: edge.sensors.iter().map(|sensor| sensor.to_string()).collect(),
+        first_seen: time(edge.first_seen),
+        last_seen: time(edge.last_seen),
+        count: edge.count,
+        state: edge.state.as_str().to_owned(),
+        kept_because,
+        forget_at: edge.forget_at.map(time),
+    }
+}
+
+fn time(seconds: u64) -> String {
+    Timestamp(i64::try_from(seconds).unwrap_or(i64::MAX)).to_string()
+}

@@ -1,0 +1,79 @@
+//! Whom workloads call, by the command line, in a real control plane.
+
+use std::time::Duration;
+
+use testkit::mesh::{Mesh, MeshSettings};
+
+use crate::plane::{Plane, SHOP};
+
+const CART: &str = "cart.shop.svc.cluster.local";
+const CALLS: &str = "workload,host,count\nshop/web,cart,3\nshop/web,pay.bank,1\nweb,cart\n";
+
+#[tokio::test]
+async fn people_see_explain_and_decide_what_is_learned() {
+    let plane = Plane::shop().await;
+    let said = plane.run(&["scope"]).await.expect(0);
+    assert!(said.out.contains("kept in memory alone"), "{said:?}");
+    assert!(said.out.contains("of no workload is it known"), "{said:?}");
+
+    let import = ["scope", "import", "-f", "-"];
+    let said = plane.run_with(&[&import[..], &["--dry-run"]].concat(), CALLS).await.expect(79);
+    assert!(said.out.contains("2 calls would be taken in, 2 of them new"), "{said:?}");
+    assert!(said.err.contains("stdin line 4: `web` has no namespace"), "{said:?}");
+    plane.run(&["scope", "explain", "shop/web", CART]).await.expect(1);
+    plane.run_with(&import, CALLS).await.expect(79);
+    plane.run_with(&[&import[..], &["-n", "shop"]].concat(), CALLS).await.expect(0);
+    let said = plane.run_with(&import, "{\"kind\": 1}").await.expect(65);
+    assert!(said.err.contains("no call graph"), "{said:?}");
+
+    let said = plane.run(&["scope", "shop/web", "-o", "json"]).await.expect(0);
+    let edges = said.json();
+    assert_eq!(edges["metadata"]["workload"], "shop/web");
+    assert_eq!(edges["items"][0]["host"], CART);
+    assert_eq!(edges["items"][0]["sensors"], serde_json::json!(["import"]));
+    assert_eq!(edges["items"][0]["count"], 7);
+    assert_eq!(edges["items"][0]["state"], "learned");
+    let said = plane.run(&["scope", "explain", "shop/web", CART]).await.expect(0);
+    assert!(said.out.contains("known by import"), "{said:?}");
+
+    plane.run(&["scope", "pin", "shop/web", CART]).await.expect(0);
+    let said = plane.run(&["scope", "shop/web"]).await.expect(0);
+    assert!(said.out.lines().any(|it| it.contains(CART) && it.contains("pinned")), "{said:?}");
+    let said = plane.run(&["scope", "reset", "shop/web"]).await.expect(0);
+    assert!(said.out.contains("1 dependency of shop/web is forgotten"), "{said:?}");
+    let said =
+        plane.run(&["--lang", "zh", "scope", "explain", "shop/web", "pay.bank.svc.cluster.local"]);
+    let said = said.await.expect(1);
+    assert!(
+        said.out.contains("不在 shop/web 的范围内") && said.out.contains("被人重置"),
+        "{said:?}"
+    );
+    plane.run(&["scope", "unpin", "shop/web", CART]).await.expect(0);
+    let said = plane.run(&["scope", "unpin", "shop/web", CART]).await.expect(1);
+    assert!(said.err.contains("is not pinned"), "{said:?}");
+    let said = plane.run(&["scope", "pin", "web", CART]).await.expect(64);
+    assert!(said.err.contains("`web` is no workload"), "{said:?}");
+    let said = plane.run(&["scope", "-o", "name"]).await.expect(0);
+    assert_eq!(said.out, "shop/web\n", "{said:?}");
+}
+
+#[tokio::test]
+async fn what_is_learned_outlives_a_killed_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = [("MELTEMI_SCOPE_DIRECTORY", folder.path().to_str().unwrap())];
+    let settings = MeshSettings::new(env!("CARGO_BIN_EXE_meltemi"), &[("shop.yaml", SHOP)]);
+    let settings = MeshSettings { environment: &environment, ..settings };
+    let mut plane = Plane { mesh: Mesh::start(&settings).await.unwrap() };
+    // It is written down within a moment; how long that is depends on the machine.
+    for wait in [1, 2, 4, 8, 16] {
+        plane.run(&["scope", "pin", "shop/web", CART]).await.expect(0);
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+        plane.mesh.kill();
+        plane.mesh.restart().await.unwrap();
+        let said = plane.run(&["scope", "shop/web", "-o", "name"]).await.expect(0);
+        if said.out.trim() == CART {
+            return;
+        }
+    }
+    panic!("it was never written down");
+}

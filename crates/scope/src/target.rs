@@ -1,0 +1,140 @@
+//! What a caller named → the host of a service.
+//!
+//! - A name is completed as a resolver of Kubernetes would: by the caller's namespace, then by the
+//!   domain of the cluster. An address is the service that has it.
+
+use std::net::IpAddr;
+
+use model::{Hostname, Namespace};
+use snapshot::resolve_short_name;
+
+/// What of the mesh is needed to tell which service is meant.
+pub trait Places {
+    /// The suffix of Kubernetes names, without a dot in front.
+    fn domain(&self) -> &str;
+    /// Whether a service has exactly this host.
+    fn has(&self, host: &Hostname) -> bool;
+    /// The host of the service that has the address.
+    fn at(&self, address: IpAddr) -> Option<Hostname>;
+}
+
+/// The host of the service that a caller in `namespace` means by `name`, which may have a port.
+/// `None` when no service is meant.
+pub fn complete_host(
+    name: &str,
+    namespace: &Namespace,
+    places: &(impl Places + ?Sized),
+) -> Option<Hostname> {
+    let name = without_port(name);
+    if let Ok(address) = name.trim_start_matches('[').trim_end_matches(']').parse() {
+        return places.at(address);
+    }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if !is_name(name) {
+        return None;
+    }
+    let domain = places.domain();
+    let completed = match name.split('.').count() {
+        1 => Some(resolve_short_name(name, namespace, domain)),
+        2 => Some(Hostname::new(&format!("{name}.svc.{domain}"))),
+        3 if name.to_ascii_lowercase().ends_with(".svc") => {
+            Some(Hostname::new(&format!("{name}.{domain}")))
+        }
+        _ => None,
+    };
+    // A host of a ServiceEntry may look like any of these.
+    completed.into_iter().chain([Hostname::new(name)]).find(|host| places.has(host))
+}
+
+/// Whether this can be the name of a host at all.
+pub(crate) fn is_name(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=253).contains(&name.len()) && name.bytes().all(is_part)
+}
+
+fn without_port(name: &str) -> &str {
+    match name.rsplit_once(':') {
+        // An address of IPv6 has colons of its own, and brackets when it has a port.
+        Some((host, port))
+            if (!host.contains(':') || host.ends_with(']'))
+                && port.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            host
+        }
+        Some(_) | None => name,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A mesh of three services.
+    pub(crate) struct FakePlaces;
+
+    impl Places for FakePlaces {
+        fn domain(&self) -> &str {
+            "cluster.local"
+        }
+
+        fn has(&self, host: &Hostname) -> bool {
+            let known =
+                ["cart.shop.svc.cluster.local", "pay.bank.svc.cluster.local", "api.example.com"];
+            known.contains(&host.as_str())
+        }
+
+        fn at(&self, address: IpAddr) -> Option<Hostname> {
+            let known: [(IpAddr, &str); 2] = [
+                ([10, 0, 0, 1].into(), "cart.shop.svc.cluster.local"),
+                ("fd00::1".parse().unwrap(), "pay.bank.svc.cluster.local"),
+            ];
+            known.into_iter().find(|(known, _)| *known == address).map(|(_, host)| host.into())
+        }
+    }
+
+    #[track_caller]
+    fn check(name: &str, expected: Option<&str>) {
+        let found = complete_host(name, &"shop".into(), &FakePlaces);
+        assert_eq!(found.as_ref().map(Hostname::as_str), expected, "{name}");
+    }
+
+    #[test]
+    fn names_are_completed_as_a_resolver_would() {
+        let cart = Some("cart.shop.svc.cluster.local");
+        let pay = Some("pay.bank.svc.cluster.local");
+        for name in [
+            "cart",
+            "cart:80",
+            "CART.shop",
+            "cart.shop.svc",
+            "cart.shop.svc:8080",
+            "cart.shop.svc.cluster.local",
+            "cart.shop.svc.cluster.local.:80",
+            "10.0.0.1",
+            "10.0.0.1:9080",
+        ] {
+            check(name, cart);
+        }
+        for name in ["pay.bank", "pay.bank:443", "fd00::1", "[fd00::1]", "[fd00::1]:443"] {
+            check(name, pay);
+        }
+        check("api.example.com:443", Some("api.example.com"));
+        for name in [
+            "pay",
+            "pay.shop",
+            "cart.shop.svc.other",
+            "10.9.9.9",
+            "",
+            ":80",
+            "a b",
+            "*",
+            "example.com",
+            "cart.shop/../..",
+            "[::1",
+            "cart:port",
+        ] {
+            check(name, None);
+        }
+        check(&"a".repeat(300), None);
+    }
+}
