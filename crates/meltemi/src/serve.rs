@@ -3,6 +3,7 @@
 mod access;
 mod learning;
 mod load;
+mod reports;
 mod state;
 
 use std::{
@@ -36,6 +37,7 @@ use xds::{Control, Server};
 
 use self::{
     access::{ServerCertificate, Signer},
+    reports::ReportService,
     state::Keeper,
 };
 use crate::{
@@ -133,6 +135,8 @@ struct EngineSink {
     mesh: MeshMetrics,
     /// The other names of the trust domain.
     aliases: watch::Sender<Arc<[Arc<str>]>>,
+    /// What reports of calls are read with.
+    newest: watch::Sender<Option<Arc<Snapshot>>>,
     /// Who writes the state down.
     state: Option<watch::Sender<Option<Arc<Snapshot>>>>,
 }
@@ -147,6 +151,7 @@ impl SnapshotSink for EngineSink {
             *known = aliases;
             is_new
         });
+        self.newest.send_replace(Some(snapshot.clone()));
         if let Some(state) = &self.state {
             state.send_replace(Some(snapshot.clone()));
         }
@@ -374,7 +379,8 @@ impl Settings {
         };
         let (aliases, known_aliases) = watch::channel(Arc::from([]));
         let state = keeper.snapshots.take();
-        let sink = EngineSink { engine: engine.clone(), mesh, aliases, state };
+        let (newest, snapshots) = watch::channel(None);
+        let sink = EngineSink { engine: engine.clone(), mesh, aliases, newest, state };
         tokio::spawn(writer.run(receiver, sink, on_sync, shutdown.clone()));
         tracing::info!(xds = %self.xds_address, admin = %self.admin_address, "Meltemi serves");
         tokio::select! {
@@ -384,10 +390,13 @@ impl Settings {
                 let tls = self.certificate().serve(signer.clone(), &shutdown)?;
                 let trust = signer.as_ref().map(|signer| (signer, known_aliases));
                 let granting = access::grant(&self.identity, trust, &signing, &shutdown)?;
+                let reports =
+                    ReportService::new(granting.access.clone(), snapshots, learned.clone());
                 let service = service.with_access(granting.access);
                 let settings = xds::Settings { tls, ..self.limits.xds() };
                 let server = Server::new(settings, xds_metrics).steered_by(control);
                 let server = granting.method.into_iter().fold(server, Server::mount);
+                let server = server.mount_sink(Arc::new(reports));
                 drop(synced);
                 server.run(xds, Arc::new(service), shutdown.clone()).await;
             }

@@ -60,15 +60,16 @@ pub struct Access {
 
 /// The client of one stream.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Caller {
-    pub(crate) proof: Option<Proof>,
+pub struct Caller {
+    /// What it has proven.
+    pub proof: Option<Proof>,
     /// Nobody on the way can read what it is sent.
     pub(crate) is_private: bool,
 }
 
 impl Access {
     /// Who the client is, or why it is not served.
-    pub(crate) async fn admit(&self, peer: &PeerInfo) -> Result<Caller, Status> {
+    pub async fn admit(&self, peer: &PeerInfo) -> Result<Caller, Status> {
         let refuse = |why: String| Status::new(Code::Unauthenticated, why);
         let is_private = peer.is_private();
         if peer.authorization.is_some() && !is_private {
@@ -95,7 +96,7 @@ impl Access {
 
 impl Caller {
     /// Whether a client may claim to be this proxy.
-    pub(crate) fn may_be(&self, proxy: &Proxy, mesh: &Mesh) -> Result<(), Status> {
+    pub fn may_be(&self, proxy: &Proxy, mesh: &Mesh) -> Result<(), Status> {
         let Some(Proof { identity, .. }) = &self.proof else { return Ok(()) };
         let Identity { trust_domain, namespace, service_account } = identity;
         let refuse = |claim: &str| {

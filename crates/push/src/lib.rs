@@ -23,7 +23,7 @@ pub mod state;
 mod table;
 mod whole;
 
-pub use caller::{Access, Authentication, Authenticator, Proof, Unproven};
+pub use caller::{Access, Authentication, Authenticator, Caller, Proof, Unproven};
 pub use counters::{Count, Counters};
 pub use engine::{Engine, EngineHandle, FacetPreview, Preview, ResourceChange};
 pub use kind::ResourceKind;
@@ -32,6 +32,6 @@ pub use log::{PushLog, PushRecord, Sent, Work};
 pub use own::{Issuer, OwnCertificate};
 pub use service::{
     HeldBack, HeldIdentity, ProxyDump, PushService, Refusal, ResourceDump, Standing, StreamMetrics,
-    StreamRegistry, Waiting, Watch,
+    StreamRegistry, Waiting, Watch, proxy_of,
 };
 pub use table::{FacetView, Table};

@@ -388,7 +388,11 @@ fn parse_node(request: &Request, protocol: Protocol) -> Result<Proxy, String> {
         Request::Delta(request) => request.node.as_ref(),
         Request::Sotw(request) => request.node.as_ref(),
     };
-    let node = node.ok_or("the first request of a stream must carry its node")?;
+    proxy_of(node.ok_or("the first request of a stream must carry its node")?)
+}
+
+/// The proxy that introduces itself so.
+pub fn proxy_of(node: &Node) -> Result<Proxy, String> {
     let locality = node.locality.as_ref().map(|it| Locality {
         region: it.region.as_str().into(),
         zone: it.zone.as_str().into(),

@@ -27,7 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::admission::Control;
 pub(crate) use self::admission::Departure;
 use self::{admission::Admission, connection::accept};
-use crate::{AdsService, Metrics, TlsConfigs, UnaryMethod, pipe::Room, unary};
+use crate::{AdsService, Metrics, SinkMethod, TlsConfigs, UnaryMethod, pipe::Room, unary};
 
 /// How long a failed `accept` (usually: out of file descriptors) is waited out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -107,11 +107,13 @@ pub struct Server {
     settings: Settings,
     metrics: Metrics,
     methods: Methods,
+    sinks: Sinks,
     control: Control,
 }
 
 /// By path.
 type Methods = BTreeMap<&'static str, Arc<dyn UnaryMethod>>;
+type Sinks = BTreeMap<&'static str, Arc<dyn SinkMethod>>;
 
 /// What all connections of a server share.
 pub(crate) struct Shared<S> {
@@ -119,6 +121,8 @@ pub(crate) struct Shared<S> {
     pub(crate) settings: Settings,
     pub(crate) metrics: Metrics,
     pub(crate) methods: Methods,
+    pub(crate) sinks: Sinks,
+    pub(crate) sink_slots: Arc<Semaphore>,
     pub(crate) call_slots: Arc<Semaphore>,
     pub(crate) next_stream: AtomicU64,
     pub(crate) next_connection: AtomicU64,
@@ -137,7 +141,8 @@ impl<S> Shared<S> {
 impl Server {
     /// A server that counts into `metrics`.
     pub fn new(settings: Settings, metrics: Metrics) -> Self {
-        Self { settings, metrics, methods: Methods::new(), control: Control::default() }
+        let (methods, sinks) = (Methods::new(), Sinks::new());
+        Self { settings, metrics, methods, sinks, control: Control::default() }
     }
 
     /// Has `control` steer the server while it runs.
@@ -153,6 +158,13 @@ impl Server {
         self
     }
 
+    /// Serves a further method that only takes.
+    #[must_use]
+    pub fn mount_sink(mut self, method: Arc<dyn SinkMethod>) -> Self {
+        self.sinks.insert(method.path(), method);
+        self
+    }
+
     /// Serves until `shutdown`, then for at most the grace period. Failing to accept one
     /// connection does not end it.
     pub async fn run<S: AdsService>(
@@ -161,13 +173,17 @@ impl Server {
         service: S,
         shutdown: CancellationToken,
     ) {
-        let Self { settings, metrics, methods, control } = self;
+        let Self { settings, metrics, methods, sinks, control } = self;
+        // A proxy has one stream of each kind.
+        let sink_slots = Arc::new(Semaphore::new(settings.max_streams));
         let admission = Admission::new(&settings, control.clone());
         let shared = Arc::new(Shared {
             service,
             settings,
             metrics,
             methods,
+            sinks,
+            sink_slots,
             call_slots: Arc::new(Semaphore::new(unary::MAX_CALLS)),
             next_stream: AtomicU64::new(1),
             next_connection: AtomicU64::new(1),

@@ -15,6 +15,7 @@ mod identity;
 mod learning;
 mod load;
 mod plane;
+mod reports;
 mod restored;
 mod rotation;
 mod scope;

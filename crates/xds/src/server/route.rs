@@ -20,10 +20,11 @@ use tokio::{
 
 use super::{Shared, admission::Departure, connection::Peer};
 use crate::{
-    AdsService, AdsStream, Code, PeerInfo, Protocol, RequestReceiver, ResponseSender, Status,
-    UnaryMethod,
+    AdsService, AdsStream, Code, PeerInfo, Protocol, RequestReceiver, ResponseSender, SinkMethod,
+    Status, UnaryMethod,
     metrics::Raised,
     pipe::{Piece, Pipe, PipeReader},
+    sink,
     stream::RequestBody,
     unary,
 };
@@ -54,10 +55,15 @@ impl<S: AdsService> Service<Request<Incoming>> for Router<S> {
         self.opened.store(true, Ordering::Relaxed);
         let path = request.uri().path();
         let method = self.shared.methods.get(path).cloned();
+        let sink = self.shared.sinks.get(path).cloned();
         ready(Ok(match (request.method(), Protocol::at_path(path), method) {
             (&Method::POST, ..) if !is_grpc(request.headers()) => unsupported_media_type(),
             (&Method::POST, Some(protocol), _) => self.open_ads(protocol, request),
             (&Method::POST, None, Some(method)) => self.call_unary(method, request),
+            (&Method::POST, None, None) => match sink {
+                Some(method) => self.open_sink(method, request),
+                None => refuse(&Status::new(Code::Unimplemented, "no such method")),
+            },
             _ => refuse(&Status::new(Code::Unimplemented, "no such method")),
         }))
     }
@@ -116,6 +122,31 @@ impl<S: AdsService> Router<S> {
             // Also a call that panics is answered.
             let _answered = Unanswered(running.clone());
             unary::run(method, peer, body, running).await;
+            drop(slot);
+        });
+        grpc_response(Either::Left(PipeReader::new(pipe)))
+    }
+
+    fn open_sink(&self, method: Arc<dyn SinkMethod>, request: Request<Incoming>) -> Response<Body> {
+        let Ok(slot) = self.shared.sink_slots.clone().try_acquire_owned() else {
+            return refuse(&Status::new(Code::ResourceExhausted, "too many streams"));
+        };
+        let pipe = Pipe::new(self.shared.room());
+        let (mut parts, body) = request.into_parts();
+        let peer = self.peer_info(&mut parts.headers);
+        let (running, mut departure) = (pipe.clone(), self.departure.clone());
+        let shutdown = self.shared.shutdown.clone();
+        self.shared.tasks.spawn(async move {
+            // Also a call that panics is answered.
+            let answered = Unanswered(running);
+            let status = tokio::select! {
+                status = sink::run(method, peer, body) => status,
+                () = shutdown.cancelled() => {
+                    Status::new(Code::Unavailable, "server is shutting down")
+                }
+                departure = departed(&mut departure) => departure.status(),
+            };
+            answered.0.finish(status);
             drop(slot);
         });
         grpc_response(Either::Left(PipeReader::new(pipe)))

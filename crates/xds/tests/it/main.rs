@@ -4,6 +4,7 @@ mod flow;
 mod harness;
 mod memory;
 mod protocol;
+mod sink;
 mod synced;
 mod tls;
 mod unary;
