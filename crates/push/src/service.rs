@@ -388,7 +388,10 @@ fn parse_node(request: &Request, protocol: Protocol) -> Result<Proxy, String> {
         Request::Delta(request) => request.node.as_ref(),
         Request::Sotw(request) => request.node.as_ref(),
     };
-    proxy_of(node.ok_or("the first request of a stream must carry its node")?)
+    let node = node.ok_or("the first request of a stream must carry its node")?;
+    let has_filter = || node.extensions.iter().any(|it| it.name == ON_DEMAND);
+    let loads_on_demand = protocol == Protocol::Delta && has_filter();
+    Ok(Proxy { loads_on_demand, ..proxy_of(node)? })
 }
 
 /// The proxy that introduces itself so.
@@ -399,10 +402,7 @@ pub fn proxy_of(node: &Node) -> Result<Proxy, String> {
         subzone: it.sub_zone.as_str().into(),
     });
     let metadata = node.metadata.as_ref().map(json_map).unwrap_or_default();
-    let proxy = Proxy::parse(&node.id, metadata, locality.unwrap_or_default());
-    let has_filter = || node.extensions.iter().any(|it| it.name == ON_DEMAND);
-    let loads_on_demand = protocol == Protocol::Delta && has_filter();
-    proxy.map(|proxy| Proxy { loads_on_demand, ..proxy }).map_err(|it| it.to_string())
+    Proxy::parse(&node.id, metadata, locality.unwrap_or_default()).map_err(|it| it.to_string())
 }
 
 fn json_map(fields: &Struct) -> Map<String, serde_json::Value> {
