@@ -18,9 +18,9 @@ use envoy::{
 };
 
 use crate::{
-    Compiled,
+    Compiled, RouteName,
     filters::{
-        HcmOptions, HttpRole, InspectedPorts, RouteSource, address, duration,
+        HcmOptions, HttpRole, HttpSettings, InspectedPorts, RouteSource, address, duration,
         http_connection_manager, http_inspector, seconds, tcp_proxy, tls_inspector,
     },
     names,
@@ -176,9 +176,20 @@ fn chain_filter(chain: &ChainInput, input: &ListenerInput) -> Filter {
             protocol: http.protocol,
             absolute_url: http.absolute_url,
             security: Vec::new(),
-            settings: input.http.clone(),
+            // Other route configurations are complete, and nothing lifts the limit of a wait there.
+            settings: HttpSettings { on_demand: asks_for_hosts(http), ..input.http.clone() },
             telemetry: input.telemetry.clone(),
         }),
+    }
+}
+
+/// Whether the hosts of its route configuration are asked for one by one.
+fn asks_for_hosts(http: &HttpRoutes) -> bool {
+    match &http.source {
+        HttpRouteSource::Rds(name) => {
+            matches!(RouteName::parse(name), Some(RouteName::OnDemand(_)))
+        }
+        HttpRouteSource::DynamicDns => false,
     }
 }
 

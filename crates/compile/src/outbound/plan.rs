@@ -12,7 +12,7 @@ use model::{
 use snapshot::{Mesh, OutboundPolicy, Reader};
 
 use crate::{
-    Client, EgressListener, RuleRef, Scope, codes,
+    Client, EgressListener, RouteName, RuleRef, Scope, codes,
     filters::{HttpSettings, TcpRoute},
     names,
     outbound::{
@@ -220,7 +220,7 @@ impl<'a> Planner<'a> {
             if sniffed {
                 kind = Protocol::Unsupported;
             }
-            let route = route_name(&place.bind, port);
+            let route = self.route_name(&place.bind, port);
             chains.push(self.http_chain(
                 wanted,
                 route,
@@ -238,7 +238,7 @@ impl<'a> Planner<'a> {
             chains.extend(self.tcp_chains(&target, &records));
             if protocol.is_unsupported() {
                 let route = match at_wildcard || port == 0 {
-                    true => route_name(&place.bind, port),
+                    true => self.route_name(&place.bind, port),
                     false => format!("{}:{port}", service.hostname()).into(),
                 };
                 chains.push(self.http_chain(wanted, route, Sniff::Yes));
@@ -264,7 +264,7 @@ impl<'a> Planner<'a> {
         {
             return;
         }
-        let chain = self.http_chain_for(Protocol::Http, route_name(&bind, port), Sniff::Yes);
+        let chain = self.http_chain_for(Protocol::Http, self.route_name(&bind, port), Sniff::Yes);
         self.entries.add(Request {
             bind,
             port,
@@ -278,6 +278,15 @@ impl<'a> Planner<'a> {
                 self.client.namespace.as_str(),
             ),
         });
+    }
+
+    /// Shared by all services of the port; for a socket in the file system it is its path.
+    fn route_name(&self, bind: &Arc<str>, port: u16) -> Arc<str> {
+        match port {
+            0 => bind.clone(),
+            port if self.http.on_demand => RouteName::OnDemand(port).to_string().into(),
+            port => RouteName::Port(port).to_string().into(),
+        }
     }
 
     fn http_chain(&self, wanted: Wanted<'_>, route: Arc<str>, sniff: Sniff) -> ChainInput {
@@ -355,14 +364,6 @@ enum EachPod {
 enum Sniff {
     Yes,
     No,
-}
-
-/// Shared by all services of the port; for a socket in the file system it is its path.
-fn route_name(bind: &Arc<str>, port: u16) -> Arc<str> {
-    match port {
-        0 => bind.clone(),
-        port => port.to_string().into(),
-    }
 }
 
 /// The rules of an egress listener by their hosts.

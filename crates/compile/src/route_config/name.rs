@@ -4,11 +4,16 @@ use std::{fmt, sync::Arc};
 
 use model::Hostname;
 
+const ON_DEMAND: &str = "on-demand-";
+
 /// Which listener a route configuration is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RouteName {
     /// `80`: everything that speaks HTTP on the port.
     Port(u16),
+    /// `on-demand-80`: the same, host by host as proxies ask. It has a name of its own, so that a fence may
+    /// come and go: what a draining listener goes on with stays as it was.
+    OnDemand(u16),
     /// `cart.shop.svc.cluster.local:80`: one service whose protocol is detected.
     Host(Hostname, u16),
     /// `outbound|80||cart.shop.svc.cluster.local`: one service, for gRPC's own client.
@@ -24,6 +29,9 @@ impl RouteName {
     pub fn parse(text: &str) -> Option<Self> {
         if text == "http_proxy" {
             return Some(Self::HttpProxy);
+        }
+        if let Some(port) = text.strip_prefix(ON_DEMAND) {
+            return port.parse().ok().filter(|port| *port != 0).map(Self::OnDemand);
         }
         if text.starts_with("unix://") {
             return Some(Self::Socket(text.into()));
@@ -49,6 +57,7 @@ impl fmt::Display for RouteName {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Port(port) => write!(out, "{port}"),
+            Self::OnDemand(port) => write!(out, "{ON_DEMAND}{port}"),
             Self::Host(host, port) => {
                 out.write_str(&crate::virtual_host::host_with_port(host.as_str(), *port))
             }

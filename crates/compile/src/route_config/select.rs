@@ -36,9 +36,10 @@ pub fn select_route(
         input.catch_all = catch_all(scope, client, reader);
     }
     let (number, bind) = match name {
-        RouteName::Port(port) | RouteName::Host(_, port) | RouteName::Service(_, port) => {
-            (*port, "")
-        }
+        RouteName::Port(port)
+        | RouteName::OnDemand(port)
+        | RouteName::Host(_, port)
+        | RouteName::Service(_, port) => (*port, ""),
         RouteName::HttpProxy => (0, ""),
         RouteName::Socket(path) => (0, &**path),
     };
@@ -46,14 +47,17 @@ pub fn select_route(
     let proxy = listener.port.as_ref().is_some_and(|it| it.protocol == Protocol::HttpProxy);
     let port = (number != 0 && !proxy).then_some(number);
     input.matches_ports = port.is_none();
-    input.on_demand = client.loads_on_demand() && matches!(name, RouteName::Port(_));
+    input.on_demand = matches!(name, RouteName::OnDemand(_));
     let selection = Selection::new(listener, port, scope, client, reader);
     let selection = Selection { on_demand: input.on_demand, ..selection };
     input.virtual_hosts = match name {
         RouteName::Host(hostname, port) | RouteName::Service(hostname, port) => {
             selection.single(hostname, *port)
         }
-        RouteName::Port(_) | RouteName::HttpProxy | RouteName::Socket(_) => selection.all(),
+        RouteName::Port(_)
+        | RouteName::OnDemand(_)
+        | RouteName::HttpProxy
+        | RouteName::Socket(_) => selection.all(),
     };
     input
 }

@@ -19,6 +19,7 @@ apiVersion: v1
 kind: Namespace
 metadata: {name: shop, labels: {meltemi.io/scope: on-demand}}
 ";
+const FENCE_FILE: &str = "fence.yaml";
 const REGISTRY_ONLY: &str = "outboundTrafficPolicy: {mode: REGISTRY_ONLY}";
 
 /// A fenced client, `web`, and a service `cart`.
@@ -35,9 +36,15 @@ impl Fenced {
     async fn start_with(yaml: &str, mesh_config: &str, proxy: ProxySettings) -> Self {
         let cart = backend("cart").await;
         let service = service("cart", &[Instance::new("v1", &cart)]);
-        let yaml = format!("{FENCE}{service}{yaml}");
-        let settings =
-            ShopSettings { versions: &["v1"], yaml: &yaml, mesh_config, ..Default::default() };
+        let yaml = format!("{service}{yaml}");
+        let files = [(FENCE_FILE, FENCE)];
+        let settings = ShopSettings {
+            versions: &["v1"],
+            yaml: &yaml,
+            files: &files,
+            mesh_config,
+            ..Default::default()
+        };
         let shop = Shop::start_with(ShopSettings { proxy: Some(proxy), ..settings }).await;
         Self { shop, cart }
     }
@@ -252,5 +259,35 @@ async fn junk_is_answered_in_bulk() {
     assert!(asked < 100, "{asked} questions for 2,000 hosts");
     for host in ["web", "cart.shop"] {
         assert_eq!(fenced.call(host).await.0, 200, "{host}");
+    }
+}
+
+/// A fence that comes or goes is a change like any other: nobody feels it.
+#[tokio::test]
+async fn a_fence_comes_and_goes_under_load() {
+    let idle = backend("idle").await;
+    let idle = service("idle", &[Instance::new("v1", &idle)]);
+    let fenced = Fenced::start_with(&idle, "", ProxySettings::sidecar("client.shop")).await;
+    let load = |host: &str| {
+        let client = Client::keep_alive();
+        Load::start(LoadSettings { client, ..LoadSettings::new(fenced.request(host), 100) })
+    };
+    let loads = [load("web"), load("cart")];
+    for _ in 0..3 {
+        fenced.shop.mesh.remove(FENCE_FILE).unwrap();
+        eventually(async || {
+            let told = fenced.told(&["web", "cart", "idle"]).await;
+            require(told == ["web", "cart", "idle"], format!("{told:?}"))
+        })
+        .await;
+        fenced.shop.mesh.write(FENCE_FILE, FENCE).unwrap();
+        eventually(async || {
+            let told = fenced.told(&["web", "cart", "idle"]).await;
+            require(told == ["web", "cart"], format!("{told:?}"))
+        })
+        .await;
+    }
+    for load in loads {
+        load.stop().await.expect_no_failure().unwrap();
     }
 }

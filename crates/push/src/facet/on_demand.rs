@@ -56,7 +56,7 @@ impl OnDemand {
     /// Some of what nothing defined may be defined now.
     fn retract(&mut self, visible: &Scope, client: &Client, work: &mut Work<'_>) {
         for (route, domains) in &mut self.unknown {
-            let Some(RouteName::Port(port)) = RouteName::parse(route) else { continue };
+            let Some(RouteName::OnDemand(port)) = RouteName::parse(route) else { continue };
             let before = domains.len();
             domains.retain(|it| {
                 &**it == EVERYTHING || visible.is_unknown(it, port, &client.dns_domain)
@@ -149,8 +149,9 @@ impl Outbound {
 fn parse(question: &str) -> Option<(&str, u16, &str)> {
     let (route, host) = question.rsplit_once('/')?;
     match RouteName::parse(route)? {
-        RouteName::Port(port) => Some((route, port, host)),
-        RouteName::Host(..)
+        RouteName::OnDemand(port) => Some((route, port, host)),
+        RouteName::Port(_)
+        | RouteName::Host(..)
         | RouteName::Service(..)
         | RouteName::HttpProxy
         | RouteName::Socket(_) => None,

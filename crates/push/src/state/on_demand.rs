@@ -77,6 +77,14 @@ impl StreamState {
         }
     }
 
+    /// Whether a virtual host is of a route configuration that is gone and still in use: a fence has gone,
+    /// and a listener drains. It goes on with what it has.
+    pub(super) fn outlives_fence(&self, host: &str) -> bool {
+        let route = host.rsplit_once('/').map_or(host, |(route, _)| route);
+        self.of(ResourceKind::Route).wants(route)
+            && self.target(ResourceKind::Route, route).is_none()
+    }
+
     /// The proxy has dropped a route configuration, and with it the virtual hosts that it was sent.
     pub(super) fn forget_hosts_of(&mut self, route: &str) {
         let state = self.of_mut(ResourceKind::VirtualHost);
@@ -87,6 +95,7 @@ impl StreamState {
         let gone: Vec<Arc<str>> = state.held.names().into_iter().filter(is_of).collect();
         for name in gone {
             state.held.remove(&name);
+            state.kept.remove(&name);
             state.dirty.insert(name);
         }
     }

@@ -193,6 +193,7 @@ impl StreamState {
                 Step::Keep(Kept::default())
             }
             ResourceKind::Cluster if held && self.is_referenced(name) => Step::Wait,
+            ResourceKind::VirtualHost if self.outlives_fence(name) => Step::Keep(Kept::default()),
             // A cluster that is kept is kept with its endpoints.
             ResourceKind::Endpoint if !forced && self.holds_cluster(name) => {
                 Step::Keep(self.kept_endpoints(name))

@@ -459,10 +459,10 @@ spec:
 
 #[test]
 fn names_of_listeners_are_read_back() {
-    for text in ["80", "a.b:80", "http_proxy", "unix:///x", "[::1]:80"] {
+    for text in ["80", "on-demand-80", "a.b:80", "http_proxy", "unix:///x", "[::1]:80"] {
         assert_eq!(RouteName::parse(text).unwrap().to_string(), text);
     }
-    for text in ["", "0", "x", ":80", "a:", "http.80", "https.443.a.b.c", "70000"] {
+    for text in ["", "0", "on-demand-0", "x", ":80", "a:", "http.80", "https.443.a.b.c", "70000"] {
         assert_eq!(RouteName::parse(text), None, "{text}");
     }
 }
