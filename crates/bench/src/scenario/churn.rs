@@ -23,6 +23,8 @@ use crate::{
 };
 
 const BATCH: Duration = Duration::from_millis(20);
+/// A server under load may tell its streams in rounds of this length, and be silent in between.
+const LONGEST_ROUND: Duration = Duration::from_secs(5);
 /// The time is cut into so many parts, of which the last two thirds are compared.
 const PARTS: usize = 12;
 
@@ -115,7 +117,7 @@ impl Plane<'_> {
 
     /// How many streams hold something else than one that has just connected.
     pub(super) async fn streams_behind(&mut self) -> Result<usize> {
-        self.fleet.wait_quiet(QUIET * 5).await?;
+        self.fleet.wait_quiet(LONGEST_ROUND + QUIET).await?;
         self.open(1);
         self.fleet.wait("one more stream", &self.context.progress, Goal::Synced).await?;
         self.fleet.wait_quiet(QUIET).await?;
