@@ -10,7 +10,7 @@ use model::{
 };
 use snapshot::{Declared, Reader};
 
-use crate::{sds::SdsSource, telemetry::TelemetryClient};
+use crate::{ScopeKey, sds::SdsSource, telemetry::TelemetryClient};
 
 /// The outbound side of a proxy (and all of a gateway).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,6 +98,11 @@ impl Client {
             telemetry: TelemetryClient::reduce(proxy, reader),
             fence: ClientFence::reduce(proxy, reader),
         }
+    }
+
+    /// What decides what the class may see.
+    pub fn scope_key(&self) -> ScopeKey {
+        ScopeKey { namespace: self.namespace.clone(), sidecar: self.sidecar.clone() }
     }
 
     /// Whether the class asks for virtual hosts at its first call.

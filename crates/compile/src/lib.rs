@@ -45,7 +45,9 @@ pub use route_config::{
     unknown_host,
 };
 pub use route_parts::{LastHost, RouteParts};
-pub use scope::{EgressListener, EgressPort, RuleRef, Scope};
+pub use scope::{
+    EgressListener, EgressPort, Fenced, RuleRef, Scope, ScopeKey, Visible, VisibleChange, Written,
+};
 pub use virtual_host::{
     Caller, CompiledVirtualHost, DomainForm, VirtualHostInput, compile_virtual_host,
 };

@@ -32,6 +32,7 @@ mod retry;
 mod tests;
 
 pub(crate) use action::forward;
+pub(crate) use matches::every_path;
 pub use destination::{Destination, select_destinations};
 
 /// What a rule is evaluated for.

@@ -6,6 +6,8 @@
 
 mod fence;
 mod import;
+mod visible;
+mod written;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -18,6 +20,12 @@ use model::{
 };
 use snapshot::{OutboundPolicy, Reader, VirtualServiceRecord};
 
+pub(crate) use self::written::without_port;
+pub use self::{
+    fence::Fenced,
+    visible::{Visible, VisibleChange},
+    written::Written,
+};
 use self::import::Imports;
 use crate::Client;
 
@@ -35,6 +43,14 @@ pub struct Scope {
     pub services: Vec<Shared<Service>>,
     pub outbound_policy: OutboundPolicy,
     by_host: HashMap<Hostname, usize>,
+}
+
+/// What decides what a class may see.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScopeKey {
+    pub namespace: Namespace,
+    /// The Sidecar in force.
+    pub sidecar: Option<ObjectKey>,
 }
 
 /// One egress listener of a Sidecar, or the one that everybody has without a Sidecar.
@@ -91,13 +107,18 @@ impl Scope {
 
     /// Selects the scope of a class.
     pub fn select(client: &Client, reader: &Reader<'_>) -> Self {
-        let own = &client.namespace;
+        Self::of(&client.scope_key(), reader)
+    }
+
+    /// All that classes with this key may see.
+    pub fn of(key: &ScopeKey, reader: &Reader<'_>) -> Self {
+        let own = &key.namespace;
         let mut rules: Vec<&Shared<VirtualServiceRecord>> = reader.visible_virtual_services(own);
         rules.retain(|rule| rule.binds_to_mesh());
         rules.sort_by_key(|rule| closeness(&rule.visibility, rule.namespace(), own));
         let mut services = reader.visible_services(own);
         services.sort_by_key(|service| closeness(&service.visibility, service.namespace(), own));
-        let sidecar = client.sidecar.as_ref().and_then(|key| {
+        let sidecar = key.sidecar.as_ref().and_then(|key| {
             reader.sidecars(&key.namespace).iter().find(|record| record.key == *key)
         });
         let policy = reader.mesh().outbound_policy;
@@ -105,7 +126,7 @@ impl Scope {
             let unified = reader.mesh().features.flag(UNIFIED_SWITCH, true);
             return Self::open(&services, &rules, policy, unified.then_some(own));
         };
-        Self::restricted(&record.spec, client, &services, &rules, policy)
+        Self::restricted(&record.spec, own, &services, &rules, policy)
     }
 
     /// Everything that is exported to the namespace.
@@ -130,7 +151,7 @@ impl Scope {
     /// What a Sidecar leaves.
     fn restricted(
         sidecar: &Sidecar,
-        client: &Client,
+        own: &Namespace,
         services: &[&Shared<Service>],
         rules: &[&Shared<VirtualServiceRecord>],
         policy: OutboundPolicy,
@@ -147,8 +168,8 @@ impl Scope {
             false => &sidecar.egress,
         };
         let listeners: Vec<EgressListener> =
-            egress.iter().map(|egress| egress_listener(egress, client, services, rules)).collect();
-        let services = imported_services(&listeners, client, services, rules);
+            egress.iter().map(|egress| egress_listener(egress, own, services, rules)).collect();
+        let services = imported_services(&listeners, own, services, rules);
         Self::new(listeners, services, policy)
     }
 
@@ -203,11 +224,11 @@ fn one_per_host(services: Vec<Shared<Service>>, own: Option<&Namespace>) -> Vec<
 
 fn egress_listener(
     egress: &IstioEgressListener,
-    client: &Client,
+    own: &Namespace,
     services: &[&Shared<Service>],
     rules: &[&Shared<VirtualServiceRecord>],
 ) -> EgressListener {
-    let imports = Imports::parse(&egress.hosts, &client.namespace);
+    let imports = Imports::parse(&egress.hosts, own);
     let port = egress.port.as_ref().map(|port| EgressPort {
         number: u16::try_from(port.number).unwrap_or_default(),
         protocol: Protocol::parse(&port.protocol),
@@ -216,7 +237,7 @@ fn egress_listener(
     let imported = services.iter().copied().filter(|service| imports.has_service(service));
     let narrowed = imported.filter_map(|service| match &port {
         Some(port) if port.number != 0 && port.protocol != Protocol::HttpProxy => {
-            with_ports(service, |own| own.number == port.number)
+            with_ports(service, |it| it.number == port.number)
         }
         _ => Some(service.clone()),
     });
@@ -224,7 +245,7 @@ fn egress_listener(
     EgressListener {
         bind: egress.bind.as_str().into(),
         capture_mode: egress.capture_mode,
-        services: one_per_host(narrowed.collect(), Some(&client.namespace)),
+        services: one_per_host(narrowed.collect(), Some(own)),
         rules: rules.map(|rule| rule_ref(rule)).collect(),
         open_ports: BTreeSet::new(),
         port,
@@ -246,7 +267,7 @@ fn with_ports(
 /// The services of the listeners, and those that imported VirtualServices lead to.
 fn imported_services(
     listeners: &[EgressListener],
-    client: &Client,
+    own: &Namespace,
     services: &[&Shared<Service>],
     rules: &[&Shared<VirtualServiceRecord>],
 ) -> Vec<Shared<Service>> {
@@ -264,7 +285,7 @@ fn imported_services(
         .collect();
     let destinations =
         services.iter().copied().filter(|it| wanted.contains(it.hostname().as_str()));
-    let destinations = one_per_host(destinations.cloned().collect(), Some(&client.namespace));
+    let destinations = one_per_host(destinations.cloned().collect(), Some(own));
     // One service may come through several listeners, each with one of its ports.
     let originals: HashMap<_, _> = services.iter().map(|it| (&it.key, *it)).collect();
     let merged = found.into_values().filter_map(|parts| {

@@ -44,7 +44,7 @@ pub(crate) use self::{
 };
 use crate::{
     Counters, FacetView, ResourceKind,
-    facet::{Changed, Facet, FacetId, FacetKey, Job, PlacedServices, SecretNames},
+    facet::{Changed, Facet, FacetId, FacetKey, Found, Job, SecretNames},
     log::{PushLog, PushRecord, Work},
     memo::Memos,
     parcels::Parcels,
@@ -59,7 +59,9 @@ struct FacetEntry {
     facet: Arc<Facet>,
     view: Arc<FacetView>,
     streams: BTreeSet<StreamId>,
-    /// The facets that add to this one what depends on the place.
+    /// What it adds to or follows.
+    parent: Option<FacetId>,
+    /// The facets that add to this one, or follow it.
     children: BTreeSet<FacetId>,
 }
 
@@ -241,7 +243,7 @@ impl Engine {
         moving: &mut BTreeSet<StreamId>,
     ) -> Changed {
         let Some(entry) = self.facets.get_mut(&id) else { return Changed::new() };
-        let placed = entry.facet.placed().clone();
+        let found = entry.facet.found();
         let facet = Arc::make_mut(&mut entry.facet);
         let update = facet.run(dirty, &self.snapshot, &mut self.memos, &self.counters);
         entry.view = Arc::new(facet.view().clone());
@@ -249,8 +251,8 @@ impl Engine {
             let new = facet.reads(&job);
             self.dependants.replace(&Dependant::Job(id, job.clone()), &old, new);
         }
-        let now = facet.placed().clone();
-        if !Arc::ptr_eq(&placed, &now) {
+        let now = facet.found();
+        if !found.is(&now) {
             moving.extend(&entry.streams);
             let children = entry.children.clone();
             self.tell_children(&children, &now, jobs);
@@ -261,13 +263,15 @@ impl Engine {
     fn tell_children(
         &mut self,
         children: &BTreeSet<FacetId>,
-        placed: &Arc<PlacedServices>,
+        found: &Found,
         jobs: &mut BTreeMap<FacetId, BTreeSet<Job>>,
     ) {
         for child in children {
             let Some(entry) = self.facets.get_mut(child) else { continue };
-            let follow = Arc::make_mut(&mut entry.facet).follow(placed.clone());
-            jobs.entry(*child).or_default().extend(follow);
+            let follow = Arc::make_mut(&mut entry.facet).follow(found.clone());
+            if !follow.is_empty() {
+                jobs.entry(*child).or_default().extend(follow);
+            }
         }
     }
 
@@ -356,7 +360,7 @@ impl Engine {
             let inbound = select_inbound(proxy, &client, reader);
             facets.push(self.facet(FacetKey::Inbound(Shared::new(inbound))));
         }
-        let place = self.facets.get(&main).and_then(|it| it.facet.placed().place_of(proxy));
+        let place = self.facets.get(&main).and_then(|it| it.facet.place_of(proxy));
         if let Some(place) = place {
             facets.push(self.facet(FacetKey::Placed(main, Box::new(client), place)));
         }
@@ -368,45 +372,61 @@ impl Engine {
         if let Some(id) = self.facet_ids.get(&key) {
             return *id;
         }
+        // A facet is older than those that follow it.
+        let parent = self.parent_of(&key);
         let id = self.next_facet;
         self.next_facet += 1;
-        let parent = match &key {
-            FacetKey::Placed(parent, ..) => self.facets.get_mut(parent),
-            FacetKey::Outbound(_)
-            | FacetKey::Gateway(..)
-            | FacetKey::Inbound(_)
-            | FacetKey::Secrets(..) => None,
-        };
-        let parent = parent.map(|parent| {
+        let followed = parent.and_then(|parent| self.facets.get_mut(&parent)).map(|parent| {
             parent.children.insert(id);
             &*parent.facet
         });
-        let (facet, jobs) = Facet::new(&key, parent);
+        let (facet, jobs) = Facet::new(&key, followed);
         self.facet_ids.insert(key.clone(), id);
         let (streams, children) = (BTreeSet::new(), BTreeSet::new());
         let view = Arc::new(FacetView::default());
         let facet = Arc::new(facet);
-        self.facets.insert(id, FacetEntry { key, facet, view, streams, children });
+        self.facets.insert(id, FacetEntry { key, facet, view, streams, parent, children });
         // A new facet has neither children nor streams, so nothing follows elsewhere.
         self.run(id, jobs, &mut BTreeMap::new(), &mut BTreeSet::new());
         id
     }
 
+    /// The facet that one with this key adds to or follows.
+    fn parent_of(&mut self, key: &FacetKey) -> Option<FacetId> {
+        match key {
+            FacetKey::Placed(parent, ..) => Some(*parent),
+            FacetKey::Outbound(client) if client.fence.is_some() => {
+                Some(self.facet(FacetKey::Visible(Box::new(client.scope_key()))))
+            }
+            FacetKey::Outbound(_)
+            | FacetKey::Gateway(..)
+            | FacetKey::Inbound(_)
+            | FacetKey::Secrets(..)
+            | FacetKey::Visible(_) => None,
+        }
+    }
+
     fn leave(&mut self, facet: FacetId, stream: StreamId) {
         let Some(entry) = self.facets.get_mut(&facet) else { return };
         entry.streams.remove(&stream);
-        if !entry.streams.is_empty() {
-            return;
+        if entry.streams.is_empty() {
+            self.end(facet);
         }
+    }
+
+    /// Nobody sees a facet any more.
+    fn end(&mut self, facet: FacetId) {
         let Some(entry) = self.facets.remove(&facet) else { return };
         self.facet_ids.remove(&entry.key);
-        if let FacetKey::Placed(parent, ..) = &entry.key
-            && let Some(parent) = self.facets.get_mut(parent)
-        {
-            parent.children.remove(&facet);
-        }
         for (job, reads) in entry.facet.all_reads() {
             self.dependants.replace(&Dependant::Job(facet, job.clone()), reads, &[]);
+        }
+        let Some(id) = entry.parent else { return };
+        let Some(parent) = self.facets.get_mut(&id) else { return };
+        parent.children.remove(&facet);
+        // No stream sees it itself.
+        if matches!(parent.key, FacetKey::Visible(_)) && parent.children.is_empty() {
+            self.end(id);
         }
     }
 }

@@ -11,24 +11,30 @@ mod outbound;
 mod placed;
 mod secrets;
 mod shelf;
+mod visible;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use compile::{
-    Client, Compiled, RouteInput, compile_route, compile_virtual_host,
+    Client, Compiled, RouteInput, ScopeKey, compile_route, compile_virtual_host,
     endpoint::Place,
     gateway::OwnPorts,
     inbound::InboundInput,
     telemetry::{RuntimeInput, compile_runtime, select_runtime},
 };
-use model::{Diagnostic, Diagnostics, Hostname, Namespace, ServiceKey, Shared, WorkloadKey};
+use model::{Diagnostic, Diagnostics, Hostname, Namespace, Proxy, ServiceKey, Shared, WorkloadKey};
 use snapshot::{Reader, Reads, Snapshot};
 
 use self::{
-    gateway::Gateway, inbound::Inbound, outbound::Outbound, placed::Placed, secrets::Secrets,
+    gateway::Gateway,
+    inbound::Inbound,
+    outbound::Outbound,
+    placed::{Placed, PlacedServices},
+    secrets::Secrets,
     shelf::Shelf,
+    visible::{Seen, Sight},
 };
-pub(crate) use self::{placed::PlacedServices, shelf::Changed};
+pub(crate) use self::shelf::Changed;
 use crate::{FacetView, ResourceKind, counters::Counters, memo::Memos};
 
 pub(crate) type FacetId = u64;
@@ -44,6 +50,8 @@ pub(crate) enum FacetKey {
     Placed(FacetId, Box<Client>, Place),
     /// Listeners and clusters towards the proxy's own application.
     Inbound(Shared<InboundInput>),
+    /// What classes may see, of which fences leave them a part.
+    Visible(Box<ScopeKey>),
     /// Kubernetes Secrets that proxies of a namespace have asked for and may have.
     Secrets(Namespace, SecretNames),
 }
@@ -121,6 +129,29 @@ enum Kind {
     Placed(Placed),
     Inbound(Inbound),
     Secrets(Secrets),
+    Visible(Seen),
+}
+
+/// What a facet has found for those that add to it or follow it.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Found {
+    #[default]
+    Nothing,
+    /// The services whose assignments depend on where a proxy runs.
+    Placed(Arc<PlacedServices>),
+    Visible(Sight),
+}
+
+impl Found {
+    /// Whether both are the same, and not only equal.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nothing, Self::Nothing) => true,
+            (Self::Placed(one), Self::Placed(other)) => Arc::ptr_eq(one, other),
+            (Self::Visible(one), Self::Visible(other)) => one.is(other),
+            (Self::Nothing | Self::Placed(_) | Self::Visible(_), _) => false,
+        }
+    }
 }
 
 /// A facet with everything needed to bring it up to date.
@@ -145,8 +176,8 @@ pub(crate) fn unknown_route(name: &Arc<str>) -> Arc<Compiled> {
 }
 
 impl Facet {
-    /// A facet that was never compiled, and the jobs that do so. `parent` is what a placed facet
-    /// adds to.
+    /// A facet that was never compiled, and the jobs that do so. `parent` is what it adds to or
+    /// follows.
     pub(crate) fn new(key: &FacetKey, parent: Option<&Self>) -> (Self, BTreeSet<Job>) {
         let (kind, first) = match key {
             FacetKey::Outbound(client) => {
@@ -158,10 +189,7 @@ impl Facet {
                 (Kind::Gateway(gateway), [Job::Scope, Job::Telemetry].into())
             }
             FacetKey::Placed(_, client, place) => {
-                let mut placed = Placed::new((**client).clone(), place.clone());
-                let services = parent.map(|it| it.placed().clone()).unwrap_or_default();
-                let jobs = placed.follow(services);
-                (Kind::Placed(placed), jobs)
+                (Kind::Placed(Placed::new((**client).clone(), place.clone())), BTreeSet::new())
             }
             FacetKey::Inbound(input) => {
                 (Kind::Inbound(Inbound::new(input.clone())), [Job::Inbound].into())
@@ -170,8 +198,14 @@ impl Facet {
                 let jobs = names.iter().cloned().map(Job::Secret).collect();
                 (Kind::Secrets(Secrets::new(namespace.clone())), jobs)
             }
+            FacetKey::Visible(key) => {
+                (Kind::Visible(Seen::new((**key).clone())), [Job::Scope].into())
+            }
         };
-        (Self { shelf: Shelf::default(), kind }, first)
+        let mut facet = Self { shelf: Shelf::default(), kind };
+        let found = parent.map(Self::found).unwrap_or_default();
+        let jobs = &first | &facet.follow(found);
+        (facet, jobs)
     }
 
     pub(crate) fn view(&self) -> &FacetView {
@@ -187,14 +221,21 @@ impl Facet {
         self.shelf.reads.iter()
     }
 
-    /// The services whose assignments depend on where a proxy runs.
-    pub(crate) fn placed(&self) -> &Arc<PlacedServices> {
+    /// The part of a proxy's place that assignments depend on; `None` if on nothing.
+    pub(crate) fn place_of(&self, proxy: &Proxy) -> Option<Place> {
+        match self.found() {
+            Found::Placed(services) => services.place_of(proxy),
+            Found::Nothing | Found::Visible(_) => None,
+        }
+    }
+
+    /// What others follow.
+    pub(crate) fn found(&self) -> Found {
         match &self.kind {
-            Kind::Outbound(outbound) => outbound.clusters.placed(),
-            Kind::Gateway(gateway) => gateway.clusters.placed(),
-            Kind::Placed(placed) => placed.services(),
-            Kind::Inbound(inbound) => inbound.placed(),
-            Kind::Secrets(secrets) => secrets.placed(),
+            Kind::Outbound(outbound) => Found::Placed(outbound.clusters.placed().clone()),
+            Kind::Gateway(gateway) => Found::Placed(gateway.clusters.placed().clone()),
+            Kind::Visible(seen) => seen.sight.clone().map_or(Found::Nothing, Found::Visible),
+            Kind::Placed(_) | Kind::Inbound(_) | Kind::Secrets(_) => Found::Nothing,
         }
     }
 
@@ -205,20 +246,21 @@ impl Facet {
             Kind::Gateway(gateway) => gateway.findings.iter().collect(),
             Kind::Inbound(inbound) => inbound.findings().iter().collect(),
             Kind::Secrets(secrets) => secrets.findings().collect(),
-            Kind::Placed(_) => Vec::new(),
+            Kind::Placed(_) | Kind::Visible(_) => Vec::new(),
         };
         let tables = ResourceKind::ALL.into_iter().map(|kind| self.view().table(kind));
         let made = tables.flat_map(|table| table.values()).map(|compiled| &compiled.diagnostics);
         plan.into_iter().chain(made.flat_map(Diagnostics::iter))
     }
 
-    /// The facet that this one adds to has other placed services now. Says which jobs follow.
-    pub(crate) fn follow(&mut self, services: Arc<PlacedServices>) -> BTreeSet<Job> {
-        match &mut self.kind {
-            Kind::Placed(placed) => placed.follow(services),
-            Kind::Outbound(_) | Kind::Gateway(_) | Kind::Inbound(_) | Kind::Secrets(_) => {
-                BTreeSet::new()
+    /// The facet that this one adds to or follows has found something else. Says which jobs follow.
+    pub(crate) fn follow(&mut self, found: Found) -> BTreeSet<Job> {
+        match (&mut self.kind, found) {
+            (Kind::Placed(placed), Found::Placed(services)) => placed.follow(services),
+            (Kind::Outbound(outbound), Found::Visible(sight)) => {
+                outbound.on_demand.follow(sight, &outbound.client)
             }
+            _ => BTreeSet::new(),
         }
     }
 
@@ -226,9 +268,11 @@ impl Facet {
     pub(crate) fn ask(&mut self, questions: &[Arc<str>]) -> BTreeSet<Job> {
         match &mut self.kind {
             Kind::Outbound(outbound) => outbound.ask(questions),
-            Kind::Gateway(_) | Kind::Placed(_) | Kind::Inbound(_) | Kind::Secrets(_) => {
-                BTreeSet::new()
-            }
+            Kind::Gateway(_)
+            | Kind::Placed(_)
+            | Kind::Inbound(_)
+            | Kind::Secrets(_)
+            | Kind::Visible(_) => BTreeSet::new(),
         }
     }
 
@@ -236,7 +280,11 @@ impl Facet {
     pub(crate) fn answer(&self, question: &str) -> Option<Arc<str>> {
         match &self.kind {
             Kind::Outbound(outbound) => outbound.answer(question, self.view()),
-            Kind::Gateway(_) | Kind::Placed(_) | Kind::Inbound(_) | Kind::Secrets(_) => None,
+            Kind::Gateway(_)
+            | Kind::Placed(_)
+            | Kind::Inbound(_)
+            | Kind::Secrets(_)
+            | Kind::Visible(_) => None,
         }
     }
 
@@ -245,9 +293,11 @@ impl Facet {
     pub(crate) fn refuse(&mut self, questions: &[Arc<str>]) -> BTreeSet<Job> {
         match &mut self.kind {
             Kind::Outbound(outbound) => outbound.refuse(questions),
-            Kind::Gateway(_) | Kind::Placed(_) | Kind::Inbound(_) | Kind::Secrets(_) => {
-                BTreeSet::new()
-            }
+            Kind::Gateway(_)
+            | Kind::Placed(_)
+            | Kind::Inbound(_)
+            | Kind::Secrets(_)
+            | Kind::Visible(_) => BTreeSet::new(),
         }
     }
 
@@ -255,7 +305,11 @@ impl Facet {
     pub(crate) fn take_called(&mut self) -> Vec<(WorkloadKey, Hostname)> {
         match &mut self.kind {
             Kind::Outbound(outbound) => outbound.take_called(),
-            Kind::Gateway(_) | Kind::Placed(_) | Kind::Inbound(_) | Kind::Secrets(_) => Vec::new(),
+            Kind::Gateway(_)
+            | Kind::Placed(_)
+            | Kind::Inbound(_)
+            | Kind::Secrets(_)
+            | Kind::Visible(_) => Vec::new(),
         }
     }
 
@@ -292,6 +346,7 @@ impl Facet {
             Kind::Placed(placed) => placed,
             Kind::Inbound(inbound) => inbound,
             Kind::Secrets(secrets) => secrets,
+            Kind::Visible(seen) => seen,
         };
         let view = &self.shelf.view;
         let run = std::panic::AssertUnwindSafe(|| jobs.run(job, view, work));

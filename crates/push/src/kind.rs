@@ -57,3 +57,8 @@ impl ResourceKind {
         matches!(self, Self::Listener | Self::Route | Self::VirtualHost)
     }
 }
+
+/// The route configuration and the host in the name of a virtual host, or in a question for one.
+pub(crate) fn split_host(name: &str) -> Option<(&str, &str)> {
+    name.rsplit_once('/')
+}

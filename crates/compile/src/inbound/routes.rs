@@ -1,13 +1,12 @@
 //! The inline route configuration of an inbound HTTP chain: everything to the application.
 
 use envoy::config::route::v3::{
-    Decorator, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, route,
+    Decorator, RetryPolicy, Route, RouteAction, RouteConfiguration, VirtualHost, route,
     route_action::{ClusterSpecifier, MaxStreamDuration},
-    route_match::PathSpecifier,
 };
 use model::Protocol;
 
-use crate::{
+use crate::{route::every_path,
     filters::{duration, seconds},
     inbound::InboundRetry,
 };
@@ -21,10 +20,6 @@ pub(super) struct RouteParts<'a> {
 }
 
 pub(super) fn route_configuration(cluster: &str, parts: &RouteParts<'_>) -> RouteConfiguration {
-    let everything = RouteMatch {
-        path_specifier: Some(PathSpecifier::Prefix("/".to_owned())),
-        ..RouteMatch::default()
-    };
     // Callers decide how long they wait; the application's proxy adds no limit of its own.
     let unlimited = MaxStreamDuration {
         max_stream_duration: Some(seconds(0)),
@@ -40,7 +35,7 @@ pub(super) fn route_configuration(cluster: &str, parts: &RouteParts<'_>) -> Rout
     };
     let route = Route {
         name: "default".to_owned(),
-        r#match: Some(everything),
+        r#match: Some(every_path()),
         decorator: Some(Decorator {
             operation: format!("{}:{}/*", parts.hostname, parts.service_port),
             ..Decorator::default()

@@ -10,14 +10,14 @@ use envoy::{
             AdditionalAddress, Filter, FilterChain, FilterChainMatch, Listener, ListenerFilter,
         },
         route::v3::{
-            Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, route,
-            route_action::ClusterSpecifier, route_match::PathSpecifier,
+            Route, RouteAction, RouteConfiguration, VirtualHost, route,
+            route_action::ClusterSpecifier,
         },
     },
     type_url,
 };
 
-use crate::{
+use crate::{route::every_path,
     Compiled, RouteName,
     filters::{
         HcmOptions, HttpRole, HttpSettings, InspectedPorts, RouteSource, address, duration,
@@ -200,13 +200,9 @@ fn dynamic_routes() -> RouteConfiguration {
         cluster_specifier: Some(ClusterSpecifier::Cluster(names::DYNAMIC_DNS_CLUSTER.to_owned())),
         ..RouteAction::default()
     };
-    let everything = RouteMatch {
-        path_specifier: Some(PathSpecifier::Prefix("/".to_owned())),
-        ..RouteMatch::default()
-    };
     let route = Route {
         name: "allow_any".to_owned(),
-        r#match: Some(everything),
+        r#match: Some(every_path()),
         action: Some(route::Action::Route(action)),
         ..Route::default()
     };

@@ -14,12 +14,17 @@ use envoy::{
     },
 };
 
-/// Conditions on the caller are not looked at: they are decided before.
-pub(super) fn translate_match(condition: Option<&HttpMatchRequest>) -> RouteMatch {
-    let mut out = RouteMatch {
+/// Whatever the path.
+pub(crate) fn every_path() -> RouteMatch {
+    RouteMatch {
         path_specifier: Some(PathSpecifier::Prefix("/".to_owned())),
         ..RouteMatch::default()
-    };
+    }
+}
+
+/// Conditions on the caller are not looked at: they are decided before.
+pub(super) fn translate_match(condition: Option<&HttpMatchRequest>) -> RouteMatch {
+    let mut out = every_path();
     let Some(condition) = condition else { return out };
     for (name, pattern) in &condition.headers {
         match claim_matcher(name, pattern) {

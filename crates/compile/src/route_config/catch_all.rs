@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use envoy::config::route::v3::{
-    DirectResponseAction, Route, RouteMatch, VirtualHost, route::Action,
-    route_action::ClusterSpecifier, route_match::PathSpecifier,
+    DirectResponseAction, Route, VirtualHost, route::Action,
+    route_action::ClusterSpecifier,
 };
 
-use crate::{
+use crate::{route::every_path,
     names::{DYNAMIC_DNS_CLUSTER, PASSTHROUGH_CLUSTER},
     route::forward,
     virtual_host::encode_field,
@@ -61,10 +61,7 @@ impl CatchAll {
         };
         let route = Route {
             name: name.to_owned(),
-            r#match: Some(RouteMatch {
-                path_specifier: Some(PathSpecifier::Prefix("/".to_owned())),
-                ..RouteMatch::default()
-            }),
+            r#match: Some(every_path()),
             action: Some(action),
             ..Route::default()
         };

@@ -13,15 +13,14 @@ use std::sync::Arc;
 use envoy::{
     Resource, Rope,
     config::route::v3::{
-        DirectResponseAction, Route, RouteMatch, VirtualHost, route::Action,
-        route_match::PathSpecifier,
+        DirectResponseAction, Route, VirtualHost, route::Action,
     },
     type_url,
 };
 use prost::Message;
 
 use super::CatchAll;
-use crate::{Compiled, RouteParts, Scope, filters::on_demand::lift_wait, virtual_host};
+use crate::{Compiled, RouteParts, filters::on_demand::lift_wait, route::every_path, scope::without_port, virtual_host};
 
 /// Envoy counts an empty first answer as none: there is always this host, which nobody calls.
 const SEED: &str = "meltemi.invalid";
@@ -50,12 +49,8 @@ pub fn host_resources(route: &RouteParts) -> Vec<Compiled> {
 
 fn seed(route: &str) -> Compiled {
     let refusal = DirectResponseAction { status: 404, ..DirectResponseAction::default() };
-    let everything = RouteMatch {
-        path_specifier: Some(PathSpecifier::Prefix("/".to_owned())),
-        ..RouteMatch::default()
-    };
     let only = Route {
-        r#match: Some(everything),
+        r#match: Some(every_path()),
         action: Some(Action::DirectResponse(refusal)),
         ..Route::default()
     };
@@ -127,68 +122,9 @@ fn fit(domain: &str, host: &str) -> Option<(u8, usize)> {
     domain.eq_ignore_ascii_case(host).then_some((3, 0))
 }
 
-/// As Envoy does it where it looks past ports.
-fn without_port(host: &str) -> &str {
-    let port = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
-    match host.rsplit_once(':') {
-        Some((name, text)) if port(text) && (name.ends_with(']') || !name.contains(':')) => name,
-        _ => host,
-    }
-}
-
-impl Scope {
-    /// The domain by which a host that nothing defines is answered: as wide as it can be without a
-    /// name of anything that the class may see.
-    pub fn unknown_domain(&self, written: &str, port: u16, dns_domain: &str) -> String {
-        let host = without_port(written);
-        let shared = self.known_names(port, dns_domain, |name| common_suffix(name, host));
-        let longest = shared.into_iter().max().unwrap_or_default();
-        if longest + 1 >= host.len() || !host.is_ascii() {
-            return host.to_owned();
-        }
-        let start = host.len() - longest - 1;
-        // Whole labels are easier to read.
-        match host[..=start].rfind('.') {
-            Some(dot) if dot > 0 => format!("*{}", &host[dot..]),
-            _ => format!("*{}", &host[start..]),
-        }
-    }
-
-    /// Whether a domain from [`Scope::unknown_domain`] still is for nothing that the class may see.
-    pub fn is_unknown(&self, domain: &str, port: u16, dns_domain: &str) -> bool {
-        match domain.strip_prefix('*') {
-            Some(suffix) => {
-                !self.known_names(port, dns_domain, |name| name.ends_with(suffix)).contains(&true)
-            }
-            None => self.find_host(domain, port, dns_domain).is_none(),
-        }
-    }
-
-    /// Looks at each form in which a caller may write something that the class may see.
-    fn known_names<T>(&self, port: u16, dns_domain: &str, look: impl Fn(&str) -> T) -> Vec<T> {
-        let mut out = Vec::new();
-        let rules = self.listeners.iter().flat_map(|it| &it.rules).flat_map(|it| it.hosts.iter());
-        let hosts = self.services.iter().map(|it| it.hostname()).chain(rules);
-        for host in hosts {
-            out.push(look(host.as_str().trim_start_matches('*')));
-            out.extend(
-                virtual_host::short_names(host.as_str(), dns_domain).iter().map(|it| look(it)),
-            );
-        }
-        for service in &self.services {
-            out.extend(service.addresses_of(port).iter().map(|it| look(it)));
-        }
-        out
-    }
-}
-
-fn common_suffix(one: &str, other: &str) -> usize {
-    one.bytes().rev().zip(other.bytes().rev()).take_while(|(one, other)| one == other).count()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{fit, without_port};
+    use super::fit;
 
     #[test]
     fn domains_fit_as_they_do_in_envoy() {
@@ -203,14 +139,6 @@ mod tests {
         ];
         for (domain, host, expected) in cases {
             assert_eq!(fit(domain, host), expected, "{domain} {host}");
-        }
-    }
-
-    #[test]
-    fn ports_are_looked_past_as_envoy_does() {
-        let cases = [("web:80", "web"), ("[::1]:80", "[::1]"), ("::1", "::1"), ("web:", "web:")];
-        for (written, expected) in cases {
-            assert_eq!(without_port(written), expected);
         }
     }
 }

@@ -11,7 +11,6 @@ use api::istio::request_authentication::JwtRule;
 use envoy::{
     config::{
         core::v3::{DataSource, data_source::Specifier},
-        route::v3::{RouteMatch, route_match::PathSpecifier},
     },
     extensions::filters::{
         http::jwt_authn::v3::{
@@ -31,7 +30,7 @@ use super::{
     matcher::{JWT_FILTER, PAYLOAD, is_header_name},
     rbac::push_once,
 };
-use crate::{codes, filters::http_filter};
+use crate::{codes, filters::http_filter, route::every_path};
 
 /// A key that verifies nothing. Envoy refuses a whole listener for a set without a key that it can
 /// read, so every set has this one too.
@@ -77,12 +76,8 @@ pub(super) fn filter(input: &SecurityInput, findings: &mut Diagnostics) -> Optio
         filter.providers.insert(name.clone(), provider(written, input, findings));
         checks.push(name);
     }
-    let everything = RouteMatch {
-        path_specifier: Some(PathSpecifier::Prefix("/".to_owned())),
-        ..RouteMatch::default()
-    };
     filter.rules = vec![RequirementRule {
-        r#match: Some(everything),
+        r#match: Some(every_path()),
         requirement_type: Some(RequirementType::Requires(requirement(&checks))),
     }];
     Some(http_filter(JWT_FILTER, &filter))

@@ -6,27 +6,21 @@ use std::sync::Arc;
 use compile::inbound::{InboundInput, compile_inbound_clusters, compile_inbound_listeners};
 use model::{Diagnostic, Shared};
 
-use super::{Job, Jobs, Made, PlacedServices, Work};
+use super::{Job, Jobs, Made, Work};
 use crate::{FacetView, ResourceKind};
 
 #[derive(Clone, Debug)]
 pub(super) struct Inbound {
     input: Shared<InboundInput>,
-    placed: Arc<PlacedServices>,
 }
 
 impl Inbound {
     pub(super) fn new(input: Shared<InboundInput>) -> Self {
-        Self { input, placed: Arc::default() }
+        Self { input }
     }
 
     pub(super) fn findings(&self) -> &[Diagnostic] {
         &self.input.findings
-    }
-
-    /// Always none.
-    pub(super) fn placed(&self) -> &Arc<PlacedServices> {
-        &self.placed
     }
 }
 

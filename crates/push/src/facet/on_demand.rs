@@ -1,4 +1,4 @@
-//! What a class asks for at its first calls.
+//! What a class is told of all that it may see, and what it asks for at its first calls.
 //!
 //! - What it has asked for is a part of its scope from then on, for as long as the facet lives;
 //!   whoever learns what is called makes that last.
@@ -11,11 +11,11 @@ use std::{
     sync::Arc,
 };
 
-use compile::{Client, RouteName, Scope, answer, unknown_host};
+use compile::{Client, Fenced, RouteName, Scope, Visible, Written, answer, unknown_host};
 use model::{Hostname, WorkloadKey};
 
-use super::{Job, Made, Work, outbound::Outbound};
-use crate::{FacetView, ResourceKind};
+use super::{Job, Made, Sight, Work, outbound::Outbound};
+use crate::{FacetView, ResourceKind, kind::split_host};
 
 /// A class that has asked for more hosts than this is sent its whole scope.
 const MAX_ASKED: usize = 500;
@@ -27,7 +27,9 @@ const EVERYTHING: &str = "*";
 #[derive(Clone, Debug, Default)]
 pub(super) struct OnDemand {
     /// All that the class may see, if a fence limits what it is told of that.
-    visible: Option<Arc<Scope>>,
+    visible: Option<Arc<Visible>>,
+    /// `None` when it is told all of it.
+    fenced: Option<Fenced>,
     asked: BTreeSet<Hostname>,
     /// Domains that nothing defines, by route configuration.
     unknown: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
@@ -36,39 +38,62 @@ pub(super) struct OnDemand {
 }
 
 impl OnDemand {
-    /// What a class is told of all that it may see.
-    pub(super) fn narrow(&mut self, visible: Scope, client: &Client, work: &mut Work<'_>) -> Scope {
-        let scope = match self.asked.len() > MAX_ASKED {
-            true => None,
-            false => visible.fenced(client, &self.asked, work.reader),
-        };
-        let Some(scope) = scope else {
-            self.visible = client.fence.is_some().then(|| Arc::new(visible.clone()));
-            return visible;
-        };
-        if self.visible.as_ref().is_none_or(|known| **known != visible) {
-            self.retract(&visible, client, work);
-            self.visible = Some(Arc::new(visible));
+    /// What a class is told of all that it may see, if that is limited.
+    pub(super) fn narrow(&mut self, client: &Client, work: &Work<'_>) -> Option<Arc<Scope>> {
+        let (fence, visible) = (client.fence.as_ref()?, self.visible.as_ref()?);
+        self.fenced = (self.asked.len() <= MAX_ASKED)
+            .then(|| visible.fenced(fence, &self.asked, work.reader));
+        let scope = self.fenced.as_ref().map_or(&visible.scope, |fenced| &fenced.scope);
+        Some(scope.clone())
+    }
+
+    /// Takes over what the class may see now. Says which jobs follow.
+    pub(super) fn follow(&mut self, sight: Sight, client: &Client) -> BTreeSet<Job> {
+        let Sight { visible, change } = sight;
+        self.visible = Some(visible.clone());
+        let mut jobs = self.retract(&visible, client);
+        let (fence, fenced) = (client.fence.as_ref(), self.fenced.as_ref());
+        let is_same = fence.zip(fenced).is_some_and(|(fence, fenced)| {
+            !fenced.depends_on(fence, &visible, &change)
+        });
+        if !is_same {
+            jobs.insert(Job::Scope);
         }
-        scope
+        jobs
     }
 
     /// Some of what nothing defined may be defined now.
-    fn retract(&mut self, visible: &Scope, client: &Client, work: &mut Work<'_>) {
+    fn retract(&mut self, visible: &Visible, client: &Client) -> BTreeSet<Job> {
+        let mut jobs = BTreeSet::new();
         for (route, domains) in &mut self.unknown {
             let Some(RouteName::OnDemand(port)) = RouteName::parse(route) else { continue };
+            let dns_domain = &*client.dns_domain;
             let before = domains.len();
-            domains.retain(|it| {
-                &**it == EVERYTHING || visible.is_unknown(it, port, &client.dns_domain)
+            domains.retain(|host| {
+                &**host == EVERYTHING || visible.scope.is_unknown(Written { host, port, dns_domain })
             });
             if domains.len() != before {
-                work.dirty.insert(Job::Unknown(route.clone()));
+                jobs.insert(Job::Unknown(route.clone()));
             }
         }
+        jobs
     }
 
     fn domains<'a>(&'a self, route: &str) -> impl Iterator<Item = &'a Arc<str>> + use<'a> {
         self.unknown.get(route).into_iter().flatten()
+    }
+
+    /// Notes a domain that nothing defines. Whether that is news.
+    fn add_unknown(&mut self, route: &str, domain: &str) -> bool {
+        let domains = self.unknown.entry(route.into()).or_default();
+        if domains.contains(EVERYTHING) {
+            return false;
+        }
+        if domains.len() >= MAX_UNKNOWN {
+            *domains = [EVERYTHING.into()].into();
+            return true;
+        }
+        domains.insert(domain.into())
     }
 }
 
@@ -78,11 +103,9 @@ impl Outbound {
         let Some(visible) = self.on_demand.visible.clone() else { return BTreeSet::new() };
         let mut jobs = BTreeSet::new();
         for question in questions {
-            let Some((route, port, host)) = parse(question) else { continue };
-            if !self.routes.contains_key(route) {
-                continue;
-            }
-            match visible.find_host(host, port, &self.client.dns_domain) {
+            let Some((route, port, host)) = self.parse(question) else { continue };
+            let written = Written { host, port, dns_domain: &self.client.dns_domain };
+            match visible.scope.find_host(written) {
                 Some(found) => {
                     self.on_demand.called.insert(found.clone());
                     if self.on_demand.asked.insert(found) {
@@ -90,34 +113,42 @@ impl Outbound {
                     }
                 }
                 None => {
-                    let domain = visible.unknown_domain(host, port, &self.client.dns_domain);
-                    jobs.extend(self.add_unknown(route, &domain));
+                    let domain = visible.scope.unknown_domain(written);
+                    if self.on_demand.add_unknown(route, &domain) {
+                        jobs.insert(Job::Unknown(route.into()));
+                    }
                 }
             }
         }
         jobs
     }
 
+    /// Nothing answers these: they are for unknown hosts.
     pub(super) fn refuse(&mut self, questions: &[Arc<str>]) -> BTreeSet<Job> {
-        if !self.client.loads_on_demand() {
-            return BTreeSet::new();
+        let mut jobs = BTreeSet::new();
+        for question in questions {
+            let Some((route, _, host)) = self.parse(question) else { continue };
+            if self.on_demand.add_unknown(route, host) {
+                jobs.insert(Job::Unknown(route.into()));
+            }
         }
-        let parsed = questions.iter().filter_map(|it| parse(it));
-        let known = parsed.filter(|(route, ..)| self.routes.contains_key(*route));
-        let known: Vec<(&str, u16, &str)> = known.collect();
-        known.into_iter().flat_map(|(route, _, host)| self.add_unknown(route, host)).collect()
+        jobs
     }
 
-    fn add_unknown(&mut self, route: &str, domain: &str) -> Option<Job> {
-        let route: Arc<str> = route.into();
-        let domains = self.on_demand.unknown.entry(route.clone()).or_default();
-        if domains.len() >= MAX_UNKNOWN {
-            domains.clear();
-            domains.insert(EVERYTHING.into());
+    /// The route configuration, its port and the host, if that is a question that the class may have.
+    fn parse<'a>(&self, question: &'a str) -> Option<(&'a str, u16, &'a str)> {
+        let (route, host) = split_host(question)?;
+        match RouteName::parse(route)? {
+            RouteName::OnDemand(port) if self.routes.contains_key(route) => {
+                Some((route, port, host))
+            }
+            RouteName::OnDemand(_)
+            | RouteName::Port(_)
+            | RouteName::Host(..)
+            | RouteName::Service(..)
+            | RouteName::HttpProxy
+            | RouteName::Socket(_) => None,
         }
-        (!domains.contains(EVERYTHING) && domains.insert(domain.into())
-            || domains.contains(EVERYTHING))
-        .then_some(Job::Unknown(route))
     }
 
     pub(super) fn run_unknown(&mut self, route: &Arc<str>) -> Made {
@@ -130,7 +161,7 @@ impl Outbound {
     }
 
     pub(super) fn answer(&self, question: &str, view: &FacetView) -> Option<Arc<str>> {
-        let (route, host) = question.rsplit_once('/')?;
+        let (route, host) = split_host(question)?;
         let parts = view.get(ResourceKind::Route, route)?.parts.as_ref()?;
         let found = answer(parts, self.on_demand.domains(route), host)?;
         // In the copy that the view has.
@@ -142,18 +173,5 @@ impl Outbound {
         let Some(fence) = &self.client.fence else { return Vec::new() };
         let called = std::mem::take(&mut self.on_demand.called);
         called.into_iter().map(|host| (fence.workload.clone(), host)).collect()
-    }
-}
-
-/// The route configuration, its port, and the host.
-fn parse(question: &str) -> Option<(&str, u16, &str)> {
-    let (route, host) = question.rsplit_once('/')?;
-    match RouteName::parse(route)? {
-        RouteName::OnDemand(port) => Some((route, port, host)),
-        RouteName::Port(_)
-        | RouteName::Host(..)
-        | RouteName::Service(..)
-        | RouteName::HttpProxy
-        | RouteName::Socket(_) => None,
     }
 }

@@ -48,10 +48,11 @@ impl Outbound {
     }
 
     fn run_scope(&mut self, work: &mut Work<'_>) -> Option<Made> {
-        let visible = Scope::select(&self.client, work.reader);
-        let scope = self.on_demand.narrow(visible, &self.client, work);
+        let fenced = self.on_demand.narrow(&self.client, work);
+        let scope =
+            fenced.unwrap_or_else(|| Arc::new(Scope::select(&self.client, work.reader)));
         let special = special_clusters(&self.client, work.reader.mesh(), scope.outbound_policy);
-        if self.scope.as_ref().is_none_or(|old| **old != scope) {
+        if self.scope.as_ref().is_none_or(|old| *old != scope) {
             work.dirty.insert(Job::Listeners);
             work.dirty.extend(self.routes.keys().cloned().map(Job::Route));
             let marks =
@@ -60,7 +61,7 @@ impl Outbound {
                 self.marks = marks;
                 work.dirty.insert(Job::Telemetry);
             }
-            self.scope = Some(Arc::new(scope));
+            self.scope = Some(scope);
             self.set_services(work);
         }
         Some(special.into_iter().map(|it| (ResourceKind::Cluster, Arc::new(it))).collect())

@@ -74,10 +74,6 @@ impl Placed {
         Self { client, place, services: Arc::default(), gone: Vec::new() }
     }
 
-    pub(super) fn services(&self) -> &Arc<PlacedServices> {
-        &self.services
-    }
-
     /// Takes over what the facet beside has found. Says which jobs follow.
     pub(super) fn follow(&mut self, new: Arc<PlacedServices>) -> BTreeSet<Job> {
         let old = std::mem::replace(&mut self.services, new);

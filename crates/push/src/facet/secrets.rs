@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 use compile::secret::{CompiledSecret, compile_secret, select_secret};
 use model::{Diagnostic, Namespace};
 
-use super::{Job, Jobs, Made, PlacedServices, Work};
+use super::{Job, Jobs, Made, Work};
 use crate::{FacetView, ResourceKind};
 
 #[derive(Clone, Debug)]
@@ -16,12 +16,11 @@ pub(super) struct Secrets {
     namespace: Namespace,
     /// What came of each name.
     outcomes: BTreeMap<Arc<str>, Arc<Result<CompiledSecret, Box<Diagnostic>>>>,
-    placed: Arc<PlacedServices>,
 }
 
 impl Secrets {
     pub(super) fn new(namespace: Namespace) -> Self {
-        Self { namespace, outcomes: BTreeMap::new(), placed: Arc::default() }
+        Self { namespace, outcomes: BTreeMap::new() }
     }
 
     /// What is wrong at this moment.
@@ -31,11 +30,6 @@ impl Secrets {
             Ok(CompiledSecret { expiry: (end, finding), .. }) => (*end <= now).then_some(finding),
             Err(finding) => Some(finding),
         })
-    }
-
-    /// Always none.
-    pub(super) fn placed(&self) -> &Arc<PlacedServices> {
-        &self.placed
     }
 }
 

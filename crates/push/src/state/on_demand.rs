@@ -14,7 +14,7 @@ use compile::Compiled;
 use xds::DeltaRequest;
 
 use super::StreamState;
-use crate::ResourceKind;
+use crate::{ResourceKind, kind::split_host};
 
 /// More questions than this at a time are not listened to: Envoy asks for each host once.
 const MAX_QUESTIONS: usize = 10_000;
@@ -80,9 +80,10 @@ impl StreamState {
     /// Whether a virtual host is of a route configuration that is gone and still in use: a fence has gone,
     /// and a listener drains. It goes on with what it has.
     pub(super) fn outlives_fence(&self, host: &str) -> bool {
-        let route = host.rsplit_once('/').map_or(host, |(route, _)| route);
-        self.of(ResourceKind::Route).wants(route)
-            && self.target(ResourceKind::Route, route).is_none()
+        split_host(host).is_some_and(|(route, _)| {
+            self.of(ResourceKind::Route).wants(route)
+                && self.target(ResourceKind::Route, route).is_none()
+        })
     }
 
     /// The proxy has dropped a route configuration, and with it the virtual hosts that it was sent.
@@ -91,7 +92,7 @@ impl StreamState {
         if !state.requested {
             return;
         }
-        let is_of = |name: &Arc<str>| name.rsplit_once('/').is_some_and(|(it, _)| it == route);
+        let is_of = |name: &Arc<str>| split_host(name).is_some_and(|(it, _)| it == route);
         let gone: Vec<Arc<str>> = state.held.names().into_iter().filter(is_of).collect();
         for name in gone {
             state.held.remove(&name);

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use compile::{Compiled, RouteParts};
 
 use super::StreamState;
-use crate::ResourceKind;
+use crate::{ResourceKind, kind::split_host};
 
 /// What may be sent of a listener or a route.
 pub(super) enum Sendable {
@@ -79,8 +79,8 @@ impl StreamState {
     /// Whether the proxy has, or has been sent, the route configuration that a virtual host is of:
     /// before it, the host would be nobody's.
     fn holds_route_of(&self, host: &str) -> bool {
-        let route = host.rsplit_once('/').map_or(host, |(route, _)| route);
-        self.of(ResourceKind::Route).held.contains(route)
+        let route = split_host(host).map(|(route, _)| route);
+        route.is_some_and(|route| self.of(ResourceKind::Route).held.contains(route))
     }
 
     fn waits(&self, compiled: &Compiled) -> bool {

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use model::{Hostname, Proxy, Shared};
 use snapshot::{Change, Features, Index, Reader, Snapshot};
 
-use super::{full_names, without_port};
-use crate::{Client, Scope, fixture};
+use crate::{Client, Scope, Visible, Written, fixture};
 
 const MESH: &str = "
 apiVersion: v1
@@ -78,7 +77,8 @@ fn visible(snapshot: &Snapshot) -> (Client, Scope) {
 fn fenced(snapshot: &Snapshot, asked: &[&str]) -> (Vec<String>, Vec<String>) {
     let (client, scope) = visible(snapshot);
     let asked: BTreeSet<Hostname> = asked.iter().map(|host| Hostname::new(host)).collect();
-    let fenced = scope.fenced(&client, &asked, &Reader::new(snapshot)).expect("it is fenced");
+    let fence = client.fence.as_ref().expect("it is fenced");
+    let fenced = Visible::new(scope).fenced(fence, &asked, &Reader::new(snapshot)).scope;
     let listener = &fenced.listeners[0];
     let ports: Vec<u16> = listener.open_ports.iter().copied().collect();
     assert_eq!(ports, [80, 8080, 9000], "all ports stay open");
@@ -139,9 +139,13 @@ fn a_caller_means_what_it_may_see() {
         ("", 80, None),
     ];
     for (written, port, expected) in cases {
-        let found = scope.find_host(written, port, &client.dns_domain);
+        let found = scope.find_host(Written { host: written, port, dns_domain: &client.dns_domain });
         assert_eq!(found.as_ref().map(Hostname::as_str), expected, "{written} on {port}");
     }
+}
+
+fn on_80<'a>(host: &'a str, client: &'a Client) -> Written<'a> {
+    Written { host, port: 80, dns_domain: &client.dns_domain }
 }
 
 #[test]
@@ -159,37 +163,65 @@ fn an_unknown_host_is_answered_for_all_like_it() {
         ("10.9.9.9", "*.9"),
     ];
     for (written, expected) in cases {
-        let domain = scope.unknown_domain(written, 80, &client.dns_domain);
+        let domain = scope.unknown_domain(on_80(written, &client));
         assert_eq!(domain, expected, "{written}");
-        assert!(scope.is_unknown(&domain, 80, &client.dns_domain), "{domain}");
+        assert!(scope.is_unknown(on_80(&domain, &client)), "{domain}");
     }
-    assert!(!scope.is_unknown("*.com", 80, &client.dns_domain));
+    assert!(!scope.is_unknown(on_80("*.com", &client)));
+}
+
+/// What a workload is told with `before`, and whether that is looked at again with `after`.
+fn looks_again(before: &str, after: &str) -> bool {
+    let (before, after) = (fixture::snapshot(before), fixture::snapshot(after));
+    let (client, old) = visible(&before);
+    let fence = client.fence.as_ref().expect("it is fenced");
+    let asked = ["cart.shop.svc.cluster.local".into()].into();
+    let old = Visible::new(old);
+    let fenced = old.fenced(fence, &asked, &Reader::new(&before));
+    let new = Visible::new(visible(&after).1);
+    let change = new.since(&old);
+    let again = fenced.depends_on(fence, &new, &change);
+    if !again {
+        let anew = new.fenced(fence, &asked, &Reader::new(&after));
+        assert_eq!(fenced.scope, anew.scope, "{change:?}");
+    }
+    again
 }
 
 #[test]
-fn a_host_is_read_without_its_port() {
-    let cases = [
-        ("web", "web"),
-        ("web:80", "web"),
-        ("web.shop:8080", "web.shop"),
-        ("[::1]:80", "::1"),
-        ("::1", "::1"),
-        ("web:http", "web:http"),
-    ];
-    for (written, expected) in cases {
-        assert_eq!(without_port(written), expected, "{written}");
-    }
-}
-
-#[test]
-fn short_names_are_tried_as_a_resolver_does() {
-    let tried = full_names("web", "shop.svc.cluster.local");
-    let expected = [
-        "web",
-        "web.shop.svc.cluster.local",
-        "web.svc.cluster.local",
-        "web.cluster.local",
-        "web.local",
-    ];
-    assert_eq!(tried, expected);
+fn only_what_a_workload_is_told_of_is_looked_at_again() {
+    let service = |name: &str, port: u16| {
+        format!(
+            "
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: other}}
+spec: {{clusterIP: 10.0.9.9, ports: [{{name: http, port: {port}}}]}}
+"
+        )
+    };
+    let rule = |host: &str| {
+        format!(
+            "
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: further, namespace: shop}}
+spec: {{hosts: ['{host}'], http: [{{route: [{{destination: {{host: cart}}}}]}}]}}
+"
+        )
+    };
+    let with = |more: &str| MESH.to_owned() + more;
+    let more = with(&service("new", 80));
+    assert!(!looks_again(MESH, MESH));
+    assert!(!looks_again(MESH, &more), "a service on a port that is open");
+    assert!(!looks_again(&more, MESH), "and it goes");
+    assert!(looks_again(MESH, &with(&service("new", 81))), "a port that was closed");
+    assert!(!looks_again(MESH, &with(&rule("web"))));
+    assert!(looks_again(MESH, &with(&rule("cart"))));
+    assert!(looks_again(MESH, &with(&rule("*.shop.svc.cluster.local"))));
+    assert!(looks_again(MESH, &MESH.replace("10.0.0.2", "10.0.0.7")), "the host itself");
+    assert!(looks_again(MESH, &MESH.replace("10.0.0.3", "10.0.0.7")), "what its rule leads to");
+    assert!(!looks_again(MESH, &MESH.replace("10.0.0.1,", "10.0.0.7,")));
 }

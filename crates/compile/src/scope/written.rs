@@ -1,0 +1,174 @@
+//! Which host a class means by what a caller wrote, and what else could be written for what nothing
+//! defines.
+
+use std::net::IpAddr;
+
+use model::{Hostname, Service, Shared};
+
+use super::Scope;
+use crate::virtual_host::short_names;
+
+/// A host as a caller wrote it, on a port.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    pub host: &'a str,
+    pub port: u16,
+    /// The caller's, which completes short names.
+    pub dns_domain: &'a str,
+}
+
+impl Written<'_> {
+    fn serves(self, service: &Service) -> bool {
+        service.port(self.port).is_some()
+    }
+
+    /// Names by which callers on the port may call a service, or a host of a rule.
+    fn names_of<'a>(
+        self,
+        host: &Hostname,
+        service: Option<&'a Service>,
+    ) -> impl Iterator<Item = String> + use<'a> {
+        let addresses = service.map(|it| it.addresses_of(self.port)).unwrap_or_default();
+        let own = host.as_str().trim_start_matches('*').to_owned();
+        let short = short_names(host.as_str(), self.dns_domain);
+        std::iter::once(own).chain(short).chain(addresses.iter().map(|it| it.to_string()))
+    }
+}
+
+impl Scope {
+    /// The host that a class means among all that it may see; `None` for what nothing defines.
+    pub fn find_host(&self, written: Written<'_>) -> Option<Hostname> {
+        let host = without_port(written.host).trim_matches(['[', ']']).trim_end_matches('.');
+        if host.is_empty() {
+            return None;
+        }
+        let host = host.to_ascii_lowercase();
+        let names = full_names(&host, written.dns_domain);
+        let serving = |host: &Hostname| self.service(host).filter(|it| written.serves(it));
+        let exact = names.iter().find_map(serving);
+        // A pod of a service without an address: `web-0.web.shop`.
+        let pods = || names.iter().filter_map(|name| name.as_str().split_once('.'));
+        let headless = |host: &str| serving(&host.into()).filter(|it| it.is_headless());
+        let of_pod = || pods().find_map(|(_, rest)| headless(rest));
+        if let Some(found) = exact.or_else(of_pod) {
+            return Some(found.hostname().clone());
+        }
+        match host.parse::<IpAddr>() {
+            Ok(_) => self.find_address(&host, written),
+            Err(_) => self.find_wildcard(&names, written),
+        }
+    }
+
+    fn find_address(&self, address: &str, written: Written<'_>) -> Option<Hostname> {
+        let at = |service: &&Shared<Service>| {
+            written.serves(service)
+                && service.addresses_of(written.port).iter().any(|it| **it == *address)
+        };
+        self.services.iter().find(at).map(|it| it.hostname().clone())
+    }
+
+    /// The narrowest name with a wildcard, or the name that only a rule knows.
+    fn find_wildcard(&self, names: &[Hostname], written: Written<'_>) -> Option<Hostname> {
+        let services = self.services.iter();
+        let wild = services.filter(|it| it.hostname().is_wildcard() && written.serves(it));
+        let listeners = self.listeners.iter();
+        let here = listeners.filter(|it| it.port.as_ref().is_none_or(|it| it.number == written.port));
+        let ruled = here.flat_map(|it| &it.rules).flat_map(|it| it.hosts.iter());
+        // A service's own ports decide about it.
+        let ruled = ruled.filter(|host| host.as_str() != "*" && self.service(host).is_none());
+        let patterns = wild.map(|it| it.hostname()).chain(ruled);
+        let covering = patterns.filter(|pattern| names.iter().any(|name| pattern.covers(name)));
+        covering.max_by_key(|host| host.as_str().len()).cloned()
+    }
+
+    /// The domain by which a host that nothing defines is answered: as wide as it can be without a
+    /// name of anything that the class may see.
+    pub fn unknown_domain(&self, written: Written<'_>) -> String {
+        let host = without_port(written.host);
+        let shared = self.known_names(written).map(|name| common_suffix(&name, host));
+        let longest = shared.max().unwrap_or_default();
+        if longest + 1 >= host.len() || !host.is_ascii() {
+            return host.to_owned();
+        }
+        let start = host.len() - longest - 1;
+        // Whole labels are easier to read.
+        match host[..=start].rfind('.') {
+            Some(dot) if dot > 0 => format!("*{}", &host[dot..]),
+            _ => format!("*{}", &host[start..]),
+        }
+    }
+
+    /// Whether a domain from [`Scope::unknown_domain`] still is for nothing that the class may see.
+    pub fn is_unknown(&self, domain: Written<'_>) -> bool {
+        match domain.host.strip_prefix('*') {
+            Some(suffix) => !self.known_names(domain).any(|name| name.ends_with(suffix)),
+            None => self.find_host(domain).is_none(),
+        }
+    }
+
+    /// Each form in which a caller may write something that the class may see.
+    fn known_names<'a>(&'a self, written: Written<'a>) -> impl Iterator<Item = String> + 'a {
+        let rules = self.listeners.iter().flat_map(|it| &it.rules).flat_map(|it| it.hosts.iter());
+        let services = self.services.iter().map(|it| (it.hostname(), Some(&**it)));
+        let hosts = services.chain(rules.map(|host| (host, None)));
+        hosts.flat_map(move |(host, service)| written.names_of(host, service))
+    }
+}
+
+fn common_suffix(one: &str, other: &str) -> usize {
+    one.bytes().rev().zip(other.bytes().rev()).take_while(|(one, other)| one == other).count()
+}
+
+/// As Envoy reads it where it looks past ports. An address keeps its brackets.
+pub(crate) fn without_port(host: &str) -> &str {
+    let port = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    match host.rsplit_once(':') {
+        Some((name, text)) if port(text) && (name.ends_with(']') || !name.contains(':')) => name,
+        _ => host,
+    }
+}
+
+/// What a name may be short for, as resolvers try it: the name itself, then with each suffix of the
+/// proxy's domain.
+fn full_names(host: &str, dns_domain: &str) -> Vec<Hostname> {
+    let mut suffixes = vec![dns_domain];
+    while let Some((_, rest)) = suffixes.last().and_then(|it| it.split_once('.')) {
+        suffixes.push(rest);
+    }
+    let short = suffixes.into_iter().filter(|it| !it.is_empty());
+    let short = short.map(|it| Hostname::new(&format!("{host}.{it}")));
+    std::iter::once(Hostname::new(host)).chain(short).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_looked_past_as_envoy_does() {
+        let cases = [
+            ("web", "web"),
+            ("web.shop:8080", "web.shop"),
+            ("[::1]:80", "[::1]"),
+            ("::1", "::1"),
+            ("web:", "web:"),
+            ("web:http", "web:http"),
+        ];
+        for (written, expected) in cases {
+            assert_eq!(without_port(written), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn short_names_are_tried_as_a_resolver_does() {
+        let tried = full_names("web", "shop.svc.cluster.local");
+        let expected = [
+            "web",
+            "web.shop.svc.cluster.local",
+            "web.svc.cluster.local",
+            "web.cluster.local",
+            "web.local",
+        ];
+        assert_eq!(tried.iter().map(Hostname::as_str).collect::<Vec<_>>(), expected);
+    }
+}
