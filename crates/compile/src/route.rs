@@ -32,8 +32,8 @@ mod retry;
 mod tests;
 
 pub(crate) use action::forward;
-pub(crate) use matches::every_path;
 pub use destination::{Destination, select_destinations};
+pub(crate) use matches::every_path;
 
 /// What a rule is evaluated for.
 #[derive(Clone, Copy)]

@@ -20,13 +20,13 @@ use model::{
 };
 use snapshot::{OutboundPolicy, Reader, VirtualServiceRecord};
 
+use self::import::Imports;
 pub(crate) use self::written::without_port;
 pub use self::{
     fence::Fenced,
     visible::{Visible, VisibleChange},
     written::Written,
 };
-use self::import::Imports;
 use crate::Client;
 
 /// How often a name may stand for a name before it leads nowhere.

@@ -247,8 +247,9 @@ impl Engine {
         let facet = Arc::make_mut(&mut entry.facet);
         let update = facet.run(dirty, &self.snapshot, &mut self.memos, &self.counters);
         entry.view = Arc::new(facet.view().clone());
+        let none = Reads::default();
         for (job, old) in update.reads {
-            let new = facet.reads(&job);
+            let new = facet.reads(&job).unwrap_or(&none);
             self.dependants.replace(&Dependant::Job(id, job.clone()), &old, new);
         }
         let now = facet.found();
@@ -310,7 +311,7 @@ impl Engine {
 
     fn on_disconnect(&mut self, id: StreamId) {
         let Some(entry) = self.streams.remove(&id) else { return };
-        self.dependants.replace(&Dependant::Stream(id), &entry.reads, &[]);
+        self.dependants.replace(&Dependant::Stream(id), &entry.reads, &Reads::default());
         // What adds to a facet goes before it.
         for facet in entry.facets.into_iter().rev() {
             self.leave(facet, id);
@@ -419,7 +420,7 @@ impl Engine {
         let Some(entry) = self.facets.remove(&facet) else { return };
         self.facet_ids.remove(&entry.key);
         for (job, reads) in entry.facet.all_reads() {
-            self.dependants.replace(&Dependant::Job(facet, job.clone()), reads, &[]);
+            self.dependants.replace(&Dependant::Job(facet, job.clone()), reads, &Reads::default());
         }
         let Some(id) = entry.parent else { return };
         let Some(parent) = self.facets.get_mut(&id) else { return };

@@ -25,6 +25,7 @@ use compile::{
 use model::{Diagnostic, Diagnostics, Hostname, Namespace, Proxy, ServiceKey, Shared, WorkloadKey};
 use snapshot::{Reader, Reads, Snapshot};
 
+pub(crate) use self::shelf::Changed;
 use self::{
     gateway::Gateway,
     inbound::Inbound,
@@ -34,7 +35,6 @@ use self::{
     shelf::Shelf,
     visible::{Seen, Sight},
 };
-pub(crate) use self::shelf::Changed;
 use crate::{FacetView, ResourceKind, counters::Counters, memo::Memos};
 
 pub(crate) type FacetId = u64;
@@ -213,8 +213,8 @@ impl Facet {
     }
 
     /// What a job read when it ran last.
-    pub(crate) fn reads(&self, job: &Job) -> &[snapshot::ReadKey] {
-        self.shelf.reads.get(job).map(Vec::as_slice).unwrap_or_default()
+    pub(crate) fn reads(&self, job: &Job) -> Option<&Reads> {
+        self.shelf.reads.get(job)
     }
 
     pub(crate) fn all_reads(&self) -> impl Iterator<Item = (&Job, &Reads)> {

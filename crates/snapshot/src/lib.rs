@@ -18,6 +18,7 @@ mod mesh;
 mod objects;
 mod policy;
 mod reader;
+mod reads;
 mod rules;
 mod view;
 
@@ -35,6 +36,7 @@ pub use key_set::KeySource;
 pub use mesh::{Features, Mesh, OutboundPolicy, PathNormalization};
 pub use objects::Objects;
 pub use policy::{Policy, PolicyRecord};
-pub use reader::{Reader, Reads};
+pub use reader::Reader;
+pub use reads::Reads;
 pub use rules::{DestinationRuleRecord, GatewayRecord, SidecarRecord, VirtualServiceRecord};
 pub use view::{EndpointSet, Snapshot};

@@ -1,6 +1,6 @@
 //! Reading a snapshot so that every read is known afterwards.
 
-use std::{cell::RefCell, collections::BTreeSet, collections::HashSet, net::IpAddr, sync::Arc};
+use std::{cell::RefCell, collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use api::k8s::secret::Secret;
 use model::{
@@ -10,17 +10,14 @@ use model::{
 
 use crate::{
     DestinationRuleRecord, EndpointIdentities, EndpointSet, Fence, FencingSettings, GatewayRecord,
-    KeySource, Learned, Mesh, Policy, PolicyRecord, ReadKey, SidecarRecord, Snapshot,
-    VirtualServiceRecord, view::ServiceOrder,
+    KeySource, Learned, Mesh, Policy, PolicyRecord, ReadKey, Reads, SidecarRecord, Snapshot,
+    VirtualServiceRecord, hash::Set, view::ServiceOrder,
 };
-
-/// What was read, each key once, sorted.
-pub type Reads = Vec<ReadKey>;
 
 /// One job's view of a snapshot. Every method notes what it looked at.
 pub struct Reader<'a> {
     snapshot: &'a Snapshot,
-    reads: RefCell<HashSet<ReadKey>>,
+    reads: RefCell<Set<ReadKey>>,
 }
 
 impl<'a> Reader<'a> {
@@ -30,9 +27,7 @@ impl<'a> Reader<'a> {
 
     /// Ends the job: what its result depends on.
     pub fn into_reads(self) -> Reads {
-        let mut reads: Reads = self.reads.into_inner().into_iter().collect();
-        reads.sort_unstable();
-        reads
+        Reads::of(self.reads.into_inner())
     }
 
     fn note(&self, key: ReadKey) {

@@ -6,9 +6,10 @@ use envoy::config::route::v3::{
 };
 use model::Protocol;
 
-use crate::{route::every_path,
+use crate::{
     filters::{duration, seconds},
     inbound::InboundRetry,
+    route::every_path,
 };
 
 /// What the routes of a chain depend on.

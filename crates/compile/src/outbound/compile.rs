@@ -17,7 +17,7 @@ use envoy::{
     type_url,
 };
 
-use crate::{route::every_path,
+use crate::{
     Compiled, RouteName,
     filters::{
         HcmOptions, HttpRole, HttpSettings, InspectedPorts, RouteSource, address, duration,
@@ -25,6 +25,7 @@ use crate::{route::every_path,
     },
     names,
     outbound::{Capture, ChainAction, ChainInput, HttpRouteSource, HttpRoutes, ListenerInput},
+    route::every_path,
     telemetry::listener_logs,
 };
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use envoy::config::route::v3::{
-    DirectResponseAction, Route, VirtualHost, route::Action,
-    route_action::ClusterSpecifier,
+    DirectResponseAction, Route, VirtualHost, route::Action, route_action::ClusterSpecifier,
 };
 
-use crate::{route::every_path,
+use crate::{
     names::{DYNAMIC_DNS_CLUSTER, PASSTHROUGH_CLUSTER},
+    route::every_path,
     route::forward,
     virtual_host::encode_field,
 };

@@ -12,15 +12,16 @@ use std::sync::Arc;
 
 use envoy::{
     Resource, Rope,
-    config::route::v3::{
-        DirectResponseAction, Route, VirtualHost, route::Action,
-    },
+    config::route::v3::{DirectResponseAction, Route, VirtualHost, route::Action},
     type_url,
 };
 use prost::Message;
 
 use super::CatchAll;
-use crate::{Compiled, RouteParts, filters::on_demand::lift_wait, route::every_path, scope::without_port, virtual_host};
+use crate::{
+    Compiled, RouteParts, filters::on_demand::lift_wait, route::every_path, scope::without_port,
+    virtual_host,
+};
 
 /// Envoy counts an empty first answer as none: there is always this host, which nobody calls.
 const SEED: &str = "meltemi.invalid";

@@ -73,8 +73,9 @@ impl Visible {
             true => &[],
             false => &*scope.services,
         };
-        let covered =
-            covered.iter().filter(move |it| wildcards.iter().any(|host| host.covers(it.hostname())));
+        let covered = covered
+            .iter()
+            .filter(move |it| wildcards.iter().any(|host| host.covers(it.hostname())));
         let named = exact.into_iter().filter_map(|host| scope.service(host));
         places.flatten().map(|place| &scope.services[*place]).chain(named).chain(covered)
     }

@@ -72,7 +72,8 @@ impl Scope {
         let services = self.services.iter();
         let wild = services.filter(|it| it.hostname().is_wildcard() && written.serves(it));
         let listeners = self.listeners.iter();
-        let here = listeners.filter(|it| it.port.as_ref().is_none_or(|it| it.number == written.port));
+        let here =
+            listeners.filter(|it| it.port.as_ref().is_none_or(|it| it.number == written.port));
         let ruled = here.flat_map(|it| &it.rules).flat_map(|it| it.hosts.iter());
         // A service's own ports decide about it.
         let ruled = ruled.filter(|host| host.as_str() != "*" && self.service(host).is_none());

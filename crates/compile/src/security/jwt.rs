@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 
 use api::istio::request_authentication::JwtRule;
 use envoy::{
-    config::{
-        core::v3::{DataSource, data_source::Specifier},
-    },
+    config::core::v3::{DataSource, data_source::Specifier},
     extensions::filters::{
         http::jwt_authn::v3::{
             JwtAuthentication, JwtClaimToHeader, JwtHeader, JwtProvider, JwtRequirement,

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use snapshot::ReadKey;
+use foldhash::fast::RandomState;
+use snapshot::{ReadKey, Reads};
 
 use super::StreamId;
 use crate::facet::{FacetId, Job};
@@ -15,16 +16,69 @@ pub(super) enum Dependant {
     Stream(StreamId),
 }
 
+/// More dependants of a key than this are in a table, so that removing one does not walk them all.
+const FEW: usize = 8;
+
+/// Those of one key: mostly the jobs of one facet, for which a table would be ten times as large.
+#[derive(Debug)]
+enum Those {
+    Few(Vec<Dependant>),
+    Many(HashSet<Dependant, RandomState>),
+}
+
+impl Default for Those {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl Those {
+    fn insert(&mut self, dependant: Dependant) {
+        match self {
+            Self::Few(few) if few.contains(&dependant) => {}
+            Self::Few(few) if few.len() < FEW => few.push(dependant),
+            Self::Few(few) => {
+                *self = Self::Many(few.drain(..).chain([dependant]).collect());
+            }
+            Self::Many(many) => {
+                many.insert(dependant);
+            }
+        }
+    }
+
+    /// Whether none is left.
+    fn remove(&mut self, dependant: &Dependant) -> bool {
+        match self {
+            Self::Few(few) => {
+                few.retain(|it| it != dependant);
+                few.is_empty()
+            }
+            Self::Many(many) => {
+                many.remove(dependant);
+                many.is_empty()
+            }
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Dependant> {
+        let (few, many) = match self {
+            Self::Few(few) => (Some(few), None),
+            Self::Many(many) => (None, Some(many)),
+        };
+        few.into_iter().flatten().chain(many.into_iter().flatten())
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Dependants {
-    by_key: HashMap<ReadKey, HashSet<Dependant>>,
+    by_key: HashMap<ReadKey, Those, RandomState>,
     /// Asked, but not written to: a preview's jobs change nothing here.
     frozen: bool,
 }
 
 impl Dependants {
     pub(super) fn of(&self, key: &ReadKey) -> impl Iterator<Item = &Dependant> {
-        self.by_key.get(key).into_iter().flatten()
+        self.by_key.get(key).into_iter().flat_map(Those::iter)
     }
 
     /// From now on nothing is filed, or everything is again.
@@ -33,20 +87,17 @@ impl Dependants {
         self
     }
 
-    /// Files a dependant under what it reads now. Both lists are sorted.
-    pub(super) fn replace(&mut self, dependant: &Dependant, old: &[ReadKey], new: &[ReadKey]) {
+    /// Files a dependant under what it reads now.
+    pub(super) fn replace(&mut self, dependant: &Dependant, old: &Reads, new: &Reads) {
         if self.frozen {
             return;
         }
-        for key in old.iter().filter(|key| new.binary_search(key).is_err()) {
-            if let Some(list) = self.by_key.get_mut(key) {
-                list.remove(dependant);
-                if list.is_empty() {
-                    self.by_key.remove(key);
-                }
+        for key in old.without(new) {
+            if self.by_key.get_mut(key).is_some_and(|those| those.remove(dependant)) {
+                self.by_key.remove(key);
             }
         }
-        for key in new.iter().filter(|key| old.binary_search(key).is_err()) {
+        for key in new.without(old) {
             self.by_key.entry(key.clone()).or_default().insert(dependant.clone());
         }
     }

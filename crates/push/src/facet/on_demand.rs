@@ -53,9 +53,9 @@ impl OnDemand {
         self.visible = Some(visible.clone());
         let mut jobs = self.retract(&visible, client);
         let (fence, fenced) = (client.fence.as_ref(), self.fenced.as_ref());
-        let is_same = fence.zip(fenced).is_some_and(|(fence, fenced)| {
-            !fenced.depends_on(fence, &visible, &change)
-        });
+        let is_same = fence
+            .zip(fenced)
+            .is_some_and(|(fence, fenced)| !fenced.depends_on(fence, &visible, &change));
         if !is_same {
             jobs.insert(Job::Scope);
         }
@@ -70,7 +70,8 @@ impl OnDemand {
             let dns_domain = &*client.dns_domain;
             let before = domains.len();
             domains.retain(|host| {
-                &**host == EVERYTHING || visible.scope.is_unknown(Written { host, port, dns_domain })
+                &**host == EVERYTHING
+                    || visible.scope.is_unknown(Written { host, port, dns_domain })
             });
             if domains.len() != before {
                 jobs.insert(Job::Unknown(route.clone()));

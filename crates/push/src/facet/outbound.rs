@@ -49,8 +49,7 @@ impl Outbound {
 
     fn run_scope(&mut self, work: &mut Work<'_>) -> Option<Made> {
         let fenced = self.on_demand.narrow(&self.client, work);
-        let scope =
-            fenced.unwrap_or_else(|| Arc::new(Scope::select(&self.client, work.reader)));
+        let scope = fenced.unwrap_or_else(|| Arc::new(Scope::select(&self.client, work.reader)));
         let special = special_clusters(&self.client, work.reader.mesh(), scope.outbound_policy);
         if self.scope.as_ref().is_none_or(|old| *old != scope) {
             work.dirty.insert(Job::Listeners);

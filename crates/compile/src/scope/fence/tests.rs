@@ -139,7 +139,8 @@ fn a_caller_means_what_it_may_see() {
         ("", 80, None),
     ];
     for (written, port, expected) in cases {
-        let found = scope.find_host(Written { host: written, port, dns_domain: &client.dns_domain });
+        let found =
+            scope.find_host(Written { host: written, port, dns_domain: &client.dns_domain });
         assert_eq!(found.as_ref().map(Hostname::as_str), expected, "{written} on {port}");
     }
 }
