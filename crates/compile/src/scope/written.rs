@@ -102,7 +102,10 @@ impl Scope {
     /// Whether a domain from [`Scope::unknown_domain`] still is for nothing that the class may see.
     pub fn is_unknown(&self, domain: Written<'_>) -> bool {
         match domain.host.strip_prefix('*') {
-            Some(suffix) => !self.known_names(domain).any(|name| name.ends_with(suffix)),
+            Some(suffix) => {
+                !self.known_names(domain).any(|name| name.ends_with(suffix))
+                    && self.find_wildcard(&[Hostname::new(domain.host)], domain).is_none()
+            }
             None => self.find_host(domain).is_none(),
         }
     }

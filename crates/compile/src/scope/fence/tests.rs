@@ -168,7 +168,8 @@ fn an_unknown_host_is_answered_for_all_like_it() {
         assert_eq!(domain, expected, "{written}");
         assert!(scope.is_unknown(on_80(&domain, &client)), "{domain}");
     }
-    assert!(!scope.is_unknown(on_80("*.com", &client)));
+    assert!(!scope.is_unknown(on_80("*.com", &client)), "what is below is known");
+    assert!(!scope.is_unknown(on_80("*y.example.com", &client)), "what is above is known");
 }
 
 /// What a workload is told with `before`, and whether that is looked at again with `after`.

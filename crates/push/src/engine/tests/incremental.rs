@@ -70,7 +70,24 @@ enum Event {
     /// One of [`proxies`] comes, if it is not there.
     Connect(usize),
     Disconnect(usize),
+    /// One of [`LAZY`] calls one of [`HOSTS`].
+    Call(usize, usize),
 }
+
+/// The proxies that may be fenced.
+const LAZY: std::ops::Range<usize> = 9..11;
+
+/// Hosts as callers write them.
+const HOSTS: [&str; 8] = [
+    "cart.shop",
+    "cart.shop.svc.cluster.local:80",
+    "cart.example.com",
+    "ext.example.com",
+    "web.web",
+    "db.data",
+    "10.96.0.1",
+    "nobody.example.org",
+];
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let proxies = 0..proxies().len();
@@ -78,6 +95,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         8 => vec(edits(), 1..4).prop_map(Event::Batch),
         1 => proxies.clone().prop_map(Event::Connect),
         1 => proxies.prop_map(Event::Disconnect),
+        3 => (LAZY, 0..HOSTS.len()).prop_map(|(proxy, host)| Event::Call(proxy, host)),
     ];
     vec(event, 1..14)
 }
@@ -95,7 +113,20 @@ fn proxies() -> Vec<Proxy> {
         proxy(gateway, &["istio=ingress"], "r1/z1", Value::Null),
         proxy(grpc, &["app=web"], "r1/z1", json!({"GENERATOR": "grpc"})),
         proxy(grpc, &["app=web"], "r1/z1", json!({"INTERCEPTION_MODE": "NONE"})),
+        lazy("10.4.0.1", "app=lazy"),
+        lazy("10.4.0.2", "app=other"),
     ]
+}
+
+/// A proxy that can ask for virtual hosts.
+fn lazy(address: &str, label: &str) -> Proxy {
+    Proxy { loads_on_demand: true, ..sidecar(address, "edge", &[label], "r1/z1") }
+}
+
+/// Whether it answers for hosts that nothing defines. Which of these have such an answer depends on
+/// what was called.
+fn is_for_unknown(kind: ResourceKind, name: &str) -> bool {
+    kind == ResourceKind::VirtualHost && !name.contains(':')
 }
 
 /// An engine with some proxies, by their place in [`proxies`].
@@ -128,6 +159,11 @@ impl Mesh {
         match event {
             Event::Connect(number) => self.connect(*number),
             Event::Disconnect(number) => self.disconnect(*number),
+            Event::Call(number, host) => {
+                if let Some(stream) = self.streams.get(number) {
+                    self.stage.ask(*stream, &question(HOSTS[*host]));
+                }
+            }
             Event::Batch(edits) => {
                 let changes = || edits.iter().map(Edit::change).collect();
                 let expected = self.stage.preview(changes());
@@ -145,15 +181,38 @@ impl Mesh {
     }
 
     /// Everything is as a fresh start would have it.
-    fn check(&self) -> Result<(), TestCaseError> {
-        let objects = self.stage.index.objects().values().cloned().map(Change::Put).collect();
-        let fresh = Self::new(objects, self.streams.keys().copied());
+    fn check(&mut self) -> Result<(), TestCaseError> {
+        let objects = self.stage.index.objects().values().cloned().map(Change::Put);
+        let objects = objects.chain(self.stage.learned()).collect();
+        let mut fresh = Self::new(objects, self.streams.keys().copied());
         for (number, stream) in &self.streams {
             let (held, expected) =
                 (self.stage.contents(*stream), fresh.stage.contents(fresh.streams[number]));
-            let wrong: Vec<_> = differences(&held, &expected).into_iter().collect();
+            let mut wrong: Vec<_> = differences(&held, &expected).into_iter().collect();
+            wrong.retain(|(kind, name)| !is_for_unknown(*kind, name));
             let first = wrong.first().map(|key| self.explain(*stream, &fresh, *number, key));
             prop_assert!(wrong.is_empty(), "proxy {number}: {wrong:?}\n{}", first.unwrap());
+        }
+        self.check_calls(&mut fresh)
+    }
+
+    /// Callers mean what they would mean after a fresh start.
+    fn check_calls(&mut self, fresh: &mut Self) -> Result<(), TestCaseError> {
+        for number in LAZY {
+            let Some(stream) = self.streams.get(&number).copied() else { continue };
+            for host in HOSTS {
+                let question = question(host);
+                let found = [&mut *self, &mut *fresh].map(|mesh| {
+                    let stream = mesh.streams[&number];
+                    let found = mesh.stage.ask(stream, &question)?;
+                    Some(match is_for_unknown(ResourceKind::VirtualHost, &found) {
+                        true => "unknown".to_owned(),
+                        false => mesh.stage.render(stream, ResourceKind::VirtualHost, &found),
+                    })
+                });
+                let [found, expected] = found;
+                prop_assert_eq!(found, expected, "stream {} calls {}", stream, host);
+            }
         }
         Ok(())
     }
@@ -169,6 +228,10 @@ impl Mesh {
         let new = fresh.stage.render(fresh.streams[&number], *kind, name);
         format!("incremental: {old}\n\nfresh: {new}")
     }
+}
+
+fn question(host: &str) -> String {
+    format!("on-demand-80/{host}")
 }
 
 proptest! {

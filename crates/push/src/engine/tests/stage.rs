@@ -9,7 +9,7 @@ use std::{
 
 use api::istio::mesh_config::MeshConfig;
 use envoy::json::{FieldNames, bytes_to_json};
-use model::{Kind, Locality, ObjectKey, Proxy};
+use model::{Hostname, Kind, Locality, ObjectKey, Proxy, Shared, WorkloadKey};
 use serde_json::{Map, Value, json};
 use snapshot::{Change, Features, Index};
 
@@ -25,6 +25,8 @@ pub(super) struct Stage {
     pub(super) index: Index,
     pub(super) engine: Engine,
     streams: BTreeMap<StreamId, Stream>,
+    /// What workloads have called.
+    pub(super) learned: BTreeMap<WorkloadKey, BTreeSet<Hostname>>,
 }
 
 /// What a stream was told.
@@ -77,7 +79,7 @@ impl Stage {
         let mut index = Index::new(mesh, Features::default(), "cluster.local");
         index.apply(objects);
         let engine = Engine::new(index.snapshot(), Arc::default());
-        Self { index, engine, streams: BTreeMap::new() }
+        Self { index, engine, streams: BTreeMap::new(), learned: BTreeMap::new() }
     }
 
     /// Connects a proxy. Its stream is numbered from 1 on.
@@ -99,6 +101,34 @@ impl Stage {
         self.engine.on_secrets(id, Arc::new(names));
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.views = stream.mailbox.try_take().expect("a letter").views;
+    }
+
+    /// A proxy asks for a virtual host. Gives the name of the one that answers, and what the class was
+    /// not known to call is learned.
+    pub(super) fn ask(&mut self, id: StreamId, question: &str) -> Option<Arc<str>> {
+        let called = self.engine.on_questions(id, &[question.into()]);
+        let stream = self.streams.get_mut(&id).expect("a stream");
+        let letter = stream.mailbox.try_take().expect("an answer");
+        stream.views = letter.views;
+        let found = letter.found.into_iter().next().map(|(_, host)| host);
+        let news = called.into_iter().filter(|(workload, host)| {
+            self.learned.entry(workload.clone()).or_default().insert(host.clone())
+        });
+        if news.count() > 0 {
+            let changes = self.learned();
+            self.apply(changes);
+        }
+        found
+    }
+
+    /// What was learned, as changes.
+    pub(super) fn learned(&self) -> Vec<Change> {
+        let learned = self.learned.iter();
+        learned
+            .map(|(workload, hosts)| {
+                Change::Learned(workload.clone(), Some(Shared::new(hosts.clone())))
+            })
+            .collect()
     }
 
     /// What compiling has found, as text.
