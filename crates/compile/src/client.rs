@@ -50,7 +50,13 @@ pub struct ClientFence {
     /// Virtual hosts are asked for at the first call.
     pub loads_on_demand: bool,
     pub declared: Declared,
+    /// The cluster of the bootstrap that takes reports of calls, if anything is learned from them.
+    pub reports: Option<Arc<str>>,
 }
+
+/// In node metadata: the cluster of the bootstrap that leads to the control plane, if the proxy can
+/// prove there who it is without words of the bootstrap's.
+const REPORTS: &str = "MELTEMI_REPORTS";
 
 impl ClientFence {
     /// A proxy that cannot ask for virtual hosts is sent all of its scope, rather than too little.
@@ -64,7 +70,9 @@ impl ClientFence {
             return None;
         }
         let (mode, declared) = (fence.mode, fence.declared);
-        Some(Self { workload: proxy.workload(), mode, loads_on_demand, declared })
+        let cluster = proxy.metadata.get(REPORTS).and_then(serde_json::Value::as_str);
+        let reports = cluster.filter(|name| mode.learns() && !name.is_empty()).map(Arc::from);
+        Some(Self { workload: proxy.workload(), mode, loads_on_demand, declared, reports })
     }
 }
 

@@ -21,6 +21,7 @@ mod labels;
 mod logs;
 mod metrics;
 mod provider;
+mod reports;
 mod runtime;
 mod services;
 mod sink;
@@ -43,10 +44,12 @@ pub(crate) use self::access_log::{expression_filter, http_logs, listener_logs, t
 pub use self::{
     client::TelemetryClient,
     collector::{Collectors, select_collectors},
+    reports::REPORT_LOG,
     runtime::{RUNTIME_LAYER, RuntimeInput, compile_runtime, select_runtime},
 };
 use self::{collector::Collector, labels::Known, logs::Logger, metrics::Metrics};
 pub(crate) use self::{
+    reports::Reports,
     services::{check_marks, mark_route},
     tracing::Tracing,
 };
@@ -86,6 +89,8 @@ pub struct Telemetry {
     pub(crate) listener_log: bool,
     pub(crate) tracing: Option<Tracing>,
     pub(crate) metrics: Option<Metrics>,
+    /// For learning.
+    pub(crate) reports: Option<Reports>,
 }
 
 impl Telemetry {
@@ -175,6 +180,7 @@ fn select_with(
         listener_log: !reader.mesh().config.disable_envoy_listener_log,
         tracing: tracing::select(side, &objects, client, reader, &mut findings),
         metrics: metrics::select(side, &objects, known, reader, &mut findings),
+        reports: Reports::select(side, client),
     };
     (telemetry, findings)
 }

@@ -1,13 +1,13 @@
 //! What a caller's proxy reports → the hosts that it called.
 //!
-//! - Pure. The cluster says it best; where traffic left the mesh, the authority does, and where
-//!   there is none, the address that the caller had dialled.
+//! - Pure. The cluster says it best; where traffic left the mesh, the authority or the server name of
+//!   TLS does, and where there is none, the address that the caller had dialled.
 //! - Only hosts that a service has are told: what else stands in a log is anybody's text.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
 use envoy::{
-    config::core::v3::{Address, address},
+    config::core::v3::{Address, address, socket_address::PortSpecifier},
     data::accesslog::v3::AccessLogCommon,
     service::accesslog::v3::{StreamAccessLogsMessage, stream_access_logs_message::LogEntries},
 };
@@ -15,15 +15,28 @@ use model::{Hostname, Namespace};
 
 use crate::{Places, complete_host};
 
+/// The custom tag with the server name of a TLS connection that the proxy does not end.
+const SERVER_NAME: &str = "server_name";
+
+/// Which calls a log has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallLog {
+    /// All of a proxy.
+    All,
+    /// Those that left the proxy's configuration: it knew no service for them.
+    Unknown,
+}
+
 /// How often each host was called, as a proxy of `namespace` reports it.
 pub fn called_hosts(
     message: &StreamAccessLogsMessage,
     namespace: &Namespace,
+    log: CallLog,
     places: &(impl Places + ?Sized),
 ) -> BTreeMap<Hostname, u32> {
     let mut called = BTreeMap::<Hostname, u32>::new();
     let mut add = |common: Option<&AccessLogCommon>, authority: &str| {
-        let host = common.and_then(|it| called_host(it, authority, namespace, places));
+        let host = common.and_then(|it| called_host(it, authority, namespace, log, places));
         if let Some(host) = host {
             *called.entry(host).or_default() += 1;
         }
@@ -37,7 +50,9 @@ pub fn called_hosts(
         }
         Some(LogEntries::TcpLogs(logs)) => {
             for entry in &logs.log_entry {
-                add(entry.common_properties.as_ref(), "");
+                let tags = entry.common_properties.as_ref().map(|it| &it.custom_tags);
+                let name = tags.and_then(|tags| tags.get(SERVER_NAME));
+                add(entry.common_properties.as_ref(), name.map_or("", String::as_str));
             }
         }
         None => {}
@@ -49,13 +64,24 @@ fn called_host(
     common: &AccessLogCommon,
     authority: &str,
     namespace: &Namespace,
+    log: CallLog,
     places: &(impl Places + ?Sized),
 ) -> Option<Hostname> {
-    match common.upstream_cluster.as_str() {
-        "PassthroughCluster" | "BlackHoleCluster" => {
-            let dialled = || ip(common.downstream_local_address.as_ref()?);
+    // Envoy says the name that the cluster has in statistics, which ours end with a mark.
+    let cluster = common.upstream_cluster.trim_end_matches(';');
+    // Of what never got to the other side it says none. Where all is logged, that may also be
+    // somebody who calls this proxy.
+    let has_left = match log {
+        CallLog::All => false,
+        CallLog::Unknown => cluster.is_empty(),
+    };
+    match cluster {
+        _ if has_left || matches!(cluster, "PassthroughCluster" | "BlackHoleCluster") => {
             let named = complete_host(authority, namespace, places);
-            named.or_else(|| places.at(dialled()?))
+            named.or_else(|| {
+                let (address, port) = dialled(common.downstream_local_address.as_ref()?)?;
+                places.at(address, port)
+            })
         }
         // `outbound|80|v1|cart.shop.svc.cluster.local`; whatever else is not a call of a service.
         cluster => {
@@ -67,9 +93,15 @@ fn called_host(
     }
 }
 
-fn ip(address: &Address) -> Option<IpAddr> {
+fn dialled(address: &Address) -> Option<(IpAddr, Option<u16>)> {
     match address.address.as_ref()? {
-        address::Address::SocketAddress(socket) => socket.address.parse().ok(),
+        address::Address::SocketAddress(socket) => {
+            let port = match socket.port_specifier.as_ref()? {
+                PortSpecifier::PortValue(port) => u16::try_from(*port).ok(),
+                PortSpecifier::NamedPort(_) => None,
+            };
+            Some((socket.address.parse().ok()?, port))
+        }
         _ => None,
     }
 }
@@ -89,7 +121,10 @@ mod tests {
     use crate::target::tests::FakePlaces;
 
     fn common(cluster: &str, dialled: &str) -> Option<AccessLogCommon> {
-        let socket = SocketAddress { address: dialled.to_owned(), ..SocketAddress::default() };
+        let (address, port) = dialled.rsplit_once('@').unwrap_or((dialled, "9080"));
+        let port_specifier = Some(PortSpecifier::PortValue(port.parse().unwrap()));
+        let address = address.to_owned();
+        let socket = SocketAddress { address, port_specifier, ..SocketAddress::default() };
         let address = Address { address: Some(address::Address::SocketAddress(socket)) };
         Some(AccessLogCommon {
             upstream_cluster: cluster.to_owned(),
@@ -98,15 +133,26 @@ mod tests {
         })
     }
 
-    /// Lines `cluster authority dialled`; `-` is nothing. Without an authority it is TCP.
+    /// Lines `cluster authority dialled`; `-` is nothing. Without an authority it is TCP, and with one
+    /// that begins with `tls:` too.
     #[track_caller]
     fn check(log: &str, expected: Expect) {
+        check_log(log, CallLog::All, expected);
+    }
+
+    #[track_caller]
+    fn check_log(log: &str, calls: CallLog, expected: Expect) {
         let (mut http, mut tcp) = (Vec::new(), Vec::new());
         for line in log.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let [cluster, authority, dialled] =
                 line.split_whitespace().collect::<Vec<_>>().try_into().unwrap();
-            let common_properties = common(cluster, dialled);
-            if authority == "-" {
+            let cluster = if cluster == "-" { "" } else { cluster };
+            let mut common_properties = common(cluster, dialled);
+            if let Some(name) = authority.strip_prefix("tls:") {
+                let tags = common_properties.as_mut().map(|it| &mut it.custom_tags);
+                tags.unwrap().insert(SERVER_NAME.to_owned(), name.to_owned());
+            }
+            if authority == "-" || authority.starts_with("tls:") {
                 tcp.push(TcpAccessLogEntry { common_properties, ..TcpAccessLogEntry::default() });
             } else {
                 let request = Some(HttpRequestProperties {
@@ -126,7 +172,7 @@ mod tests {
         let tcp = message(LogEntries::TcpLogs(TcpAccessLogEntries { log_entry: tcp }));
         let mut text = String::new();
         for (kind, message) in [("http", http), ("tcp", tcp)] {
-            for (host, count) in called_hosts(&message, &"shop".into(), &FakePlaces) {
+            for (host, count) in called_hosts(&message, &"shop".into(), calls, &FakePlaces) {
                 text.push_str(&format!("{kind} {host} {count}\n"));
             }
         }
@@ -138,7 +184,7 @@ mod tests {
         check(
             "outbound|80||cart.shop.svc.cluster.local   anything:1  -
              outbound|80|v1|cart.shop.svc.cluster.local cart        -
-             outbound|443||pay.bank.svc.cluster.local   -           -
+             outbound|443||pay.bank.svc.cluster.local;  -           -
              outbound|80||gone.shop.svc.cluster.local   cart        -
              inbound|8080||                             web         -
              xds-grpc                                   cart        -
@@ -156,10 +202,13 @@ mod tests {
             "PassthroughCluster cart:80           10.9.9.9
              PassthroughCluster pay.bank          10.9.9.9
              PassthroughCluster example.com       10.0.0.1
-             PassthroughCluster 10.0.0.1:80       10.9.9.9
+             PassthroughCluster 10.0.0.1:9080     10.9.9.9
              PassthroughCluster -                 10.0.0.1
              PassthroughCluster -                 fd00::1
              PassthroughCluster -                 10.9.9.9
+             PassthroughCluster -                 10.0.0.1@80
+             PassthroughCluster tls:a.example.net 10.9.9.9@443
+             BlackHoleCluster;  tls:-             10.0.0.1
              PassthroughCluster -                 nonsense
              BlackHoleCluster   api.example.com   10.9.9.9
              BlackHoleCluster   junk%20junk       10.9.9.9",
@@ -167,6 +216,23 @@ mod tests {
                 http api.example.com 1
                 http cart.shop.svc.cluster.local 3
                 http pay.bank.svc.cluster.local 1
+                tcp *.example.net 1
+                tcp cart.shop.svc.cluster.local 2
+                tcp pay.bank.svc.cluster.local 1
+            "]],
+        );
+    }
+    #[test]
+    fn what_never_got_anywhere_counts_where_nothing_else_is_logged() {
+        let log = "- cart 10.9.9.9
+                   - -    10.0.0.1
+                   - tls:pay.bank 10.9.9.9";
+        check(log, expect![""]);
+        check_log(
+            log,
+            CallLog::Unknown,
+            expect![[r"
+                http cart.shop.svc.cluster.local 1
                 tcp cart.shop.svc.cluster.local 1
                 tcp pay.bank.svc.cluster.local 1
             "]],

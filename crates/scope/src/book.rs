@@ -153,6 +153,18 @@ impl Book {
         now: u64,
     ) -> Observed {
         self.work(sensor, now);
+        self.glimpse(workload, host, sensor, count, now)
+    }
+
+    /// The same of a sensor that sees some calls alone: that it sees no others says nothing of them.
+    pub fn glimpse(
+        &mut self,
+        workload: &WorkloadKey,
+        host: &Hostname,
+        sensor: Sensor,
+        count: u32,
+        now: u64,
+    ) -> Observed {
         let half_life = self.settings.half_life;
         if let Some(edge) = self.find(workload, host) {
             let marks = match edge.see(sensor, count, now, half_life) {

@@ -27,7 +27,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::handle::{Message, Question};
+use self::handle::{Message, Question, Sight};
 pub use self::handle::{ScopeEnded, ScopeHandle};
 use crate::{
     Book, Observed, ScopeSettings, Sensor,
@@ -232,9 +232,12 @@ impl Keeper {
         let mut changed = BTreeSet::new();
         for message in messages.drain(..) {
             match message {
-                Message::Observed { workload, host, sensor, count } => {
+                Message::Observed { workload, host, sensor, count, sight } => {
                     self.metrics.observed(sensor);
-                    match self.book.observe(&workload, &host, sensor, count, now) {
+                    if sight == Sight::Whole {
+                        self.book.work(sensor, now);
+                    }
+                    match self.book.glimpse(&workload, &host, sensor, count, now) {
                         Observed::Added => {
                             self.metrics.added.inc();
                             changed.insert(workload);

@@ -20,7 +20,7 @@ mod settings;
 mod target;
 
 pub use self::{
-    access_log::called_hosts,
+    access_log::{CallLog, called_hosts},
     book::{
         Book, Explanation, Note, NoteKind, Observed, Pass, Record, Refusal, Stats, Withheld,
         WorkloadView,

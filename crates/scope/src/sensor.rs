@@ -128,6 +128,11 @@ impl SensorClocks {
         }
     }
 
+    /// Whether the sensor has ever worked.
+    pub(crate) fn has_worked(&self, sensor: Sensor) -> bool {
+        self.0[sensor as usize].is_some()
+    }
+
     /// For how long the sensor has worked without a gap; `None` when it is silent.
     pub(crate) fn watched(&self, sensor: Sensor, now: u64, silence: u64) -> Option<u64> {
         let Stretch { since, last } = self.0[sensor as usize]?;

@@ -14,8 +14,8 @@ pub trait Places {
     fn domain(&self) -> &str;
     /// Whether a service has exactly this host.
     fn has(&self, host: &Hostname) -> bool;
-    /// The host of the service that has the address.
-    fn at(&self, address: IpAddr) -> Option<Hostname>;
+    /// The host of the service that has the address, on the port if one is named.
+    fn at(&self, address: IpAddr, port: Option<u16>) -> Option<Hostname>;
 }
 
 /// The host of the service that a caller in `namespace` means by `name`, which may have a port.
@@ -25,9 +25,9 @@ pub fn complete_host(
     namespace: &Namespace,
     places: &(impl Places + ?Sized),
 ) -> Option<Hostname> {
-    let name = without_port(name);
+    let (name, port) = split_port(name);
     if let Ok(address) = name.trim_start_matches('[').trim_end_matches(']').parse() {
-        return places.at(address);
+        return places.at(address, port);
     }
     let name = name.strip_suffix('.').unwrap_or(name);
     if !is_name(name) {
@@ -43,7 +43,14 @@ pub fn complete_host(
         _ => None,
     };
     // A host of a ServiceEntry may look like any of these.
-    completed.into_iter().chain([Hostname::new(name)]).find(|host| places.has(host))
+    let named = completed.into_iter().chain([Hostname::new(name)]).find(|host| places.has(host));
+    named.or_else(|| wildcards(name).find(|host| places.has(host)))
+}
+
+/// The wildcards that cover a name, the longest first.
+fn wildcards(name: &str) -> impl Iterator<Item = Hostname> {
+    let dots = name.bytes().enumerate().filter(|(_, byte)| *byte == b'.');
+    dots.map(|(at, _)| Hostname::new(&format!("*{}", &name[at..])))
 }
 
 /// Whether this can be the name of a host at all.
@@ -52,16 +59,16 @@ pub(crate) fn is_name(name: &str) -> bool {
     (1..=253).contains(&name.len()) && name.bytes().all(is_part)
 }
 
-fn without_port(name: &str) -> &str {
+fn split_port(name: &str) -> (&str, Option<u16>) {
     match name.rsplit_once(':') {
         // An address of IPv6 has colons of its own, and brackets when it has a port.
         Some((host, port))
             if (!host.contains(':') || host.ends_with(']'))
                 && port.bytes().all(|byte| byte.is_ascii_digit()) =>
         {
-            host
+            (host, port.parse().ok())
         }
-        Some(_) | None => name,
+        Some(_) | None => (name, None),
     }
 }
 
@@ -78,17 +85,24 @@ pub(crate) mod tests {
         }
 
         fn has(&self, host: &Hostname) -> bool {
-            let known =
-                ["cart.shop.svc.cluster.local", "pay.bank.svc.cluster.local", "api.example.com"];
+            let known = [
+                "cart.shop.svc.cluster.local",
+                "pay.bank.svc.cluster.local",
+                "api.example.com",
+                "*.example.net",
+            ];
             known.contains(&host.as_str())
         }
 
-        fn at(&self, address: IpAddr) -> Option<Hostname> {
+        /// The first service is at one port.
+        fn at(&self, address: IpAddr, port: Option<u16>) -> Option<Hostname> {
             let known: [(IpAddr, &str); 2] = [
                 ([10, 0, 0, 1].into(), "cart.shop.svc.cluster.local"),
                 ("fd00::1".parse().unwrap(), "pay.bank.svc.cluster.local"),
             ];
-            known.into_iter().find(|(known, _)| *known == address).map(|(_, host)| host.into())
+            let found = known.into_iter().find(|(known, _)| *known == address)?;
+            let is_served = address.is_ipv6() || port.is_none_or(|port| port == 9080);
+            is_served.then(|| found.1.into())
         }
     }
 
@@ -119,11 +133,15 @@ pub(crate) mod tests {
             check(name, pay);
         }
         check("api.example.com:443", Some("api.example.com"));
+        for name in ["a.example.net", "a.b.example.net:443"] {
+            check(name, Some("*.example.net"));
+        }
         for name in [
             "pay",
             "pay.shop",
             "cart.shop.svc.other",
             "10.9.9.9",
+            "10.0.0.1:80",
             "",
             ":80",
             "a b",

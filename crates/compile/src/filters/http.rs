@@ -126,6 +126,8 @@ pub struct HcmOptions {
 /// The network filter that speaks HTTP.
 pub fn http_connection_manager(options: &HcmOptions) -> Filter {
     let tracing = options.telemetry.tracing.as_ref();
+    // Who asks for hosts is heard already.
+    let reports = options.telemetry.reports.as_ref().filter(|_| !options.settings.on_demand);
     let mut manager = HttpConnectionManager {
         stat_prefix: options.stat_prefix.clone(),
         http_filters: http_filters(options),
@@ -151,7 +153,7 @@ pub fn http_connection_manager(options: &HcmOptions) -> Filter {
         }),
         route_specifier: Some(route_specifier(&options.routes)),
         tracing: tracing.map(Tracing::compile),
-        access_log: http_logs(&options.telemetry),
+        access_log: http_logs(&options.telemetry, reports),
         ..HttpConnectionManager::default()
     };
     if options.settings.on_demand {

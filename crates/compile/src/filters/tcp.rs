@@ -20,6 +20,7 @@ use envoy::{
 
 use crate::{
     filters::{duration, network_filter},
+    names,
     telemetry::{Telemetry, tcp_logs},
     traffic_policy::Policy,
     virtual_host::host_with_port,
@@ -111,6 +112,12 @@ impl TcpRoute {
         Self { policy: TcpPolicy { idle_timeout, ..policy }, ..self }
     }
 
+    /// Whether what it carries goes to no service.
+    fn leaves_the_mesh(&self) -> bool {
+        let unknown = [names::PASSTHROUGH_CLUSTER, names::BLACK_HOLE_CLUSTER];
+        self.clusters().any(|cluster| unknown.contains(&&**cluster))
+    }
+
     pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
         self.destinations.iter().map(|destination| &destination.cluster)
     }
@@ -124,6 +131,8 @@ pub fn tcp_proxy(route: &TcpRoute, telemetry: &Telemetry) -> Filter {
             clusters: several.iter().map(cluster_weight).collect(),
         }),
     };
+    let reports = telemetry.reports.as_ref().filter(|_| route.leaves_the_mesh());
+    let tells_of_connects = telemetry.logs_connects() || reports.is_some();
     let source_ip = PolicySpecifier::SourceIp(SourceIp {});
     let proxy = TcpProxy {
         stat_prefix: route.stat_prefix.to_string(),
@@ -135,8 +144,8 @@ pub fn tcp_proxy(route: &TcpRoute, telemetry: &Telemetry) -> Filter {
             false => Vec::new(),
         },
         cluster_specifier: Some(specifier),
-        access_log: tcp_logs(telemetry),
-        access_log_options: telemetry.logs_connects().then(|| TcpAccessLogOptions {
+        access_log: tcp_logs(telemetry, reports),
+        access_log_options: tells_of_connects.then(|| TcpAccessLogOptions {
             flush_access_log_on_connected: true,
             ..TcpAccessLogOptions::default()
         }),

@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod conflicts;
+mod reports;
 mod rules;
 mod services;
 mod sidecars;

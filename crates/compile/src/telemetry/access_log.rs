@@ -31,6 +31,7 @@ use super::{
     format::LogFormat,
     logs::{Condition, Logger, Subject},
     metrics::{Metrics, without_connects},
+    reports::Reports,
     sink::{AlsSink, FileSink, OtelSink, Sink},
 };
 
@@ -40,18 +41,22 @@ const WITHOUT_QUERY: &str = "envoy.formatter.req_without_query";
 const WITHOUT_QUERY_TYPE: &str =
     "type.googleapis.com/envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery";
 
-/// The logs of an HTTP connection manager.
-pub(crate) fn http_logs(telemetry: &Telemetry) -> Vec<AccessLog> {
+/// The logs of an HTTP connection manager, `reports` among them.
+pub(crate) fn http_logs(telemetry: &Telemetry, reports: Option<&Reports>) -> Vec<AccessLog> {
     let logs = telemetry.logs.iter().filter_map(|logger| access_log(logger, Place::Http));
-    logs.chain(telemetry.metrics.iter().filter_map(Metrics::http)).collect()
+    let logs = logs.chain(telemetry.metrics.iter().filter_map(Metrics::http));
+    logs.chain(reports.map(Reports::http)).collect()
 }
 
-/// The logs of a TCP proxy.
-pub(crate) fn tcp_logs(telemetry: &Telemetry) -> Vec<AccessLog> {
+/// The logs of a TCP proxy, `reports` among them.
+pub(crate) fn tcp_logs(telemetry: &Telemetry, reports: Option<&Reports>) -> Vec<AccessLog> {
     let logs = telemetry.logs.iter().filter_map(|logger| access_log(logger, Place::Tcp));
-    let connects = telemetry.logs_connects();
+    let connects = telemetry.logs_connects() || reports.is_some();
     let logs = logs.map(|log| if connects { without_connects(log) } else { log });
-    logs.chain(telemetry.metrics.iter().flat_map(Metrics::tcp)).collect()
+    let untold = connects && !telemetry.logs_connects();
+    let counted = telemetry.metrics.iter().flat_map(Metrics::tcp);
+    let counted = counted.map(|log| if untold { without_connects(log) } else { log });
+    logs.chain(counted).chain(reports.map(Reports::tcp)).collect()
 }
 
 /// The logs of a listener: only of what no filter chain takes, since all else logs by itself.

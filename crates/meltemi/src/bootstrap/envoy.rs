@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Bootstrap, Protocol, absolute, node::Known, proof, stats};
 
 /// Name of the cluster that leads to the control plane, as in Istio's bootstrap.
-const XDS_CLUSTER: &str = "xds-grpc";
+pub(super) const XDS_CLUSTER: &str = "xds-grpc";
 /// Name of the cluster that leads to Envoy's own admin page.
 const STATS_CLUSTER: &str = "prometheus_stats";
 /// As in Istio's bootstrap.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use snapshot::{Change, Index, Reader, Snapshot};
 use source_directory::load_once;
 
-use super::{Bootstrap, Interception, Kind, pairs};
+use super::{Bootstrap, Interception, Kind, envoy::XDS_CLUSTER, pairs};
 use crate::{environment::Environment, settings::istiod};
 
 /// The Istio version that our proxies claim: EnvoyFilters match on it.
@@ -167,6 +167,10 @@ impl Bootstrap {
                     self.node_agent_ports.iter().map(ToString::to_string).collect();
                 metadata.insert("MELTEMI_NODE_AGENT".to_owned(), ports.join(",").into());
             }
+        }
+        // A token would have to be said with each report, and only the bootstrap knows it.
+        if self.kind == Kind::Sidecar && self.token_file.is_none() {
+            metadata.insert("MELTEMI_REPORTS".to_owned(), XDS_CLUSTER.into());
         }
         metadata.insert("LABELS".to_owned(), labels.into());
         for (key, text) in pairs(&self.metadata)? {

@@ -12,11 +12,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use compile::telemetry::REPORT_LOG;
 use envoy::service::accesslog::v3::StreamAccessLogsMessage;
-use model::{Hostname, WorkloadKey};
+use model::{Hostname, Service, Shared, WorkloadKey};
 use prost::Message;
 use push::{Access, Caller, proxy_of};
-use scope::{Places, ScopeHandle, Sensor, called_hosts};
+use scope::{CallLog, Places, ScopeHandle, Sensor, called_hosts};
 use snapshot::{Reader, Snapshot};
 use tokio::sync::watch;
 use xds::{Code, PeerInfo, Sink, SinkMethod, SinkOpening, Status};
@@ -41,14 +42,21 @@ struct Reports {
     service: ReportService,
     caller: Caller,
     /// Named by the first message.
-    workload: Option<WorkloadKey>,
+    reporter: Option<Reporter>,
+}
+
+/// Whose proxy reports.
+struct Reporter {
+    workload: WorkloadKey,
+    /// Our own configuration reports no calls of what the proxy was told of.
+    log: CallLog,
 }
 
 /// The services of a snapshot.
 struct MeshPlaces {
     snapshot: Arc<Snapshot>,
     /// Made when the first address is asked for.
-    addresses: OnceLock<HashMap<IpAddr, Hostname>>,
+    addresses: OnceLock<HashMap<IpAddr, Vec<Shared<Service>>>>,
 }
 
 impl ReportService {
@@ -77,7 +85,7 @@ impl SinkMethod for ReportService {
     fn open(&self, peer: PeerInfo) -> SinkOpening<'_> {
         Box::pin(async move {
             let caller = self.0.access.admit(&peer).await?;
-            let reports = Reports { service: self.clone(), caller, workload: None };
+            let reports = Reports { service: self.clone(), caller, reporter: None };
             Ok(Box::new(reports) as Box<dyn Sink>)
         })
     }
@@ -92,23 +100,32 @@ impl Sink for Reports {
             return Err(Status::new(Code::Unauthenticated, "the proof of this stream has ended"));
         }
         let Some(places) = self.service.places() else { return Ok(()) };
-        let workload = match &self.workload {
-            Some(workload) => workload,
+        let Reporter { workload, log } = match &self.reporter {
+            Some(reporter) => reporter,
             None => {
-                let node = message.identifier.as_ref().and_then(|it| it.node.as_ref());
-                let node = node.ok_or_else(|| {
+                let identifier = message.identifier.as_ref();
+                let node = identifier.and_then(|it| it.node.as_ref()).ok_or_else(|| {
                     unusable("the first report of a stream must carry its node".to_owned())
                 })?;
                 let proxy = proxy_of(node).map_err(unusable)?;
                 self.caller.may_be(&proxy, places.snapshot.mesh())?;
-                self.workload.insert(proxy.workload())
+                let log = match identifier.is_some_and(|it| it.log_name == REPORT_LOG) {
+                    true => CallLog::Unknown,
+                    false => CallLog::All,
+                };
+                self.reporter.insert(Reporter { workload: proxy.workload(), log })
             }
         };
         let scope = &self.service.0.scope;
-        // Also who reports nothing that is learned can see calls.
-        scope.works(Sensor::AccessLog);
-        for (host, count) in called_hosts(&message, &workload.namespace, &*places) {
-            scope.observe(workload.clone(), host, Sensor::AccessLog, count);
+        if *log == CallLog::All {
+            // Also who reports nothing that is learned can see calls.
+            scope.works(Sensor::AccessLog);
+        }
+        for (host, count) in called_hosts(&message, &workload.namespace, *log, &*places) {
+            match log {
+                CallLog::All => scope.observe(workload.clone(), host, Sensor::AccessLog, count),
+                CallLog::Unknown => scope.glimpse(workload.clone(), host, Sensor::AccessLog, count),
+            }
         }
         Ok(())
     }
@@ -124,18 +141,25 @@ impl Places for MeshPlaces {
     }
 
     /// The service of a virtual address, else one that has an endpoint there.
-    fn at(&self, address: IpAddr) -> Option<Hostname> {
+    fn at(&self, address: IpAddr, port: Option<u16>) -> Option<Hostname> {
         let addresses = self.addresses.get_or_init(|| {
-            let services = self.snapshot.services().flat_map(|service| {
-                let own = service.addresses.iter().filter_map(|it| it.parse().ok());
-                own.map(|address| (address, service.hostname().clone()))
-            });
-            services.collect()
+            let mut addresses = HashMap::<IpAddr, Vec<Shared<Service>>>::new();
+            for service in self.snapshot.services() {
+                let of_ports = service.ports.iter().filter_map(|port| port.addresses.as_ref());
+                let written = of_ports.chain([&service.addresses]).flat_map(|all| all.iter());
+                let written = written.filter_map(|address| address.parse().ok());
+                for address in written.chain(service.allocated.iter().copied()) {
+                    addresses.entry(address).or_default().push(service.clone());
+                }
+            }
+            addresses
         });
-        let behind = || {
-            let services = Reader::new(&self.snapshot).services_at(address);
-            services.into_iter().map(|service| service.hostname()).min().cloned()
+        let first = |services: &mut dyn Iterator<Item = &Shared<Service>>| {
+            let serving = services.filter(|it| port.is_none_or(|port| it.port(port).is_some()));
+            serving.map(|service| service.hostname()).min().cloned()
         };
-        addresses.get(&address).cloned().or_else(behind)
+        let own = addresses.get(&address).and_then(|services| first(&mut services.iter()));
+        let reader = Reader::new(&self.snapshot);
+        own.or_else(|| first(&mut reader.services_at(address).into_iter()))
     }
 }

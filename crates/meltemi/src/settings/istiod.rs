@@ -78,6 +78,7 @@ mod tests {
         "MELTEMI_CANONICAL_REVISION",
         "MELTEMI_CANONICAL_SERVICE",
         "MELTEMI_NODE_AGENT",
+        "MELTEMI_REPORTS",
         "MELTEMI_RUNTIME",
     ];
 

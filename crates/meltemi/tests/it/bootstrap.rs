@@ -113,7 +113,7 @@ fn node_is_what_istios_agent_would_send() {
         "NETWORK": "lab", "NODE_NAME": "n1", "LABELS": {"app": "cart"},
         "HTTP10": "1", "ANNOTATIONS": {"a": "b"}, "MELTEMI_RUNTIME": "true",
         "MELTEMI_CANONICAL_SERVICE": "cart", "MELTEMI_CANONICAL_REVISION": "latest",
-        "MELTEMI_NODE_AGENT": "4317,9411",
+        "MELTEMI_NODE_AGENT": "4317,9411", "MELTEMI_REPORTS": "xds-grpc",
     });
     assert_eq!(node["metadata"], expected);
 }

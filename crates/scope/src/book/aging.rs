@@ -123,7 +123,10 @@ impl Book {
 
     fn reason_to_keep(&self, edge: &Edge, now: u64) -> Option<Withheld> {
         let watched = |sensor| self.clocks.watched(sensor, now, self.settings.silence);
-        let mut needed = edge.sensors.iter().filter(|sensor| !sensor.is_told());
+        // One that has never seen all calls cannot have fallen silent.
+        let has_worked = |sensor: &Sensor| self.clocks.has_worked(*sensor);
+        let sensors = edge.sensors.iter().filter(|sensor| !sensor.is_told());
+        let mut needed = sensors.filter(has_worked);
         if let Some(silent) = needed.find(|sensor| watched(*sensor).is_none()) {
             return Some(Withheld::Silent(silent));
         }

@@ -145,6 +145,25 @@ fn nothing_is_forgotten_while_those_who_would_see_it_are_silent() {
     check_withheld(&mut book, "a", 32 * DAY + 1_000, None);
 }
 
+/// Who is told of some calls alone does not know that there are no others.
+#[test]
+fn a_glimpse_ages_nothing() {
+    let mut book = Book::new(ScopeSettings::default());
+    let (web, host) = (key("shop/web"), "a".into());
+    for time in (0..=30 * DAY).step_by(300) {
+        book.glimpse(&web, &"b".into(), Sensor::AccessLog, 1, time);
+        if time == 0 {
+            book.glimpse(&web, &host, Sensor::AccessLog, 1, time);
+        }
+    }
+    check_withheld(&mut book, "a", 30 * DAY, Some(Withheld::Unwatched));
+    // Somebody else sees all of them.
+    for time in (30 * DAY..=31 * DAY).step_by(300) {
+        book.work(Sensor::Metrics, time);
+    }
+    check_withheld(&mut book, "a", 31 * DAY, None);
+}
+
 #[test]
 fn what_a_registry_lists_is_forgotten_when_the_registry_no_longer_does() {
     let mut book = Book::new(ScopeSettings::default());

@@ -11,9 +11,16 @@ use crate::{Book, EdgeView, Explanation, Observed, Sensor, Stats, WorkloadView, 
 /// What needs no answer.
 #[derive(Debug)]
 pub(super) enum Message {
-    Observed { workload: WorkloadKey, host: Hostname, sensor: Sensor, count: u32 },
+    Observed { workload: WorkloadKey, host: Hostname, sensor: Sensor, count: u32, sight: Sight },
     Met { workload: WorkloadKey, application: Name },
     Works(Sensor),
+}
+
+/// How much of what there is to see a sensor sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    Whole,
+    Part,
 }
 
 /// Something to ask or to decide, and whose sets have changed by it.
@@ -45,7 +52,13 @@ impl ScopeHandle {
     /// A sensor saw `workload` call `host`, `count` times. Never waits: what finds no room is
     /// dropped and counted.
     pub fn observe(&self, workload: WorkloadKey, host: Hostname, sensor: Sensor, count: u32) {
-        self.post(Message::Observed { workload, host, sensor, count });
+        self.post(Message::Observed { workload, host, sensor, count, sight: Sight::Whole });
+    }
+
+    /// The same of a sensor that sees some calls alone: that it sees no others says nothing of them,
+    /// and ages nothing.
+    pub fn glimpse(&self, workload: WorkloadKey, host: Hostname, sensor: Sensor, count: u32) {
+        self.post(Message::Observed { workload, host, sensor, count, sight: Sight::Part });
     }
 
     /// A proxy of `workload` is there, and says which application it is of: a workload of which

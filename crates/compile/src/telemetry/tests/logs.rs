@@ -221,11 +221,11 @@ fn a_log_looks_at_its_switch_first() {
               }
             }
           }
-        ]"#]].assert_eq(&filtered(http_logs(&telemetry)));
+        ]"#]].assert_eq(&filtered(http_logs(&telemetry, None)));
     let names =
         |logs: &[AccessLog]| logs.iter().map(|it| it.name.clone()).collect::<Vec<_>>().join(" ");
-    expect!["envoy.access_loggers.http_grpc envoy.access_loggers.file envoy.access_loggers.file envoy.access_loggers.open_telemetry"].assert_eq(&names(&http_logs(&telemetry)));
-    expect!["envoy.access_loggers.file envoy.access_loggers.file envoy.access_loggers.open_telemetry envoy.access_loggers.tcp_grpc"].assert_eq(&names(&tcp_logs(&telemetry)));
+    expect!["envoy.access_loggers.http_grpc envoy.access_loggers.file envoy.access_loggers.file envoy.access_loggers.open_telemetry"].assert_eq(&names(&http_logs(&telemetry, None)));
+    expect!["envoy.access_loggers.file envoy.access_loggers.file envoy.access_loggers.open_telemetry envoy.access_loggers.tcp_grpc"].assert_eq(&names(&tcp_logs(&telemetry, None)));
     expect![[r#"
         [
           {

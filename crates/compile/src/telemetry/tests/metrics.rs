@@ -45,7 +45,7 @@ fn logs_are_not_told_of_connections_that_begin() {
         let reader = Reader::new(&snapshot);
         let client = Client::reduce(&proxy(false), &reader);
         let telemetry = select_telemetry(Side::Client, &client, &reader).0;
-        let logs: Value = serde_json::from_str(&yaml(&tcp_logs(&telemetry))).unwrap();
+        let logs: Value = serde_json::from_str(&yaml(&tcp_logs(&telemetry, None))).unwrap();
         let logs = logs.as_array().unwrap();
         logs.iter().map(|log| format!("{} {}\n", log["name"], log["filter"])).collect::<String>()
     };
@@ -68,7 +68,7 @@ fn no_label_is_an_expression() {
     let proxy = proxy(true);
     let client = Client::reduce(&proxy, &reader);
     let input = select_inbound(&proxy, &client, &reader);
-    let server = labels(&http_logs(&input.port_telemetry[&80]));
+    let server = labels(&http_logs(&input.port_telemetry[&80], None));
     expect![[r#"
         connection_security_policy %DOWNSTREAM_PEER_URI_SAN%
         destination_app cart
@@ -97,7 +97,7 @@ fn no_label_is_an_expression() {
         source_workload_namespace %FILTER_STATE(meltemi.source_workload_namespace:PLAIN)%
     "#]]
     .assert_eq(&server);
-    let client = labels(&http_logs(&select_telemetry(Side::Client, &client, &reader).0));
+    let client = labels(&http_logs(&select_telemetry(Side::Client, &client, &reader).0, None));
     expect![[r#"
         connection_security_policy unknown
         destination_app %METADATA(UPSTREAM_HOST:istio:app)%

@@ -107,7 +107,7 @@ fn each_log_of_a_caller_looks_for_its_mark() {
         select_telemetry(side, &client, &reader).0
     };
     let telemetry = select(true, Side::Client);
-    let logs = http_logs(&telemetry);
+    let logs = http_logs(&telemetry, None);
     let json = logs.iter().find(|it| yaml(std::slice::from_ref(*it)).contains("/dev/stderr"));
     let filter = json.and_then(|it| it.filter.as_ref()).unwrap();
     expect![[r#"
@@ -178,10 +178,10 @@ fn each_log_of_a_caller_looks_for_its_mark() {
     );
     // Connections have no route, the other side no caller, and without a switch all would pay.
     for logs in [
-        tcp_logs(&telemetry),
+        tcp_logs(&telemetry, None),
         listener_logs(&telemetry),
-        http_logs(&select(true, Side::Server)),
-        http_logs(&select(false, Side::Client)),
+        http_logs(&select(true, Side::Server), None),
+        http_logs(&select(false, Side::Client), None),
     ] {
         assert!(!yaml(&logs).contains("route_metadata"));
     }
