@@ -21,8 +21,8 @@ pub(crate) fn run(args: &PassedOn, workspace: &Workspace) -> Error {
 /// What becomes of the arguments.
 #[derive(Debug, PartialEq, Eq)]
 enum Plan {
-    /// Measure, with an istiod beside if that is asked for.
-    Measure { profile: Profile, arguments: Vec<OsString>, istiod: bool },
+    /// Measure, with Envoys or with an istiod beside if that is asked for.
+    Measure { profile: Profile, arguments: Vec<OsString>, envoy: bool, istiod: bool },
     /// Only calculate: no control plane is needed.
     Model { arguments: Vec<OsString> },
 }
@@ -44,7 +44,12 @@ impl Plan {
             return Self::Model { arguments };
         }
         let profile = if has("--quick") { Profile::Dev } else { Profile::Release };
-        Self::Measure { profile, arguments: without("--istiod"), istiod: has("--istiod") }
+        let names_row = |argument: &OsString| {
+            let text = argument.to_string_lossy();
+            text.rsplit('=').next().is_some_and(|row| row.starts_with("lazy-"))
+        };
+        let envoy = has("--lazy") || arguments.iter().any(names_row);
+        Self::Measure { profile, arguments: without("--istiod"), envoy, istiod: has("--istiod") }
     }
 }
 
@@ -55,10 +60,14 @@ fn command(args: &PassedOn, workspace: &Workspace) -> Result<Command> {
             command.args(arguments);
             Ok(command)
         }
-        Plan::Measure { profile, arguments, istiod } => {
+        Plan::Measure { profile, arguments, envoy, istiod } => {
+            let envoy = envoy.then(|| setup::envoy(workspace)).transpose()?;
             let istiod = istiod.then(|| setup::istiod(workspace)).transpose()?;
             let mut command = prepare(workspace, profile)?;
             command.args(arguments);
+            if let Some(path) = envoy {
+                command.env("ENVOY_BIN", path);
+            }
             if let Some(path) = istiod {
                 command.arg("--istiod").arg(path);
             }
@@ -103,12 +112,22 @@ mod tests {
 
     #[test]
     fn istiod_is_built_only_when_asked_for() {
+        let profile = Profile::Release;
         let arguments = texts(&["--only", "cold"]);
-        let expected = Plan::Measure { profile: Profile::Release, arguments, istiod: false };
+        let expected = Plan::Measure { profile, arguments, envoy: false, istiod: false };
         assert_eq!(plan(&["--only", "cold"]), expected);
+        let profile = Profile::Dev;
         let arguments = texts(&["--quick", "-o", "json"]);
-        let expected = Plan::Measure { profile: Profile::Dev, arguments, istiod: true };
+        let expected = Plan::Measure { profile, arguments, envoy: false, istiod: true };
         assert_eq!(plan(&["--quick", "--istiod", "-o", "json"]), expected);
+    }
+
+    #[test]
+    fn envoys_are_installed_for_lazy_rows() {
+        for arguments in [&["--lazy"][..], &["--only", "lazy-first"], &["--only=lazy-first"]] {
+            let Plan::Measure { envoy, .. } = plan(arguments) else { panic!("it measures") };
+            assert!(envoy, "{arguments:?}");
+        }
     }
 
     #[test]

@@ -26,8 +26,9 @@ enum Task {
     Codegen(codegen::Codegen),
     /// Runs a sample shop on the mesh, changes things under load and counts failed requests.
     Demo(PassedOn),
-    /// Measures what streams and changes cost the control plane; with `--istiod` also what they cost
-    /// an istiod, which is built first and is no part of `test`. `--model` only calculates.
+    /// Measures what streams and changes cost the control plane; with `--lazy` what lazy loading does
+    /// for real Envoys; with `--istiod` also what streams cost an istiod, which is built first and is no
+    /// part of `test`. `--model` only calculates.
     Bench(PassedOn),
     Fuzz(fuzz::Fuzz),
 }

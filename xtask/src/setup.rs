@@ -37,6 +37,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Tools> {
     })
 }
 
+/// The Envoy alone, for the bench.
+pub(crate) fn envoy(workspace: &Workspace) -> Result<PathBuf> {
+    let _lock = lock(workspace)?;
+    envoy::setup(workspace)
+}
+
 /// The istiod of the bench, which no test needs.
 pub(crate) fn istiod(workspace: &Workspace) -> Result<PathBuf> {
     let _lock = lock(workspace)?;

@@ -150,7 +150,7 @@ impl Attach {
     }
 
     fn add_sent(&self, fleet: &Fleet, case: &mut Case) {
-        for (kind, name) in Kind::ALL.into_iter().zip(["CDS", "EDS", "LDS", "RDS"]) {
+        for (kind, name) in Kind::ALL.into_iter().zip(["CDS", "EDS", "LDS", "RDS", "VHDS"]) {
             let streams = as_float(self.streams.max(1));
             let responses = from_count(fleet.sum(|seen| seen.responses[kind as usize]));
             let bytes = from_count(fleet.sum(|seen| seen.bytes[kind as usize]));

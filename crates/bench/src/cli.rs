@@ -22,7 +22,7 @@ use crate::{
     progress::Progress,
     replay,
     report::{Machine, Miss, Report, RowReport},
-    rows::{ROWS, Row, RowId},
+    rows::{LAZY_ROWS, ROWS, Row, RowId},
     scenario::{self, Context},
     simulation::Simulation,
 };
@@ -40,6 +40,8 @@ Examples:
   cargo xtask bench --save now.json --compare before.json
   cargo xtask bench --check                           exit code 1 if a row is missed
   cargo xtask bench --soak 30
+  cargo xtask bench --lazy                            lazy loading, with real Envoys, about 7 minutes
+  cargo xtask bench --lazy --soak 30                  random Hosts for half an hour
   cargo xtask bench --istiod                          the shared scenarios, beside an istiod
   cargo xtask bench --model --services 5000 --pods 100000 --replicas 10
   cargo xtask bench client --server 127.0.0.1:15010 --streams 1000 --reconnect"
@@ -65,7 +67,12 @@ struct Cli {
     /// Write all figures to a file as JSON, after each row.
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
-    /// In place of the rows: churn, reconnects, slow readers and broken files for so long.
+    /// The rows of lazy loading in place of the others. Real Envoys take part; `cargo xtask bench`
+    /// installs them.
+    #[arg(long, conflicts_with = "istiod")]
+    lazy: bool,
+    /// In place of the rows: churn, reconnects, slow readers and broken files for so long; with
+    /// `--lazy` requests with random Hosts.
     #[arg(long, value_name = "MINUTES", conflicts_with_all = ["only", "compare"])]
     soak: Option<f64>,
     /// In place of the rows: what meltemi and an istiod need for the same. `cargo xtask bench`
@@ -145,7 +152,7 @@ impl Cli {
     async fn run(self) -> Result<ExitCode> {
         let open_files = raise_file_limit();
         if self.list {
-            list();
+            list(self.rows());
             return Ok(ExitCode::SUCCESS);
         }
         match &self.command {
@@ -186,7 +193,7 @@ impl Cli {
             progress: Progress::new(),
         };
         let (report, misses) = match (self.soak, &self.istiod) {
-            (Some(minutes), _) => soak(&context, minutes, open_files).await?,
+            (Some(minutes), _) => self.soak(&context, minutes, open_files).await?,
             (None, Some(istiod)) => {
                 ensure!(istiod.is_file(), "there is no {}", istiod.display());
                 (self.versus(&context, istiod, open_files).await?, Vec::new())
@@ -202,10 +209,20 @@ impl Cli {
         Ok(if has_failed || is_missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
+    /// The table, if no rows are named.
+    fn rows(&self) -> &'static [Row] {
+        if self.lazy { LAZY_ROWS } else { ROWS }
+    }
+
     /// Measures the rows that were asked for. One that fails does not stop the next.
     async fn measure(&self, context: &Context, open_files: u64) -> Result<(Report, Vec<Miss>)> {
-        let is_wanted = |row: &&Row| self.only.is_empty() || self.only.contains(&row.id);
-        let rows: Vec<&Row> = ROWS.iter().filter(is_wanted).collect();
+        let rows: Vec<&Row> = match self.only.is_empty() {
+            true => self.rows().iter().collect(),
+            false => {
+                let all = ROWS.iter().chain(LAZY_ROWS);
+                all.filter(|row| self.only.contains(&row.id)).collect()
+            }
+        };
         let mut report = Report::new(open_files, self.quick);
         let mut misses = Vec::new();
         for (index, row) in rows.iter().enumerate() {
@@ -249,6 +266,36 @@ impl Cli {
             std::fs::write(path, report.render_json()?)?;
         }
         Ok(report)
+    }
+
+    /// What goes on for long.
+    async fn soak(
+        &self,
+        context: &Context,
+        minutes: f64,
+        open_files: u64,
+    ) -> Result<(Report, Vec<Miss>)> {
+        let (watch, start) = (Watch::start()?, Instant::now());
+        let duration = Duration::from_secs_f64(minutes * 60.0);
+        let (title, case) = match self.lazy {
+            true => ("random Hosts", scenario::soak_lazy(context, duration).await?),
+            false => {
+                let case = scenario::soak(context, duration).await?;
+                ("churn, reconnects, slow readers and broken files", case)
+            }
+        };
+        let missed = case.figures.iter().filter(|figure| figure.is_missed());
+        let misses = missed.map(|figure| Miss(format!("soak: {}", figure.name))).collect();
+        let mut report = Report::new(open_files, context.quick);
+        report.rows.push(RowReport {
+            name: "soak".to_owned(),
+            title: title.to_owned(),
+            cases: vec![case],
+            took_s: start.elapsed().as_secs_f64(),
+            disturbance: watch.stop()?,
+            error: None,
+        });
+        Ok((report, misses))
     }
 
     async fn attach(&self, attach: &Attach, open_files: u64) -> Result<Report> {
@@ -315,25 +362,8 @@ async fn measure_row(row: &Row, context: &Context) -> Result<RowReport> {
     Ok(report)
 }
 
-async fn soak(context: &Context, minutes: f64, open_files: u64) -> Result<(Report, Vec<Miss>)> {
-    let (watch, start) = (Watch::start()?, Instant::now());
-    let case = scenario::soak(context, Duration::from_secs_f64(minutes * 60.0)).await?;
-    let missed = case.figures.iter().filter(|figure| figure.is_missed());
-    let misses = missed.map(|figure| Miss(format!("soak: {}", figure.name))).collect();
-    let mut report = Report::new(open_files, context.quick);
-    report.rows.push(RowReport {
-        name: "soak".to_owned(),
-        title: "churn, reconnects, slow readers and broken files".to_owned(),
-        cases: vec![case],
-        took_s: start.elapsed().as_secs_f64(),
-        disturbance: watch.stop()?,
-        error: None,
-    });
-    Ok((report, misses))
-}
-
-fn list() {
-    for Row { id, title, seconds, targets } in ROWS {
+fn list(rows: &[Row]) {
+    for Row { id, title, seconds, targets } in rows {
         println!("{:<16} {title} (about {seconds} s)", id.name());
         for target in targets.iter().filter(|target| target.at_most.is_some()) {
             let limit = target.at_most.unwrap_or_default();

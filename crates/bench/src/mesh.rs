@@ -7,6 +7,7 @@
 //! A file is changed as a careful writer does it: written beside the served folder, then renamed
 //! into it, so that nobody ever reads half of it.
 
+mod callers;
 mod checked;
 mod entries;
 
@@ -19,7 +20,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-pub(crate) use self::{checked::CheckedMesh, entries::EntriesMesh};
+pub(crate) use self::{callers::Caller, checked::CheckedMesh, entries::EntriesMesh};
 use crate::client::ProxyIdentity;
 
 /// The namespaces of services.
@@ -61,6 +62,16 @@ pub(crate) struct MeshSize {
     /// Workloads that proxies belong to, each in a namespace of its own.
     pub(crate) workloads: usize,
     pub(crate) route_scope: RouteScope,
+    /// Where every endpoint leads, if anybody is to be there: addresses of loopback.
+    pub(crate) backends: Option<Backends>,
+}
+
+/// Ports on which somebody answers, at all addresses of loopback. With them, each third service
+/// speaks gRPC.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Backends {
+    pub(crate) http: u16,
+    pub(crate) grpc: u16,
 }
 
 /// A mesh in a folder.
@@ -162,7 +173,12 @@ impl MeshSize {
         self.virtual_service(ROUTE_SERVICE, 1)
     }
 
-    fn host(service: usize) -> String {
+    /// Whether a service speaks gRPC.
+    pub(crate) fn is_grpc(&self, service: usize) -> bool {
+        self.backends.is_some() && service % 3 == 2
+    }
+
+    pub(crate) fn host(service: usize) -> String {
         format!("svc-{service}.ns-{}.example", service % NAMESPACES)
     }
 
@@ -171,6 +187,8 @@ impl MeshSize {
         let namespace = format!("ns-{}", service % NAMESPACES);
         let host = Self::host(service);
         let is_ruled = service.is_multiple_of(RULED);
+        let (protocol, name) =
+            if self.is_grpc(service) { ("GRPC", "grpc") } else { ("HTTP", "http") };
         let tcp = if is_ruled { ", {number: 9000, protocol: TCP, name: tcp}" } else { "" };
         let [_, high, low, _] = number(service * 256);
         let mut text = format!(
@@ -182,7 +200,7 @@ spec:
   addresses: [10.200.{high}.{low}]
   location: MESH_INTERNAL
   resolution: STATIC
-  ports: [{{number: 8080, protocol: HTTP, name: http}}{tcp}]
+  ports: [{{number: 8080, protocol: {protocol}, name: {name}}}{tcp}]
   endpoints:
 "
         );
@@ -190,12 +208,19 @@ spec:
             let version = endpoint % 2 + 1;
             let zone = endpoint % 3;
             let [_, a, b, c] = number(service * self.endpoints + endpoint);
-            let own = Ipv4Addr::new(10, a + 20, b, c);
+            let (own, ports) = match self.backends {
+                None => (Ipv4Addr::new(10, a + 20, b, c), String::new()),
+                Some(Backends { http, grpc }) => {
+                    let port = if self.is_grpc(service) { grpc } else { http };
+                    let ports = format!(", ports: {{{name}: {port}}}");
+                    (Ipv4Addr::new(127, a + 100, b, c), ports)
+                }
+            };
             let address = mark.filter(|_| endpoint == 0).map_or(own, marked);
             // A `String` takes everything.
             let _ = writeln!(
                 text,
-                "  - {{address: {address}, labels: {{app: svc-{service}, version: v{version}}}, \
+                "  - {{address: {address}{ports}, labels: {{app: svc-{service}, version: v{version}}}, \
                  locality: region/zone-{zone}, serviceAccount: svc-{service}}}"
             );
         }
@@ -272,7 +297,8 @@ mod tests {
     fn every_object_has_a_file_and_changes_replace_them() {
         let parent = tempfile::tempdir().unwrap();
         let route_scope = RouteScope::Namespace;
-        let size = MeshSize { services: 20, endpoints: 2, workloads: 3, route_scope };
+        let (services, endpoints, workloads, backends) = (20, 2, 3, None);
+        let size = MeshSize { services, endpoints, workloads, route_scope, backends };
         let files = MeshFiles::write(size, parent.path()).unwrap();
         let count = || fs::read_dir(&files.folder).unwrap().count();
         assert_eq!(count(), 20 + 2 + 2);

@@ -6,6 +6,7 @@ mod check;
 mod churn;
 mod cold;
 mod growth;
+mod lazy;
 mod plane;
 mod reconnect;
 mod scale;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-pub(crate) use self::{soak::soak, versus::versus};
+pub(crate) use self::{lazy::soak as soak_lazy, soak::soak, versus::versus};
 use crate::{progress::Progress, report::Case, rows::RowId};
 
 /// What all rows need.
@@ -74,5 +75,11 @@ pub(crate) async fn run(row: RowId, context: &Context) -> Result<Vec<Case>> {
         RowId::GrowthStreams => growth::run_streams(context).await,
         RowId::GrowthClasses => growth::run_classes(context).await,
         RowId::Simulated => simulated::run(context).await,
+        RowId::LazyFirst => lazy::run_first(context).await,
+        RowId::LazyMany => lazy::run_many(context).await,
+        RowId::LazyEnvoy => lazy::run_envoy(context).await,
+        RowId::LazyConnect => lazy::run_connect(context).await,
+        RowId::LazyRestart => lazy::run_restart(context).await,
+        RowId::LazyJunk => lazy::run_junk(context).await,
     }
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 use testkit::{
     child::{ChildProcess, ChildSettings},
     http::{Client, Request},
@@ -29,6 +30,7 @@ const ISTIOD_SETTINGS: [&str; 3] =
 #[derive(Debug)]
 pub(crate) struct MeasuredServer {
     child: ChildProcess,
+    settings: ChildSettings,
     process: String,
     client: Client,
     pub(crate) xds: SocketAddr,
@@ -68,6 +70,16 @@ impl ServerCounters {
 impl MeasuredServer {
     /// Starts the control plane `binary` on the files in `config`; it may not be ready yet.
     pub(crate) fn start(binary: &Path, config: &Path, log: &Path) -> Result<Self> {
+        Self::start_with(binary, config, log, &[])
+    }
+
+    /// As [`Self::start`], with further arguments.
+    pub(crate) fn start_with(
+        binary: &Path,
+        config: &Path,
+        log: &Path,
+        further: &[OsString],
+    ) -> Result<Self> {
         let admin = free_address();
         let arguments: [OsString; 7] = [
             "serve".into(),
@@ -78,7 +90,9 @@ impl MeasuredServer {
             "--log".into(),
             "warn".into(),
         ];
-        Self::start_child(binary, arguments.into(), log, Some(admin))
+        let mut arguments = Vec::from(arguments);
+        arguments.extend_from_slice(further);
+        Self::start_child(binary, arguments, log, Some(admin))
     }
 
     /// Starts an istiod, as `xtask/istiod` builds it, on the same files. `environment` are further
@@ -110,14 +124,22 @@ impl MeasuredServer {
     ) -> Result<Self> {
         let xds = free_address();
         arguments.extend(["--xds-address".into(), xds.to_string().into()]);
+        let (program, log) = (binary.to_owned(), log.to_owned());
+        Self::run(ChildSettings { program, arguments, log }, xds, admin)
+    }
+
+    fn run(settings: ChildSettings, xds: SocketAddr, admin: Option<SocketAddr>) -> Result<Self> {
         let started = Instant::now();
-        let child = ChildProcess::start(&ChildSettings {
-            program: binary.to_owned(),
-            arguments,
-            log: log.to_owned(),
-        })?;
+        let child = ChildProcess::start(&settings)?;
         let process = child.id().to_string();
-        Ok(Self { child, process, client: Client::keep_alive(), xds, admin, started })
+        Ok(Self { child, settings, process, client: Client::keep_alive(), xds, admin, started })
+    }
+
+    /// Kills the server and starts it again, at the same addresses; it may not be ready yet.
+    pub(crate) fn restart(self) -> Result<Self> {
+        let Self { child, settings, xds, admin, .. } = self;
+        child.kill();
+        Self::run(settings, xds, admin)
     }
 
     /// Waits until it answers: the control plane when it is ready.
@@ -158,6 +180,24 @@ impl MeasuredServer {
             Some(admin) => ServerCounters::parse(&self.get(admin, "/metrics").await?),
             None => Ok(ServerCounters::default()),
         }
+    }
+
+    async fn page(&self, path: &str) -> Result<Value> {
+        let admin = self.admin.context("the server has no admin port")?;
+        Ok(serde_json::from_str(&self.get(admin, path).await?)?)
+    }
+
+    /// How many proxies have acknowledged all that they should have.
+    pub(crate) async fn synced(&self) -> Result<usize> {
+        let list = self.page("/debug/proxies").await?;
+        let proxies = list["items"].as_array().into_iter().flatten();
+        Ok(proxies.filter(|proxy| proxy["state"] == "SYNCED").count())
+    }
+
+    /// How many virtual hosts proxies have asked it for.
+    pub(crate) async fn questions(&self) -> Result<u64> {
+        let counters = self.page("/debug/counters").await?;
+        counters["questions"].as_u64().context("/debug/counters has no `questions`")
     }
 
     /// The last lines of its log.

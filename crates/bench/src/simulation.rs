@@ -102,7 +102,7 @@ impl MemoryPlane {
         let Simulation { streams, services, endpoints, workloads } = simulation;
         ensure!(services > 0 && workloads > 0 && streams >= workloads, "too few of something");
         let route_scope = RouteScope::Namespace;
-        let mesh = MeshSize { services, endpoints, workloads, route_scope };
+        let mesh = MeshSize { services, endpoints, workloads, route_scope, backends: None };
         let config = Arc::new(MeshConfig::default());
         let mut index = Index::new(config, Features::default(), "cluster.local");
         index.apply(mesh.documents().iter().flat_map(|text| changes(text)));
@@ -166,7 +166,7 @@ impl MemoryPlane {
         let (name, text) = match kind {
             Kind::Endpoint => ("endpoint", self.mesh.changed_service()),
             Kind::Route => ("route", self.mesh.changed_route()),
-            Kind::Cluster | Kind::Listener => bail!("no such change"),
+            Kind::Cluster | Kind::Listener | Kind::VirtualHost => bail!("no such change"),
         };
         self.crowd.counts.reset();
         let (begun, cpu) = (Instant::now(), proc::cpu("self")?);
@@ -224,7 +224,8 @@ impl MemoryPlane {
         let first: Vec<_> = (0..workloads).map(|it| self.crowd.fingerprint(it)).collect();
         let is_incomplete = |stream: &usize| {
             let held = self.crowd.fingerprint(*stream);
-            held != first[stream % workloads] || held.contains(&0)
+            let lacks = |kind: &Kind| held[*kind as usize] == 0;
+            held != first[stream % workloads] || Kind::ALWAYS.iter().any(lacks)
         };
         (0..self.open.min(self.simulation.streams)).filter(is_incomplete).count()
     }

@@ -39,6 +39,8 @@ pub(crate) struct Record {
     version: String,
     /// Sorted.
     pub(crate) references: Vec<(Kind, NameId)>,
+    /// Whether it is a route configuration whose hosts are loaded on demand.
+    pub(crate) loads_hosts: bool,
     /// Which change it shows; see [`crate::mesh::marker_of`].
     pub(crate) marker: Option<u32>,
 }
@@ -194,7 +196,10 @@ impl Inner {
         let id = RecordId::try_from(self.records.len()).expect("fewer than 2^32 resources");
         let name = self.names[kind as usize].intern(&name);
         let marker = if kind == Kind::Endpoint { marker(&any) } else { None };
-        self.records.push(Record { id, kind, name, version, references: found, marker });
+        let loads_hosts = kind == Kind::Route
+            && Hosts::decode(&any.value[..]).is_ok_and(|hosts| hosts.vhds.is_some());
+        let references = found;
+        self.records.push(Record { id, kind, name, version, references, loads_hosts, marker });
         self.by_content.insert(key, id);
         id
     }
@@ -213,6 +218,13 @@ struct Sent {
 struct Named {
     #[prost(string, tag = "1")]
     name: String,
+}
+
+/// Of a route configuration: where its hosts are loaded from. The rest is skipped unread.
+#[derive(Clone, PartialEq, Message)]
+struct Hosts {
+    #[prost(bytes = "vec", optional, tag = "9")]
+    vhds: Option<Vec<u8>>,
 }
 
 impl Sent {

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Result, bail};
 use envoy::{
-    config::core::v3::Node,
+    config::core::v3::{Extension, Node},
     service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
 };
 use prost::Message;
@@ -30,6 +30,8 @@ use super::{
 };
 use crate::progress::Progress;
 
+/// What Envoy lists among its extensions.
+const ON_DEMAND: &str = "envoy.filters.http.on_demand";
 const POLL: Duration = Duration::from_millis(1);
 /// How often a long wait says how far it is.
 const REPORT: Duration = Duration::from_secs(5);
@@ -272,6 +274,8 @@ impl ProxyIdentity {
             id: format!("sidecar~{address}~{name}.{namespace}~{namespace}.svc.cluster.local"),
             cluster: format!("{workload}.{namespace}"),
             metadata: Some(Struct { fields }),
+            // Who is fenced loads on demand by it; nobody else is sent it.
+            extensions: vec![Extension { name: ON_DEMAND.to_owned(), ..Extension::default() }],
             ..Node::default()
         }
     }

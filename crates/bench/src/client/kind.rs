@@ -9,14 +9,19 @@ pub(crate) enum Kind {
     Endpoint,
     Listener,
     Route,
+    /// Of route configurations whose hosts are loaded on demand.
+    VirtualHost,
 }
 
 /// One value for each type, to be indexed by `Kind as usize`.
-pub(crate) type PerKind<T> = [T; 4];
+pub(crate) type PerKind<T> = [T; 5];
 
 impl Kind {
-    pub(crate) const ALL: PerKind<Self> =
+    /// Those that every sidecar is sent.
+    pub(crate) const ALWAYS: [Self; 4] =
         [Self::Cluster, Self::Endpoint, Self::Listener, Self::Route];
+    pub(crate) const ALL: PerKind<Self> =
+        [Self::Cluster, Self::Endpoint, Self::Listener, Self::Route, Self::VirtualHost];
 
     pub(crate) fn type_url(self) -> &'static str {
         match self {
@@ -24,6 +29,7 @@ impl Kind {
             Self::Endpoint => type_url::ENDPOINT,
             Self::Listener => type_url::LISTENER,
             Self::Route => type_url::ROUTE,
+            Self::VirtualHost => type_url::VIRTUAL_HOST,
         }
     }
 
@@ -33,6 +39,6 @@ impl Kind {
 
     /// Whether all of it is asked for, and not by name.
     pub(crate) fn is_wildcard(self) -> bool {
-        matches!(self, Self::Cluster | Self::Listener)
+        matches!(self, Self::Cluster | Self::Listener | Self::VirtualHost)
     }
 }

@@ -21,7 +21,7 @@ pub(crate) enum Goal {
 }
 
 impl Goal {
-    const COUNT: usize = 7;
+    const COUNT: usize = 8;
 
     fn index(self) -> usize {
         match self {

@@ -1,5 +1,6 @@
 //! What one stream holds and asks for, as Envoy would: clusters first, then their endpoints, then
-//! listeners, then their routes; everything is acknowledged.
+//! listeners, then their routes; where hosts are loaded on demand, those that come unasked. Everything is
+//! acknowledged.
 //!
 //! No I/O: responses go in, requests come out.
 
@@ -104,6 +105,8 @@ pub(crate) struct Taken {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     held: PerKind<Held>,
+    /// Whether a route configuration is held whose hosts are loaded on demand.
+    loads_hosts: bool,
     /// Whether references went away in the response that is being read.
     lost: bool,
     /// New names that were referred to in it.
@@ -127,6 +130,7 @@ impl State {
             held.subscribed |= held.slots.iter().any(|slot| *slot != Slot::EMPTY);
         }
         self.held[Kind::Listener as usize].subscribed |= self.is_warm();
+        self.held[Kind::VirtualHost as usize].subscribed |= self.loads_hosts;
         let mut node = Some(node);
         let mut requests = Vec::new();
         for kind in Kind::ALL {
@@ -192,6 +196,7 @@ impl State {
         if before == slot {
             return Some(Taken { kind, marker: None, marker_before: None });
         }
+        self.loads_hosts |= record.loads_hosts;
         for (kind, name) in &record.references {
             let held = &mut self.held[*kind as usize];
             if held.get(*name) == Slot::EMPTY {
@@ -225,19 +230,26 @@ impl State {
             false => Default::default(),
         };
         let mut requests = vec![self.acknowledge(kind, head, catalog)];
-        // Envoy asks for listeners when its clusters are warm.
-        let is_warm = self.is_warm();
         for (other, dropped) in Kind::ALL.into_iter().zip(dropped) {
             let found = std::mem::take(&mut self.found[other as usize]);
-            let held = &mut self.held[other as usize];
-            let is_first = !held.subscribed && other == Kind::Listener && is_warm;
+            let is_first = !self.held[other as usize].subscribed && self.is_due(other);
             if found.is_empty() && dropped.is_empty() && !is_first {
                 continue;
             }
-            held.subscribed = true;
+            self.held[other as usize].subscribed = true;
             requests.push(self.subscribe(other, &found, &dropped, catalog));
         }
         (Some(kind), requests)
+    }
+
+    /// Whether it is time to ask for all of a type: Envoy does so for listeners when its clusters are
+    /// warm.
+    fn is_due(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Listener => self.is_warm(),
+            Kind::VirtualHost => self.loads_hosts,
+            Kind::Cluster | Kind::Endpoint | Kind::Route => false,
+        }
     }
 
     /// Whether all clusters have their endpoints.
@@ -347,7 +359,11 @@ impl State {
     pub(crate) fn is_synced(&self) -> bool {
         Kind::ALL.into_iter().all(|kind| {
             let held = &self.held[kind as usize];
-            if kind.is_wildcard() { held.seen } else { held.awaited == 0 }
+            match kind {
+                Kind::Cluster | Kind::Listener => held.seen,
+                Kind::Endpoint | Kind::Route => held.awaited == 0,
+                Kind::VirtualHost => held.seen || !self.loads_hosts,
+            }
         })
     }
 

@@ -10,8 +10,13 @@ use envoy::{
             Cluster,
             cluster::{ClusterDiscoveryType, DiscoveryType},
         },
+        core::v3::{AggregatedConfigSource, ConfigSource, config_source::ConfigSourceSpecifier},
         endpoint::v3::ClusterLoadAssignment,
-        listener::v3::Listener,
+        listener::v3::{Filter, FilterChain, Listener, filter::ConfigType},
+        route::v3::{RouteConfiguration, Vhds, VirtualHost},
+    },
+    extensions::filters::network::http_connection_manager::v3::{
+        HttpConnectionManager, Rds, http_connection_manager::RouteSpecifier,
     },
     service::discovery::v3::{DeltaDiscoveryRequest, Resource},
 };
@@ -141,6 +146,45 @@ fn a_stream_asks_in_the_order_of_envoy() {
           Listener nonce "" +[] -[] has []
         receives Listener, in sync
           Listener nonce "4" +[] -[] has []
+    "#]]);
+}
+
+#[test]
+fn hosts_are_asked_for_where_they_are_loaded_on_demand() {
+    let mut talk = Talk::new();
+    talk.connect();
+    talk.receive(Kind::Cluster, &[], &[]);
+    let manager = HttpConnectionManager {
+        route_specifier: Some(RouteSpecifier::Rds(Rds {
+            route_config_name: "r".to_owned(),
+            config_source: Some(ConfigSource {
+                config_source_specifier: Some(ConfigSourceSpecifier::Ads(
+                    AggregatedConfigSource {},
+                )),
+                ..Default::default()
+            }),
+        })),
+        ..Default::default()
+    };
+    let filter = Filter {
+        config_type: Some(ConfigType::TypedConfig(Any::pack(&manager))),
+        ..Default::default()
+    };
+    let chain = FilterChain { filters: vec![filter], ..Default::default() };
+    let listener = Listener { filter_chains: vec![chain], ..Default::default() };
+    talk.receive(Kind::Listener, &[resource(Kind::Listener, "l", &listener)], &[]);
+    let route = RouteConfiguration { vhds: Some(Vhds::default()), ..Default::default() };
+    talk.receive(Kind::Route, &[resource(Kind::Route, "r", &route)], &[]);
+    let host = resource(Kind::VirtualHost, "r/h", &VirtualHost::default());
+    talk.receive(Kind::VirtualHost, &[host], &[]);
+    talk.said.clear();
+    talk.connect();
+    talk.check(&expect![[r#"
+        connects
+          Cluster nonce "" +[] -[] has []
+          Listener nonce "" +[] -[] has ["v-l"]
+          Route nonce "" +["r"] -[] has ["v-r"]
+          VirtualHost nonce "" +[] -[] has ["v-r/h"]
     "#]]);
 }
 

@@ -30,13 +30,16 @@ pub(super) struct PlaneSettings {
     pub(super) mesh: MeshSize,
     pub(super) protocol: Protocol,
     pub(super) lags: Option<Arc<Lags>>,
+    /// Fences around all workloads, each of which declares so many services.
+    pub(super) fenced: Option<usize>,
 }
 
 impl PlaneSettings {
     pub(super) fn delta(services: usize, endpoints: usize) -> Self {
         let route_scope = RouteScope::Everybody;
-        let mesh = MeshSize { services, endpoints, workloads: 20, route_scope };
-        Self { mesh, protocol: Protocol::Delta, lags: None }
+        let (workloads, backends) = (20, None);
+        let mesh = MeshSize { services, endpoints, workloads, route_scope, backends };
+        Self { mesh, protocol: Protocol::Delta, lags: None, fenced: None }
     }
 }
 
@@ -95,6 +98,9 @@ impl<'a> Plane<'a> {
     pub(super) async fn start(context: &'a Context, settings: &PlaneSettings) -> Result<Self> {
         let folder = temporary_folder()?;
         let files = MeshFiles::write(settings.mesh, folder.path())?;
+        if let Some(services) = settings.fenced {
+            files.write_fences(services)?;
+        }
         let log = folder.path().join("server.log");
         let mut server = MeasuredServer::start(&context.meltemi, &files.folder, &log)?;
         server.wait_ready().await?;

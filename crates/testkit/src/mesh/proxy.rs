@@ -123,16 +123,22 @@ impl ProxySettings {
         xds: SocketAddr,
         identity: Option<&IdentityFiles>,
     ) -> Result<EnvoyProcess> {
-        // What serves the metrics asks the admin port, so that it must be known beforehand.
-        let admin_port = if self.stats_port.is_some() { ports::free_port() } else { 0 };
-        let settings = EnvoySettings {
-            drain: self.drain,
-            admin_port,
-            ..EnvoySettings::new(&self.bootstrap(binary, xds, admin_port, identity)?)
-        };
-        let mut envoy = settings.start().await?;
+        let mut envoy = self.envoy(binary, xds, identity)?.start().await?;
         envoy.wait_ready(START).await?;
         Ok(envoy)
+    }
+
+    /// How the proxy's Envoy is started: with the bootstrap that `binary` prints.
+    pub fn envoy(
+        &self,
+        binary: &Path,
+        xds: SocketAddr,
+        identity: Option<&IdentityFiles>,
+    ) -> Result<EnvoySettings> {
+        // What serves the metrics asks the admin port, so that it must be known beforehand.
+        let admin_port = if self.stats_port.is_some() { ports::free_port() } else { 0 };
+        let bootstrap = self.bootstrap(binary, xds, admin_port, identity)?;
+        Ok(EnvoySettings { drain: self.drain, admin_port, ..EnvoySettings::new(&bootstrap) })
     }
 
     /// The bootstrap that the binary prints.
