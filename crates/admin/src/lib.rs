@@ -11,6 +11,7 @@ mod debug;
 mod diff;
 mod difference;
 mod error;
+mod fence_switches;
 mod fences;
 mod finding;
 mod guard;
@@ -48,6 +49,7 @@ pub use self::{
     diff::{DiffReport, EnvoyEffect, ObjectDiff},
     difference::{FieldChange, differences},
     error::{ApiError, ErrorBody, Reason},
+    fence_switches::{FenceSwitchRequest, ScopeFenceOff},
     fences::ScopeExport,
     finding::{Finding, FindingList},
     load::LoadReport,
@@ -110,6 +112,7 @@ fn router(admin: Admin, shutdown: CancellationToken) -> Router {
         .route("/debug/load", get(load::load))
         .merge(debug::routes())
         .merge(fences::routes())
+        .merge(fence_switches::routes())
         .merge(scopes::routes())
         .layer(Extension(shutdown))
         .layer(Extension(Arc::new(Lints::default())))

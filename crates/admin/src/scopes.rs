@@ -16,7 +16,7 @@ use scope::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiError, FileSetRequest, Reason, Shared};
+use crate::{ApiError, FileSetRequest, Reason, ScopeFenceOff, Shared};
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new()
@@ -45,6 +45,9 @@ pub struct ScopeList {
     /// Where it is kept; absent when it ends with the process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_in: Option<String>,
+    /// Whose fences are switched off.
+    #[serde(default)]
+    pub fences_off: Vec<ScopeFenceOff>,
 }
 
 /// One workload.
@@ -178,7 +181,10 @@ impl From<ScopeEnded> for ApiError {
 async fn list(State(admin): State<Shared>) -> Result<Json<ScopeList>, ApiError> {
     let ScopePart { handle, folder } = &admin.scope;
     let items = handle.list().await?.into_iter().map(describe_workload).collect();
-    Ok(Json(ScopeList { items, kept_in: folder.as_deref().map(str::to_owned) }))
+    let fences_off = handle.fences_off().await?;
+    let fences_off = fences_off.iter().map(|(target, off)| ScopeFenceOff::new(target, off));
+    let kept_in = folder.as_deref().map(str::to_owned);
+    Ok(Json(ScopeList { items, kept_in, fences_off: fences_off.collect() }))
 }
 
 async fn edges(
@@ -342,6 +348,6 @@ fn describe_edge(edge: EdgeView) -> ScopeEdge {
     }
 }
 
-fn time(seconds: u64) -> String {
+pub(crate) fn time(seconds: u64) -> String {
     Timestamp(i64::try_from(seconds).unwrap_or(i64::MAX)).to_string()
 }

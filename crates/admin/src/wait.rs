@@ -14,7 +14,7 @@ use axum::{
     extract::{Query, State},
     response::{IntoResponse, Response},
 };
-use model::Proxy;
+use model::{FenceTarget, Proxy};
 use push::{Standing, Waiting, Watch};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -145,7 +145,8 @@ pub(crate) async fn wait(
     let begun = Instant::now();
     let deadline = begun + Duration::from_millis(query.timeout).min(LONGEST);
     tokio::spawn(async move {
-        let waiting = Wait { admin, begun, deadline, quorum: query.quorum.into(), out: sender };
+        let (quorum, whom) = (query.quorum.into(), None);
+        let waiting = Wait { admin, begun, deadline, quorum, whom, out: sender };
         // An error says that nobody listens any more.
         tokio::select! {
             _ = waiting.run() => (),
@@ -159,16 +160,20 @@ pub(crate) async fn wait(
     Ok((kind, Body::new(body)).into_response())
 }
 
-struct Wait {
-    admin: Shared,
-    begun: Instant,
-    deadline: Instant,
-    quorum: usize,
-    out: LineSender,
+/// Waits for proxies, and says how far they are.
+pub(crate) struct Wait {
+    pub(crate) admin: Shared,
+    pub(crate) begun: Instant,
+    pub(crate) deadline: Instant,
+    /// Percent.
+    pub(crate) quorum: usize,
+    /// Whose proxies; all if nobody is named.
+    pub(crate) whom: Option<FenceTarget>,
+    pub(crate) out: LineSender,
 }
 
 /// Who listens is gone.
-type Gone = mpsc::error::SendError<bytes::Bytes>;
+pub(crate) type Gone = mpsc::error::SendError<bytes::Bytes>;
 type Heard = Result<(), Gone>;
 
 /// The proxies as far as they are known.
@@ -191,13 +196,19 @@ impl Wait {
         };
         let findings = finding::current(&self.admin.statuses);
         self.out.send(&WaitEvent::Taken { revision, findings }).await?;
+        let report = self.until_live(revision).await?;
+        self.end(report).await
+    }
+
+    /// Until every proxy has acknowledged the mesh of this revision, or it is clear that it will not.
+    pub(crate) async fn until_live(&self, revision: u64) -> Result<WaitReport, Gone> {
         let mut report = WaitReport { revision, ..WaitReport::default() };
         let engine = &self.admin.engine;
         if time::timeout_at(self.deadline, engine.settled(revision)).await.is_err() {
-            return self.end(report).await;
+            return Ok(report);
         }
         let mut tally = Tally::default();
-        for watch in self.admin.streams.watch().await {
+        for watch in self.watch().await {
             tally.total += 1;
             tally.follow(watch);
         }
@@ -215,7 +226,23 @@ impl Wait {
         if report.outcome != WaitOutcome::Live {
             report.waiting = self.waiting().await;
         }
-        self.end(report).await
+        Ok(report)
+    }
+
+    fn concerns(&self, proxy: &Proxy) -> bool {
+        self.whom.as_ref().is_none_or(|whom| whom.concerns(&proxy.workload()))
+    }
+
+    async fn watch(&self) -> Vec<Watch> {
+        let mut watches = self.admin.streams.watch().await;
+        watches.retain(|watch| self.concerns(&watch.proxy));
+        watches
+    }
+
+    async fn standings(&self) -> BTreeMap<u64, (Arc<Proxy>, Standing)> {
+        let mut standings = self.admin.streams.standings().await;
+        standings.retain(|_, (proxy, _)| self.concerns(proxy));
+        standings
     }
 
     /// Until every proxy is live or gone, or one has refused something, or the time is over.
@@ -272,7 +299,7 @@ impl Wait {
 
     /// Proxies that went away may have come back on another stream.
     async fn look_for_lost(&self, tally: &mut Tally) {
-        for watch in self.admin.streams.watch().await {
+        for watch in self.watch().await {
             let own = tally.lost.iter().position(|proxy| proxy.id == watch.proxy.id);
             if let Some(own) = own {
                 tally.lost.swap_remove(own);
@@ -305,7 +332,7 @@ impl Wait {
         list: Vec<push::Refusal>,
     ) -> Vec<RefusedResource> {
         let mut all: Vec<RefusedResource> = list.into_iter().map(|it| refused(proxy, it)).collect();
-        for (other, (proxy, standing)) in self.admin.streams.standings().await {
+        for (other, (proxy, standing)) in self.standings().await {
             if let Standing::Refused(list) = standing
                 && other != stream
             {
@@ -317,7 +344,7 @@ impl Wait {
     }
 
     async fn waiting(&self) -> Vec<WaitingProxy> {
-        let standings = self.admin.streams.standings().await.into_values();
+        let standings = self.standings().await.into_values();
         let waiting = standings.filter_map(|(proxy, standing)| match standing {
             Standing::Waiting(waiting) => Some(waiting_proxy(&proxy, &waiting)),
             Standing::Live | Standing::Refused(_) => None,
@@ -325,7 +352,7 @@ impl Wait {
         waiting.take(MOST_LISTED).collect()
     }
 
-    async fn end(&self, mut report: WaitReport) -> Heard {
+    pub(crate) async fn end(&self, mut report: WaitReport) -> Heard {
         let elapsed = self.begun.elapsed().as_millis();
         report.milliseconds = u64::try_from(elapsed).unwrap_or(u64::MAX);
         self.out.send(&WaitEvent::End(report)).await

@@ -90,6 +90,7 @@ impl Rig {
                     Change::KeySet(source, Some(keys)) => format!("{source} {keys}"),
                     Change::KeySet(source, None) => format!("{source} none"),
                     Change::Learned(workload, _) => unreachable!("calls of {workload}"),
+                    Change::FenceSwitched(target, _) => unreachable!("the fences of {target}"),
                     Change::Time(now) => unreachable!("it is {now}"),
                 });
                 words.collect::<Vec<_>>().join(", ")

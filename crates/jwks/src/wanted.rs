@@ -31,7 +31,10 @@ impl Wanted {
         match change {
             Change::Put(object) => self.put(object),
             Change::Delete(key) => self.objects.remove(key).is_some(),
-            Change::KeySet(..) | Change::Learned(..) | Change::Time(_) => false,
+            Change::KeySet(..)
+            | Change::Learned(..)
+            | Change::FenceSwitched(..)
+            | Change::Time(_) => false,
         }
     }
 

@@ -103,6 +103,16 @@ access-allow-note = Note: what no ALLOW policy allows is refused there from now 
 scope-none = of no workload is it known whom it calls
 scope-unknown = it is not known whom { $workload } calls
 scope-in-memory = learned dependencies are kept in memory alone: with `serve --scope-directory` they outlive the process
+scope-off = the fences of { $target } are off since { $since }: it is sent everything until `meltemi scope enable { $target }`
+scope-off-until = the fences of { $target } are off from { $since } until { $until }
+scope-widening = the fences of { $target } are off since { $since }, but not every proxy has acknowledged everything: `meltemi scope disable { $target }` waits for it
+scope-disabled = the fences of { $target } are off: { $live ->
+        [one] { $live } proxy has everything
+       *[other] { $live } proxies have everything
+    }
+scope-disable-open = the fences of { $target } are off all the same: everything is sent; `meltemi scope disable { $target }` waits again, `meltemi scope enable { $target }` takes it back
+scope-disable-interrupted = nobody waits any more, but the fences of { $target } are off: `meltemi scope enable { $target }` takes it back
+scope-enabled = fences and labels count again for { $target }
 scope-in = `{ $host }` is in the scope of { $workload }
 scope-out = `{ $host }` is not in the scope of { $workload }
 scope-how = A call brings it in where its mode allows that; `meltemi scope pin { $workload } { $host }` does in any case.

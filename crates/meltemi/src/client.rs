@@ -64,6 +64,18 @@ impl Server {
         Ok(Lines { body, rest: BytesMut::new() })
     }
 
+    /// Sends JSON to a path, and reads an answer that is not there yet as a whole.
+    pub(crate) async fn post_lines(
+        &self,
+        path: &str,
+        value: &impl Serialize,
+        catalogue: &Catalogue,
+    ) -> anyhow::Result<Lines> {
+        let value = serde_json::to_vec(value).context("failed to write the request")?;
+        let body = self.ask(Method::POST, path, value.into(), catalogue).await?;
+        Ok(Lines { body, rest: BytesMut::new() })
+    }
+
     /// The body of a good answer.
     async fn ask(
         &self,

@@ -5,6 +5,7 @@
 mod export;
 mod import;
 mod print;
+mod switch;
 
 use admin::{ScopeDecision, ScopeEdgeList, ScopeExplanation, ScopeList, ScopeTarget};
 use clap::Subcommand;
@@ -14,7 +15,11 @@ use crate::{
     output::{Exit, Format, Screen},
 };
 
-use self::{export::Export, import::Import};
+use self::{
+    export::Export,
+    import::Import,
+    switch::{Disable, Enable},
+};
 
 const FORMATS: &[Format] = &[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Name];
 
@@ -45,6 +50,8 @@ pub(crate) struct Scope {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ScopeVerb {
+    /// All workloads, those first that need a look, and whose fences are off.
+    List(List),
     /// Why a host is in a scope, or is not.
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
@@ -56,6 +63,10 @@ pub(crate) enum ScopeVerb {
     Unpin(Decide),
     /// Forget what was learned, but what is pinned.
     Reset(Reset),
+    /// Send workloads everything, whatever fences and labels say, and wait until they have it.
+    Disable(Disable),
+    /// Let fences and labels count again.
+    Enable(Enable),
     /// Take in call graphs: CSV and JSON, Jaeger, SkyWalking, Kiali.
     Import(Import),
     /// Print fences, with what was learned, as ordinary Sidecar objects.
@@ -79,6 +90,21 @@ Examples:
   meltemi scope unpin shop/web pay.bank.svc.cluster.local
 
 Exit codes: 0 done, 1 it is not pinned, 64 wrong usage, 69 no control plane, 77 not allowed from here";
+
+/// All workloads, those first that need a look, and whose fences are off.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  meltemi scope list
+  meltemi scope list -o json
+
+Exit codes: 0 done, 64 wrong usage, 69 no control plane")]
+pub(crate) struct List {
+    #[arg(short, long, default_value = "table", value_parser = Format::among(FORMATS))]
+    output: Format,
+    #[command(flatten)]
+    server: Server,
+}
 
 /// Why a host is in a scope, or is not.
 #[derive(Debug, clap::Args)]
@@ -135,10 +161,13 @@ impl Scope {
             None => self.output,
             Some(ScopeVerb::Explain(args)) => args.output,
             Some(ScopeVerb::Import(args)) => args.output,
+            Some(ScopeVerb::List(args)) => args.output,
+            Some(ScopeVerb::Disable(args)) => args.output,
             Some(
                 ScopeVerb::Pin(_)
                 | ScopeVerb::Unpin(_)
                 | ScopeVerb::Reset(_)
+                | ScopeVerb::Enable(_)
                 | ScopeVerb::Export(_),
             ) => Format::Table,
         }
@@ -151,7 +180,10 @@ impl Scope {
             (Some(ScopeVerb::Pin(args)), _) => args.run(Decision::Pin, screen).await,
             (Some(ScopeVerb::Unpin(args)), _) => args.run(Decision::Unpin, screen).await,
             (Some(ScopeVerb::Reset(args)), _) => args.run(screen).await,
+            (Some(ScopeVerb::Disable(args)), _) => args.run(screen).await,
+            (Some(ScopeVerb::Enable(args)), _) => args.run(screen).await,
             (Some(ScopeVerb::Import(args)), _) => args.run(screen).await,
+            (Some(ScopeVerb::List(args)), _) => args.run(screen).await,
             (Some(ScopeVerb::Export(args)), _) => args.run(screen).await,
             (None, Some(workload)) => {
                 let path = format!("/debug/scope/edges?workload={}", encode(&workload));
@@ -159,12 +191,17 @@ impl Scope {
                 print::edges(&workload, edges, output, screen)?;
                 Ok(Exit::Done)
             }
-            (None, None) => {
-                let list: ScopeList = server.get("/debug/scope", screen.catalogue()).await?;
-                print::list(list, output, screen)?;
-                Ok(Exit::Done)
-            }
+            (None, None) => List { output, server }.run(screen).await,
         }
+    }
+}
+
+impl List {
+    async fn run(self, screen: &mut Screen<'_>) -> anyhow::Result<Exit> {
+        let Self { output, server } = self;
+        let list: ScopeList = server.get("/debug/scope", screen.catalogue()).await?;
+        print::list(list, output, screen)?;
+        Ok(Exit::Done)
     }
 }
 

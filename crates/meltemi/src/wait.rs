@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use self::progress::Progress;
 use crate::{
-    client::Server,
+    client::{Lines, Server},
     input::parse_duration,
     output::{Exit, Failure, Format, Role, Screen},
 };
@@ -76,7 +76,14 @@ pub(crate) async fn wait_for(
     screen: &Screen<'_>,
 ) -> anyhow::Result<Option<WaitResult>> {
     let path = format!("/api/wait?timeout={}&quorum={quorum}", timeout.as_millis());
-    let mut lines = server.lines(&path, screen.catalogue()).await?;
+    follow(server.lines(&path, screen.catalogue()).await?, screen).await
+}
+
+/// Shows how far proxies are until the end; `None` when the user has had enough of it.
+pub(crate) async fn follow(
+    mut lines: Lines,
+    screen: &Screen<'_>,
+) -> anyhow::Result<Option<WaitResult>> {
     let mut progress = Progress::new();
     let mut found = Vec::new();
     loop {
@@ -129,7 +136,15 @@ impl WaitResult {
 
     /// For people, and for scripts that have not asked for a form.
     pub(crate) fn print(&self, screen: &mut Screen<'_>) -> anyhow::Result<()> {
-        let text = self.describe(screen);
+        self.print_as(self.describe(screen), screen)
+    }
+
+    /// The same in other words.
+    pub(crate) fn print_as(
+        &self,
+        text: Vec<(Option<Role>, String)>,
+        screen: &mut Screen<'_>,
+    ) -> anyhow::Result<()> {
         if screen.is_terminal() {
             text.into_iter().try_for_each(|(role, line)| match role {
                 Some(role) => screen.mark(role, &line),

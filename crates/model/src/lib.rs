@@ -24,7 +24,9 @@ pub use labels::Labels;
 pub use locality::Locality;
 pub use protocol::Protocol;
 pub use proxy::{Generator, Interception, NodeId, Proxy, ProxyKind, ProxyParseError};
-pub use scope::{ScopeMode, ScopeModeParseError, WorkloadKey};
+pub use scope::{
+    FenceSwitch, FenceTarget, FenceTargetParseError, ScopeMode, ScopeModeParseError, WorkloadKey,
+};
 pub use service::{
     Endpoint, EndpointAddress, Health, Registry, Resolution, Service, ServicePort, TargetPort,
     TrafficDistribution, Visibility,

@@ -12,7 +12,7 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
-use model::{Hostname, Name, Shared, WorkloadKey};
+use model::{FenceSwitch, FenceTarget, Hostname, Name, Shared, WorkloadKey};
 use snapshot::Learned;
 
 pub use self::{
@@ -25,6 +25,7 @@ use crate::{
     edge::Edge,
     sensor::SensorClocks,
     settings::{Bucket, ScopeSettings, Window},
+    switches::{FenceOff, Switches},
 };
 
 /// How many notes about what was forgotten are kept, and as many about what was refused.
@@ -45,6 +46,7 @@ pub struct Book {
     window: Window,
     forgotten: VecDeque<Note>,
     refused: VecDeque<Note>,
+    switches: Switches,
     /// Workloads with something new to write down, and those with edges that were seen again.
     changed: BTreeSet<WorkloadKey>,
     touched: BTreeSet<WorkloadKey>,
@@ -138,6 +140,7 @@ impl Book {
             window: Window::default(),
             forgotten: VecDeque::new(),
             refused: VecDeque::new(),
+            switches: Switches::default(),
             changed: BTreeSet::new(),
             touched: BTreeSet::new(),
         }
@@ -227,6 +230,36 @@ impl Book {
         }
         self.tidy();
         hosts.len()
+    }
+
+    /// Switches the fences of some workloads off, until after a second if that is said.
+    pub fn switch_off(&mut self, target: FenceTarget, until: Option<u64>, now: u64) {
+        self.switches.switch_off(target, until, now);
+    }
+
+    /// Every proxy knows that the fences are off. Whether they are.
+    pub fn confirm_off(&mut self, target: &FenceTarget, now: u64) -> bool {
+        self.switches.confirm(target, now)
+    }
+
+    /// Lets fences count again. Whether they were switched off by this very decision.
+    pub fn switch_back(&mut self, target: &FenceTarget) -> bool {
+        self.switches.switch_back(target)
+    }
+
+    /// Lets fences count again where the time is over; the decisions that have ended.
+    pub fn end_switches(&mut self, now: u64) -> Vec<FenceTarget> {
+        self.switches.end(now)
+    }
+
+    /// The decisions in force, by target.
+    pub fn fences_off(&self) -> Vec<(FenceTarget, FenceOff)> {
+        self.switches.all().map(|(target, off)| (target.clone(), *off)).collect()
+    }
+
+    /// Takes the decisions that the mesh is to be told.
+    pub fn take_switched(&mut self) -> Vec<(FenceTarget, FenceSwitch)> {
+        self.switches.take_switched()
     }
 
     /// The hosts of a workload; `None` when there are none.

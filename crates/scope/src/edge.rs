@@ -60,14 +60,22 @@ pub enum EdgeState {
 }
 
 impl EdgeState {
+    /// A word for each.
+    pub const NAMES: [&'static str; 5] = ["pinned", "learned", "seeded", "kept", "due"];
+
     /// One word.
     pub fn as_str(self) -> &'static str {
+        Self::NAMES[self.index()]
+    }
+
+    /// Its place in [`Self::NAMES`].
+    pub(crate) fn index(self) -> usize {
         match self {
-            Self::Pinned => "pinned",
-            Self::Learned => "learned",
-            Self::Seeded => "seeded",
-            Self::Kept(_) => "kept",
-            Self::Due => "due",
+            Self::Pinned => 0,
+            Self::Learned => 1,
+            Self::Seeded => 2,
+            Self::Kept(_) => 3,
+            Self::Due => 4,
         }
     }
 }

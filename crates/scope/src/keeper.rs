@@ -27,12 +27,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::handle::{Message, Question, Sight};
+use self::handle::{Asked, Message, Sight};
 pub use self::handle::{ScopeEnded, ScopeHandle};
 use crate::{
     Book, Observed, ScopeSettings, Sensor,
     metrics::Metrics,
-    record::{self, CLOCKS, CLOCKS_KEY, WORKLOADS},
+    record::{self, CLOCKS, CLOCKS_KEY, FENCES_OFF, WORKLOADS},
 };
 
 /// The name under which the writer waits for what was learned before.
@@ -130,7 +130,7 @@ impl Keeper {
     async fn run(
         mut self,
         mut observations: mpsc::Receiver<Message>,
-        mut questions: mpsc::Receiver<Question>,
+        mut questions: mpsc::Receiver<Asked>,
         pass: Duration,
         shutdown: CancellationToken,
     ) {
@@ -154,8 +154,19 @@ impl Keeper {
                     0 => break,
                     _ => self.take_up(&mut together),
                 },
-                Some(question) = questions.recv() => question(&mut self.book, self.clock.now()),
+                Some(asked) = questions.recv() => match asked {
+                    Asked::Question(question) => question(&mut self.book, self.clock.now()),
+                    Asked::Mark(barrier) => {
+                        // All that was decided before it has been said.
+                        let event = SourceEvent::Barrier { source: SOURCE.into(), barrier };
+                        let _ = self.mesh.send(event).await;
+                        BTreeSet::new()
+                    }
+                },
                 _ = writes.tick() => {
+                    for target in self.book.end_switches(self.clock.now()) {
+                        tracing::info!(%target, "Fences that were off for a time count again");
+                    }
                     let touched = self.touched();
                     self.write(touched).await;
                     BTreeSet::new()
@@ -166,10 +177,11 @@ impl Keeper {
                 }
                 _ = passes.tick() => self.pass(),
             };
-            if !changed.is_empty() {
+            let changes = self.changes(changed);
+            if !changes.is_empty() {
                 tokio::select! {
                     () = shutdown.cancelled() => break,
-                    is_heard = self.tell(changed) => if !is_heard { break },
+                    is_heard = self.tell(changes) => if !is_heard { break },
                 }
             }
         }
@@ -198,7 +210,8 @@ impl Keeper {
             }
         }
         let known: BTreeSet<WorkloadKey> = self.book.workloads().cloned().collect();
-        let _ = self.tell(known).await;
+        let changes = self.changes(known);
+        let _ = self.tell(changes).await;
         // Nobody listens any more: the process is ending.
         let _ = self.mesh.send(SourceEvent::Synced { source: SOURCE.into() }).await;
     }
@@ -218,6 +231,13 @@ impl Keeper {
             let Some((last, _)) = piece.into_iter().last() else { break };
             from = last;
             from.push(0);
+        }
+        let everything = Vec::new()..vec![u8::MAX; 2];
+        for (key, value) in storage.scan(FENCES_OFF, everything, usize::MAX).await? {
+            match record::read_switch(&key, &value) {
+                Some((target, off)) => self.book.restore_switch(target, off),
+                None => unreadable += 1,
+            }
         }
         let clocks = storage.get(CLOCKS, CLOCKS_KEY.to_vec()).await?;
         if let Some(clocks) = clocks.and_then(|value| record::read_clocks(&value)) {
@@ -274,18 +294,26 @@ impl Keeper {
         pass.workloads.into_iter().collect()
     }
 
-    /// Says the sets of these workloads. Whether anybody listens.
-    async fn tell(&self, workloads: BTreeSet<WorkloadKey>) -> bool {
-        if workloads.is_empty() {
-            return true;
-        }
-        let changes = workloads.into_iter().map(|workload| {
+    /// The sets of these workloads, and what was decided about fences.
+    fn changes(&mut self, workloads: BTreeSet<WorkloadKey>) -> Vec<Change> {
+        let switched = self.book.take_switched().into_iter();
+        let switched = switched.map(|(target, switch)| Change::FenceSwitched(target, switch));
+        let learned = workloads.into_iter().map(|workload| {
             let hosts = self.book.hosts(&workload);
             Change::Learned(workload, hosts)
         });
+        // A fence that counts again does so with what was learned meanwhile.
+        learned.chain(switched).collect()
+    }
+
+    /// Says changes. Whether anybody listens.
+    async fn tell(&self, changes: Vec<Change>) -> bool {
+        if changes.is_empty() {
+            return true;
+        }
         let event = SourceEvent::Changes {
             source: SOURCE.into(),
-            changes: changes.collect(),
+            changes,
             diagnostics: Default::default(),
             received: std::time::Instant::now(),
         };
@@ -303,6 +331,7 @@ impl Keeper {
         self.book.work(Sensor::Request, self.clock.now());
         let Some(storage) = self.storage.clone() else {
             self.book.take_changes(usize::MAX);
+            self.book.take_switch_changes();
             return;
         };
         if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
@@ -316,6 +345,9 @@ impl Keeper {
                 record::write(workload, record.as_ref(), &mut batch);
             }
             batches.push(batch);
+        }
+        for (target, off) in self.book.take_switch_changes() {
+            record::write_switch(&target, off.as_ref(), &mut batches[0]);
         }
         if touched > 0 && !self.book.has_touched() {
             self.touched_at = Instant::now();

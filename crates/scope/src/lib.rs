@@ -17,6 +17,7 @@ mod metrics;
 mod record;
 mod sensor;
 mod settings;
+mod switches;
 mod target;
 
 pub use self::{
@@ -30,5 +31,6 @@ pub use self::{
     keeper::{Keeper, SOURCE, ScopeEnded, ScopeHandle},
     sensor::{Sensor, Sensors},
     settings::ScopeSettings,
+    switches::FenceOff,
     target::{Places, complete_host},
 };

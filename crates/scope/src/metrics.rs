@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{Pass, Refusal, Sensor, Stats, Withheld};
+use crate::{EdgeState, Pass, Refusal, Sensor, Stats, Withheld};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BySensor {
@@ -17,6 +17,11 @@ struct BySensor {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct SensorLabel(Sensor);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByState {
+    state: Reason,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByReason {
@@ -45,6 +50,9 @@ pub(crate) struct Metrics(Arc<Inner>);
 #[derive(Debug, Default)]
 pub(crate) struct Inner {
     edges: Family<BySensor, Gauge>,
+    states: Family<ByState, Gauge>,
+    silent: Family<BySensor, Gauge>,
+    fences_off: Gauge,
     total: Gauge,
     pinned: Gauge,
     workloads: Gauge,
@@ -73,6 +81,21 @@ impl Metrics {
             "edges_by_sensor",
             "Learned dependencies by what saw them; one may have several",
             self.edges.clone(),
+        );
+        registry.register(
+            "edges_by_state",
+            "Learned dependencies by what will become of them",
+            self.states.clone(),
+        );
+        registry.register(
+            "sensor_silent",
+            "Sensors that have worked once and are silent now: nothing that they know is forgotten",
+            self.silent.clone(),
+        );
+        registry.register(
+            "fences_off",
+            "Decisions in force to switch fences off",
+            self.fences_off.clone(),
         );
         registry.register("pinned_edges", "Pinned dependencies", self.pinned.clone());
         registry.register("workloads", "Workloads that are known", self.workloads.clone());
@@ -119,7 +142,14 @@ impl Metrics {
         for sensor in Sensor::ALL {
             let label = BySensor { sensor: SensorLabel(sensor) };
             self.edges.get_or_create(&label).set(gauge(stats.by_sensor[sensor as usize]));
+            if let Some(is_silent) = stats.is_silent(sensor) {
+                self.silent.get_or_create(&label).set(is_silent.into());
+            }
         }
+        for (name, count) in EdgeState::NAMES.iter().zip(stats.by_state) {
+            self.states.get_or_create(&ByState { state: Reason(name) }).set(gauge(count));
+        }
+        self.fences_off.set(gauge(stats.fences_off));
         self.total.set(gauge(stats.edges));
         self.pinned.set(gauge(stats.pinned));
         self.workloads.set(gauge(stats.workloads));

@@ -3,16 +3,17 @@
 //! - One record for each workload; it is short: numbers take as many bytes as they need.
 //! - What cannot be read is left out and counted: it was written by a later version, or by nobody.
 
-use model::{Hostname, Name, Namespace, WorkloadKey};
+use model::{FenceTarget, Hostname, Name, Namespace, WorkloadKey};
 use storage::{Batch, Table};
 
 use crate::{
-    Record, Sensors,
+    FenceOff, Record, Sensors,
     edge::Edge,
     sensor::{SensorClocks, Stretch},
 };
 
 pub(crate) const WORKLOADS: Table = "scope-workloads";
+pub(crate) const FENCES_OFF: Table = "scope-fences-off";
 pub(crate) const CLOCKS: Table = "scope-clocks";
 pub(crate) const CLOCKS_KEY: &[u8] = b"clocks";
 
@@ -41,6 +42,40 @@ pub(crate) fn read(key: &[u8], value: &[u8]) -> Option<(WorkloadKey, Record)> {
         edges.push(value.edge()?);
     }
     Some((workload, Record { application, edges }))
+}
+
+/// Adds a decision about fences that is to be written down.
+pub(crate) fn write_switch(target: &FenceTarget, off: Option<&FenceOff>, batch: &mut Batch) {
+    let key = match target {
+        FenceTarget::Workload(workload) => workload_key(workload),
+        // No workload is called nothing.
+        FenceTarget::Namespace(namespace) => {
+            workload_key(&WorkloadKey { namespace: namespace.clone(), name: Name::from("") })
+        }
+    };
+    let Some(FenceOff { since, until, confirmed }) = off else {
+        return batch.delete(FENCES_OFF, key);
+    };
+    let mut value = vec![VERSION];
+    push_number(&mut value, *since);
+    for time in [until, confirmed] {
+        push_number(&mut value, time.map_or(0, |time| time.saturating_add(1)));
+    }
+    batch.put(FENCES_OFF, key, value);
+}
+
+/// An entry of [`FENCES_OFF`].
+pub(crate) fn read_switch(key: &[u8], value: &[u8]) -> Option<(FenceTarget, FenceOff)> {
+    let mut key = Bytes(key);
+    let workload = key.workload().filter(|_| key.0.is_empty())?;
+    let mut value = Bytes(value.strip_prefix(&[VERSION])?);
+    let since = value.number()?;
+    let [until, confirmed] = [value.number()?, value.number()?].map(|it| it.checked_sub(1));
+    let target = match workload.name.as_str().is_empty() {
+        true => FenceTarget::Namespace(workload.namespace),
+        false => FenceTarget::Workload(workload),
+    };
+    Some((target, FenceOff { since, until, confirmed }))
 }
 
 pub(crate) fn clocks_value(clocks: &SensorClocks) -> Vec<u8> {
@@ -202,7 +237,29 @@ mod tests {
             key in vec(any::<u8>(), 0..40), value in vec(any::<u8>(), 0..40),
         ) {
             let _ = read(&key, &value);
+            let _ = read_switch(&key, &value);
             let _ = read_clocks(&value);
+        }
+    }
+
+    #[test]
+    fn decisions_are_read_as_they_were_written() {
+        let off = FenceOff { since: 1_700_000_000, until: Some(1_700_000_900), confirmed: None };
+        for (target, off) in
+            [("shop", off), ("shop/web", FenceOff { until: None, confirmed: Some(0), ..off })]
+        {
+            let target: FenceTarget = target.parse().unwrap();
+            let mut batch = Batch::default();
+            write_switch(&target, Some(&off), &mut batch);
+            let mut other = Batch::default();
+            write_switch(&target, None, &mut other);
+            assert_ne!(batch, other);
+            let folder = tempfile::tempdir().unwrap();
+            let storage = storage::Embedded::open(folder.path()).unwrap().storage;
+            storage::Storage::write(&storage, &batch).unwrap();
+            let all = storage::Storage::scan(&storage, FENCES_OFF, vec![]..vec![u8::MAX], 9);
+            let all = all.unwrap();
+            assert_eq!(read_switch(&all[0].0, &all[0].1), Some((target, off)));
         }
     }
 

@@ -133,6 +133,11 @@ impl SensorClocks {
         self.0[sensor as usize].is_some()
     }
 
+    /// When the sensor last worked.
+    pub(crate) fn worked_at(&self, sensor: Sensor) -> Option<u64> {
+        self.0[sensor as usize].map(|stretch| stretch.last)
+    }
+
     /// For how long the sensor has worked without a gap; `None` when it is silent.
     pub(crate) fn watched(&self, sensor: Sensor, now: u64, silence: u64) -> Option<u64> {
         let Stretch { since, last } = self.0[sensor as usize]?;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::Object;
-use model::{Hostname, Kind, Namespace, ObjectKey, ServiceKey, WorkloadKey};
+use model::{
+    FenceSwitch, FenceTarget, Hostname, Kind, Namespace, ObjectKey, ServiceKey, WorkloadKey,
+};
 
 use crate::{KeySource, Learned};
 
@@ -16,17 +18,19 @@ pub enum Change {
     KeySet(KeySource, Option<String>),
     /// What a workload was seen to call is all of this now (`None`: it is forgotten).
     Learned(WorkloadKey, Option<Learned>),
+    /// Somebody decided about the fences around some workloads.
+    FenceSwitched(FenceTarget, FenceSwitch),
     /// It is this time now, in seconds since 1970: some of what was written may be over.
     Time(i64),
 }
 
 impl Change {
-    /// The object; fetched keys and what was learned and the time are none.
+    /// The object; fetched keys, what was learned, decisions and the time are none.
     pub fn key(&self) -> Option<&ObjectKey> {
         match self {
             Self::Put(object) => Some(&object.key),
             Self::Delete(key) => Some(key),
-            Self::KeySet(..) | Self::Learned(..) | Self::Time(_) => None,
+            Self::KeySet(..) | Self::Learned(..) | Self::FenceSwitched(..) | Self::Time(_) => None,
         }
     }
 }
@@ -74,6 +78,8 @@ pub enum ReadKey {
     RuleLabels,
     /// What limits the scopes of the workloads of a namespace.
     Fences(Namespace),
+    /// Whether somebody switched off what limits the scope of a workload.
+    FenceSwitch(WorkloadKey),
     /// What a workload was seen to call.
     Learned(WorkloadKey),
 }

@@ -16,7 +16,10 @@ mod table;
 use std::collections::BTreeSet;
 
 use api::Object;
-use model::{Hostname, Kind, Labels, Namespace, ObjectKey, ScopeMode, Service, Shared};
+use model::{
+    FenceTarget, Hostname, Kind, Labels, Namespace, ObjectKey, ScopeMode, Service, Shared,
+    WorkloadKey,
+};
 
 pub use self::{
     aliases::{DomainAlias, DomainAliases},
@@ -160,6 +163,17 @@ impl Snapshot {
             declared.merge(&fence.declared);
         }
         Some(Fence { mode, declared })
+    }
+
+    /// By which decision the fences of a workload are switched off, if they are: the one about the
+    /// workload alone first.
+    pub fn fence_off(&self, workload: &WorkloadKey) -> Option<&FenceTarget> {
+        if self.fences_off.is_empty() {
+            return None;
+        }
+        let namespace = FenceTarget::Namespace(workload.namespace.clone());
+        let targets = [FenceTarget::Workload(workload.clone()), namespace];
+        targets.iter().find_map(|target| self.fences_off.get(target))
     }
 
     /// What every fence holds.

@@ -217,7 +217,11 @@ impl<'a> Reader<'a> {
     pub fn fence(&self, proxy: &Proxy) -> Option<Fence> {
         self.note(ReadKey::Mesh);
         self.note(ReadKey::Fences(proxy.namespace.clone()));
-        self.snapshot.fence_of(&proxy.namespace, &proxy.labels)
+        let fence = self.snapshot.fence_of(&proxy.namespace, &proxy.labels)?;
+        // Where there is no fence, there is nothing to switch off.
+        let workload = proxy.workload();
+        self.note(ReadKey::FenceSwitch(workload.clone()));
+        self.snapshot.fence_off(&workload).is_none().then_some(fence)
     }
 
     /// How fences are made and what all of them hold. It never changes, so nothing is noted.

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use api::k8s::secret::Secret;
 use model::{
-    Endpoint, Hostname, Name, Namespace, ObjectKey, Service, ServiceKey, Shared, Workload,
-    WorkloadKey,
+    Endpoint, FenceTarget, Hostname, Name, Namespace, ObjectKey, Service, ServiceKey, Shared,
+    Workload, WorkloadKey,
 };
 use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
@@ -71,6 +71,8 @@ pub struct Snapshot {
     pub(crate) learned: SharedMap<WorkloadKey, Learned>,
     pub(crate) fences: SharedMap<Namespace, Arc<FenceTable>>,
     pub(crate) fencing: Arc<FencingSettings>,
+    /// The workloads whose fences somebody switched off.
+    pub(crate) fences_off: RedBlackTreeSetSync<FenceTarget>,
 }
 
 impl Snapshot {
@@ -100,6 +102,7 @@ impl Snapshot {
             learned: SharedMap::default(),
             fences: SharedMap::default(),
             fencing: Arc::default(),
+            fences_off: RedBlackTreeSetSync::new_sync(),
         }
     }
 

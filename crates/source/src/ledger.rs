@@ -68,7 +68,10 @@ impl Ledger {
         }
         let (before, is_change) = match change {
             // The index compares them.
-            Change::KeySet(..) | Change::Learned(..) | Change::Time(_) => return true,
+            Change::KeySet(..)
+            | Change::Learned(..)
+            | Change::FenceSwitched(..)
+            | Change::Time(_) => return true,
             Change::Put(object) => {
                 let entry = Entry::new(object);
                 if self.objects.get(&object.key) == Some(&entry) {

@@ -5,10 +5,10 @@ use admin::{ScopeEdge, ScopeEdgeList, ScopeExplanation, ScopeList};
 use crate::output::{self, Cell, Format, Role, Screen, Table};
 
 pub(super) fn list(list: ScopeList, output: Format, screen: &mut Screen<'_>) -> anyhow::Result<()> {
-    let ScopeList { items, kept_in } = list;
+    let ScopeList { items, kept_in, fences_off } = list;
     match output {
         Format::Json | Format::Yaml => {
-            let metadata = serde_json::json!({ "keptIn": kept_in });
+            let metadata = serde_json::json!({ "keptIn": kept_in, "fencesOff": fences_off });
             return screen.structured(output, &output::List::new(items).metadata(metadata));
         }
         Format::Name => {
@@ -22,6 +22,20 @@ pub(super) fn list(list: ScopeList, output: Format, screen: &mut Screen<'_>) -> 
     if kept_in.is_none() {
         let note = screen.text("scope-in-memory", &[]);
         screen.mark(Role::Notice, &note)?;
+    }
+    for off in &fences_off {
+        let words = [
+            ("target", off.target.as_str().into()),
+            ("since", off.since.as_str().into()),
+            ("until", off.until.as_deref().unwrap_or_default().into()),
+        ];
+        let (role, key) = match (off.state.as_str(), off.until.is_some()) {
+            ("off", false) => (Role::Notice, "scope-off"),
+            ("off", true) => (Role::Notice, "scope-off-until"),
+            (_, _) => (Role::Warning, "scope-widening"),
+        };
+        let text = screen.text(key, &words);
+        screen.mark(role, &text)?;
     }
     if items.is_empty() {
         screen.say("scope-none", &[])?;

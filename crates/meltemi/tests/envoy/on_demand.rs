@@ -10,7 +10,8 @@ use testkit::{
 };
 
 use crate::shop::{
-    Instance, PORT, Shop, ShopSettings, backend, eventually, require, send, service, service_on,
+    BINARY, Instance, PORT, Shop, ShopSettings, backend, eventually, require, send, service,
+    service_on,
 };
 
 /// The client's namespace is fenced: it is told of nothing until it calls.
@@ -281,6 +282,42 @@ async fn a_fence_comes_and_goes_under_load() {
         })
         .await;
         fenced.shop.mesh.write(FENCE_FILE, FENCE).unwrap();
+        eventually(async || {
+            let told = fenced.told(&["web", "cart", "idle"]).await;
+            require(told == ["web", "cart"], format!("{told:?}"))
+        })
+        .await;
+    }
+    for load in loads {
+        load.stop().await.expect_no_failure().unwrap();
+    }
+}
+
+/// Everything is sent before a fence counts as off, and its clients feel neither that nor the way
+/// back.
+#[tokio::test]
+async fn a_fence_is_switched_off_and_on_under_load() {
+    let idle = backend("idle").await;
+    let idle = service("idle", &[Instance::new("v1", &idle)]);
+    let fenced = Fenced::start_with(&idle, "", ProxySettings::sidecar("client.shop")).await;
+    let scope = async |verb: &'static str| {
+        let server = fenced.shop.mesh.admin_address().to_string();
+        let run = tokio::task::spawn_blocking(move || {
+            let mut command = std::process::Command::new(BINARY);
+            command.args(["scope", verb, "shop", "--server", &server]).output().unwrap()
+        });
+        let output = run.await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    let load = |host: &str| {
+        let client = Client::keep_alive();
+        Load::start(LoadSettings { client, ..LoadSettings::new(fenced.request(host), 100) })
+    };
+    let loads = [load("web"), load("cart")];
+    for _ in 0..2 {
+        scope("disable").await;
+        assert_eq!(fenced.told(&["web", "cart", "idle"]).await, ["web", "cart", "idle"]);
+        scope("enable").await;
         eventually(async || {
             let told = fenced.told(&["web", "cart", "idle"]).await;
             require(told == ["web", "cart"], format!("{told:?}"))

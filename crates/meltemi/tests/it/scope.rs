@@ -1,8 +1,11 @@
 //! `scope export` and `/debug/fences`: fences of a running control plane.
 
-use api::Spec;
+use std::time::Duration;
 
-use crate::plane::{Plane, SHOP};
+use api::Spec;
+use testkit::mesh::{Mesh, MeshSettings};
+
+use crate::plane::{Plane, SHOP, live};
 
 const FENCE: &str = "
 apiVersion: microservice.slime.io/v1alpha1
@@ -57,4 +60,86 @@ async fn fences_show_their_dependencies_in_slimes_shape() {
     assert_eq!(domains["base/*"]["status"], "ACTIVE", "{domains:#}");
     let log = &domains["log.infra.svc.cluster.local"];
     assert_eq!(log["hosts"], serde_json::json!(["log.infra.svc.cluster.local"]), "{domains:#}");
+}
+
+const FENCED: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {meltemi.io/scope: learned}}
+";
+const WEB: &str = "outbound|80||web.shop.svc.cluster.local";
+
+/// Whether the proxy `client` holds a cluster.
+async fn holds(plane: &Plane, cluster: &str) -> bool {
+    let page = plane.page("/debug/config_dump?proxy=client.shop").await;
+    page.to_string().contains(cluster)
+}
+
+#[tokio::test]
+async fn fences_are_off_when_every_proxy_has_everything_and_stay_so_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = [("MELTEMI_SCOPE_DIRECTORY", folder.path().to_str().unwrap())];
+    let files = [("shop.yaml", SHOP), ("fence.yaml", FENCED)];
+    let settings = MeshSettings::new(env!("CARGO_BIN_EXE_meltemi"), &files);
+    let settings = MeshSettings { environment: &environment, ..settings };
+    let mut plane = Plane { mesh: Mesh::start(&settings).await.unwrap() };
+    let proxy = live(plane.proxy("client").await);
+    assert!(!holds(&plane, WEB).await);
+
+    let said = plane.run(&["scope", "disable", "shop/client"]).await.expect(0);
+    assert!(said.err.contains("the fences of shop/client are off: 1 proxy has"), "{said:?}");
+    assert_eq!(said.json()["outcome"], "live");
+    assert!(holds(&plane, WEB).await, "the command has waited for it");
+    let said = plane.run(&["scope", "list", "-o", "json"]).await.expect(0).json();
+    let off = &said["metadata"]["fencesOff"];
+    assert_eq!((&off[0]["target"], &off[0]["state"]), (&"shop/client".into(), &"off".into()));
+
+    // It is written down within a moment; how long that is depends on the machine.
+    drop(proxy);
+    for wait in [1, 2, 4, 8, 16] {
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+        plane.mesh.kill();
+        plane.mesh.restart().await.unwrap();
+        let said = plane.run(&["scope"]).await.expect(0);
+        if said.out.contains("the fences of shop/client are off since") {
+            break;
+        }
+        plane.run(&["scope", "disable", "shop/client"]).await.expect(0);
+    }
+    let _proxy = live(plane.proxy("client").await);
+    assert!(holds(&plane, WEB).await);
+
+    plane.run(&["scope", "enable", "shop/client"]).await.expect(0);
+    let narrowed = async {
+        while holds(&plane, WEB).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), narrowed).await.expect("the fence counts again");
+    let said = plane.run(&["scope", "enable", "shop/client"]).await.expect(1);
+    assert!(said.err.contains("the fences of shop/client were not switched off"), "{said:?}");
+    plane.run(&["scope", "disable", "shop", "--for", "2h"]).await.expect(0);
+    let said = plane.run(&["scope", "enable", "shop/client"]).await.expect(1);
+    assert!(said.err.contains("meltemi scope enable shop"), "{said:?}");
+    let said = plane.run(&["--lang", "zh", "scope", "list"]).await.expect(0);
+    assert!(said.out.contains("shop 的栅栏从"), "{said:?}");
+    plane.run(&["scope", "disable", "shop/web/x"]).await.expect(64);
+}
+
+#[tokio::test]
+async fn who_has_not_acknowledged_everything_is_named() {
+    let plane = Plane::start(&[("shop.yaml", SHOP), ("fence.yaml", FENCED)]).await;
+    // It reads nothing.
+    let silent = plane.proxy("silent").await;
+    let disable = ["scope", "disable", "shop", "--timeout", "1s"];
+    let said = plane.run(&disable).await.expect(81);
+    assert!(said.err.contains("silent.shop"), "{said:?}");
+    assert!(said.err.contains("the fences of shop are off all the same"), "{said:?}");
+    let said = plane.run(&["scope", "list"]).await.expect(0);
+    assert!(said.out.contains("not every proxy has acknowledged everything"), "{said:?}");
+    let _live = live(silent);
+    let said = plane.run(&["scope", "disable", "shop", "-o", "json"]).await.expect(0).json();
+    assert_eq!((&said["live"], &said["total"]), (&1.into(), &1.into()));
+    let said = plane.run(&["scope", "list"]).await.expect(0);
+    assert!(said.out.contains("the fences of shop are off since"), "{said:?}");
 }

@@ -55,10 +55,24 @@ pub struct Stats {
     pub pinned: usize,
     /// Edges that only a sibling called.
     pub seeded: usize,
+    /// Edges by what will become of them.
+    pub by_state: [usize; EdgeState::NAMES.len()],
+    /// Decisions to switch fences off.
+    pub fences_off: usize,
     /// Bytes on the heap, reckoned from capacities.
     pub bytes: usize,
     /// For how many seconds each sensor has worked without a gap; `None` when it is silent.
     pub watched: [Option<u64>; Sensor::ALL.len()],
+    /// When each sensor last worked, in seconds since 1970; `None` when it never did.
+    pub worked_at: [Option<u64>; Sensor::ALL.len()],
+}
+
+impl Stats {
+    /// Whether a sensor does not work now; `None` when it never has, or there is nobody to fall
+    /// silent.
+    pub fn is_silent(&self, sensor: Sensor) -> Option<bool> {
+        self.worked_at[sensor as usize].map(|_| self.watched[sensor as usize].is_none())
+    }
 }
 
 /// What an allocation costs beside its content.
@@ -105,6 +119,7 @@ impl Book {
             workloads: self.workloads.len(),
             edges: self.edges,
             bytes: self.bytes(),
+            fences_off: self.switches.all().count(),
             ..Stats::default()
         };
         for edge in self.workloads.values().flat_map(|entry| &entry.edges) {
@@ -113,9 +128,11 @@ impl Book {
             }
             stats.pinned += usize::from(edge.is_pinned);
             stats.seeded += usize::from(edge.is_seeded);
+            stats.by_state[self.state(edge, now).index()] += 1;
         }
         stats.watched =
             Sensor::ALL.map(|sensor| self.clocks.watched(sensor, now, self.settings.silence));
+        stats.worked_at = Sensor::ALL.map(|sensor| self.clocks.worked_at(sensor));
         stats
     }
 

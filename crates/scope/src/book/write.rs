@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use model::{Name, WorkloadKey};
+use model::{FenceTarget, Name, WorkloadKey};
 
 use super::Book;
-use crate::{edge::Edge, sensor::SensorClocks};
+use crate::{FenceOff, edge::Edge, sensor::SensorClocks};
 
 /// All that is known of a workload, as it is written down: one record for each, as names and the
 /// pages of a file are larger than edges.
@@ -51,6 +51,16 @@ impl Book {
             }
         }
         self.changed.remove(&workload);
+    }
+
+    /// Takes the decisions about fences that must be written down (`None`: it is gone).
+    pub fn take_switch_changes(&mut self) -> Vec<(FenceTarget, Option<FenceOff>)> {
+        self.switches.take_changes()
+    }
+
+    /// Takes in a decision that was written down, at the start.
+    pub fn restore_switch(&mut self, target: FenceTarget, off: FenceOff) {
+        self.switches.restore(target, off);
     }
 
     pub(crate) fn clocks(&self) -> SensorClocks {

@@ -1,12 +1,15 @@
 //! The way to the keeper, for sensors and for people.
 
-use model::{Hostname, Name, WorkloadKey};
+use model::{FenceTarget, Hostname, Name, WorkloadKey};
 use prometheus_client::registry::Registry;
+use source::Barrier;
 use std::collections::BTreeSet;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Book, EdgeView, Explanation, Observed, Sensor, Stats, WorkloadView, metrics::Metrics};
+use crate::{
+    Book, EdgeView, Explanation, FenceOff, Observed, Sensor, Stats, WorkloadView, metrics::Metrics,
+};
 
 /// What needs no answer.
 #[derive(Debug)]
@@ -26,11 +29,18 @@ pub(super) enum Sight {
 /// Something to ask or to decide, and whose sets have changed by it.
 pub(super) type Question = Box<dyn FnOnce(&mut Book, u64) -> BTreeSet<WorkloadKey> + Send>;
 
+/// What comes in turn.
+pub(super) enum Asked {
+    Question(Question),
+    /// To be passed on to the mesh, behind all that was decided before.
+    Mark(Barrier),
+}
+
 /// Speaks to the keeper. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ScopeHandle {
     observe: mpsc::Sender<Message>,
-    ask: mpsc::Sender<Question>,
+    ask: mpsc::Sender<Asked>,
     pub(super) metrics: Metrics,
     ended: CancellationToken,
 }
@@ -42,7 +52,7 @@ pub struct ScopeEnded;
 impl ScopeHandle {
     pub(super) fn new(
         observe: mpsc::Sender<Message>,
-        ask: mpsc::Sender<Question>,
+        ask: mpsc::Sender<Asked>,
         metrics: Metrics,
         ended: CancellationToken,
     ) -> Self {
@@ -122,6 +132,42 @@ impl ScopeHandle {
         self.decide(workload, reset).await
     }
 
+    /// Switches the fences of some workloads off, for so many seconds or until that is taken back.
+    pub async fn switch_off(
+        &self,
+        target: FenceTarget,
+        seconds: Option<u64>,
+    ) -> Result<(), ScopeEnded> {
+        self.ask(move |book, now| {
+            let until = seconds.map(|seconds| now.saturating_add(seconds));
+            book.switch_off(target, until, now);
+            ((), BTreeSet::new())
+        })
+        .await
+    }
+
+    /// Notes that every proxy knows that the fences are off. Whether they are.
+    pub async fn confirm_off(&self, target: FenceTarget) -> Result<bool, ScopeEnded> {
+        self.ask(move |book, now| (book.confirm_off(&target, now), BTreeSet::new())).await
+    }
+
+    /// Lets fences count again. Whether they were switched off by this very decision.
+    pub async fn switch_back(&self, target: FenceTarget) -> Result<bool, ScopeEnded> {
+        self.ask(move |book, _| (book.switch_back(&target), BTreeSet::new())).await
+    }
+
+    /// The decisions in force to switch fences off, by target.
+    pub async fn fences_off(&self) -> Result<Vec<(FenceTarget, FenceOff)>, ScopeEnded> {
+        self.look(|book, _| book.fences_off()).await
+    }
+
+    /// Waits until all that was decided before is in effect; the revision of the mesh that has it.
+    pub async fn in_effect(&self) -> Result<u64, ScopeEnded> {
+        let (barrier, reached) = Barrier::new();
+        self.ask.send(Asked::Mark(barrier)).await.map_err(|_| ScopeEnded)?;
+        reached.await.map_err(|_| ScopeEnded)
+    }
+
     /// Takes in what somebody says that workloads call, and how often. It waits until that is on its
     /// way to the mesh, and finds no queue full.
     pub async fn learn(
@@ -196,7 +242,7 @@ impl ScopeHandle {
             let _ = reply.send(result);
             changed
         });
-        self.ask.send(question).await.map_err(|_| ScopeEnded)?;
+        self.ask.send(Asked::Question(question)).await.map_err(|_| ScopeEnded)?;
         answer.await.map_err(|_| ScopeEnded)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use model::{Hostname, WorkloadKey};
+use model::{FenceSwitch, FenceTarget, Hostname, WorkloadKey};
 use source::SourceReceiver;
 use storage::Embedded;
 use tokio::time::{sleep, timeout};
@@ -15,6 +15,8 @@ struct Rig {
     shutdown: CancellationToken,
     /// The last set of each workload.
     sets: BTreeMap<String, Vec<String>>,
+    /// The last decision about each.
+    switches: BTreeMap<String, FenceSwitch>,
 }
 
 fn key(text: &str) -> WorkloadKey {
@@ -32,7 +34,8 @@ impl Rig {
         let shutdown = CancellationToken::new();
         let (sender, mesh) = source::channel(16);
         let handle = Keeper::start(storage, settings, sender, shutdown.clone());
-        let mut rig = Self { handle, mesh, shutdown, sets: BTreeMap::new() };
+        let mut rig =
+            Self { handle, mesh, shutdown, sets: BTreeMap::new(), switches: BTreeMap::new() };
         while rig.next().await {}
         rig
     }
@@ -44,6 +47,10 @@ impl Rig {
             SourceEvent::Changes { changes, source, .. } => {
                 assert_eq!(&*source, SOURCE);
                 for change in changes {
+                    if let Change::FenceSwitched(target, switch) = change {
+                        self.switches.insert(target.to_string(), switch);
+                        continue;
+                    }
                     let Change::Learned(workload, hosts) = change else { panic!("{change:?}") };
                     let hosts = hosts.iter().flat_map(|hosts| hosts.iter());
                     let hosts = hosts.map(Hostname::to_string).collect();
@@ -55,7 +62,10 @@ impl Rig {
                 assert_eq!(&*source, SOURCE);
                 false
             }
-            SourceEvent::Barrier { .. } => panic!("nobody waits"),
+            SourceEvent::Barrier { barrier, .. } => {
+                barrier.reach(7);
+                true
+            }
         }
     }
 
@@ -136,6 +146,52 @@ async fn a_new_edge_is_written_down_within_a_moment_although_the_process_is_not_
         }
     };
     timeout(Duration::from_secs(30), stored).await.expect("it is written without an end");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_decision_about_fences_outlives_a_restart_and_is_in_effect_behind_its_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(storage_in(folder.path()), ScopeSettings::default()).await;
+    let target = |text: &str| text.parse::<FenceTarget>().unwrap();
+    rig.handle.switch_off(target("shop/web"), None).await.unwrap();
+    rig.handle.switch_off(target("bank"), Some(3_600)).await.unwrap();
+    let handle = rig.handle.clone();
+    let waiting = tokio::spawn(async move { handle.in_effect().await });
+    rig.next().await;
+    rig.next().await;
+    assert_eq!(rig.switches.len(), 2);
+    assert!(!waiting.is_finished(), "the mark comes last");
+    rig.next().await;
+    assert_eq!(waiting.await.unwrap(), Ok(7));
+    assert!(rig.handle.confirm_off(target("shop/web")).await.unwrap());
+    assert!(!rig.handle.confirm_off(target("shop")).await.unwrap());
+    rig.end().await;
+
+    let rig = Rig::start(storage_in(folder.path()), ScopeSettings::default()).await;
+    assert_eq!(rig.switches.values().collect::<Vec<_>>(), [&FenceSwitch::Off; 2]);
+    let all = rig.handle.fences_off().await.unwrap();
+    let bank = &all[0];
+    assert_eq!(bank.0, target("bank"));
+    assert_eq!(bank.1.until, Some(bank.1.since + 3_600));
+    assert!(all[1].1.confirmed.is_some());
+    assert!(rig.handle.switch_back(target("bank")).await.unwrap());
+    rig.end().await;
+
+    let rig = Rig::start(storage_in(folder.path()), ScopeSettings::default()).await;
+    assert_eq!(rig.switches.keys().collect::<Vec<_>>(), ["shop/web"]);
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn fences_count_again_when_their_time_is_over() {
+    let mut rig = Rig::start(None, ScopeSettings::default()).await;
+    rig.handle.switch_off("shop".parse().unwrap(), Some(60)).await.unwrap();
+    rig.next().await;
+    assert_eq!(rig.switches["shop"], FenceSwitch::Off);
+    rig.next().await;
+    assert_eq!(rig.switches["shop"], FenceSwitch::AsWritten);
+    assert!(rig.handle.fences_off().await.unwrap().is_empty());
     rig.end().await;
 }
 

@@ -21,6 +21,9 @@ impl Index {
             Change::Delete(key) => (key, None),
             Change::KeySet(source, keys) => return self.set_keys(source, keys, marks),
             Change::Learned(workload, hosts) => return self.learn(workload, hosts, marks),
+            Change::FenceSwitched(target, switch) => {
+                return self.switch_fence(target, switch, marks);
+            }
             Change::Time(now) => return self.set_time(now, marks),
         };
         let old = self.view.objects.get(&key).cloned();

@@ -10,7 +10,10 @@ use api::{
     Object, Spec,
     slime::service_fence::{FenceHost, FenceWorkloadSelector, ServiceFence},
 };
-use model::{Hostname, Kind, Labels, Name, Namespace, ObjectKey, Service, ServiceKey, WorkloadKey};
+use model::{
+    FenceSwitch, FenceTarget, Hostname, Kind, Labels, Name, Namespace, ObjectKey, Service,
+    ServiceKey, WorkloadKey,
+};
 
 use super::{Index, Marks, records::labels, selectors::Selectors};
 use crate::{
@@ -87,6 +90,27 @@ impl Index {
             }
         }
         marks.changes.keys.insert(ReadKey::Learned(workload));
+    }
+
+    /// Somebody decided about the fences of some workloads. The same again touches nothing.
+    pub(super) fn switch_fence(
+        &mut self,
+        target: FenceTarget,
+        switch: FenceSwitch,
+        marks: &mut Marks,
+    ) {
+        let is_off = switch == FenceSwitch::Off;
+        if self.view.fences_off.contains(&target) == is_off {
+            return;
+        }
+        match is_off {
+            true => self.view.fences_off.insert_mut(target.clone()),
+            false => drop(self.view.fences_off.remove_mut(&target)),
+        }
+        marks.changes.keys.insert(match target {
+            FenceTarget::Namespace(namespace) => ReadKey::Fences(namespace),
+            FenceTarget::Workload(workload) => ReadKey::FenceSwitch(workload),
+        });
     }
 
     /// It is this time now.

@@ -30,6 +30,7 @@ fn changes(event: SourceEvent) -> Vec<String> {
         Change::Delete(key) => format!("delete {}", key.name),
         Change::KeySet(source, _) => unreachable!("keys of {source}"),
         Change::Learned(workload, _) => unreachable!("calls of {workload}"),
+        Change::FenceSwitched(target, _) => unreachable!("the fences of {target}"),
         Change::Time(now) => unreachable!("it is {now}"),
     });
     words.collect()

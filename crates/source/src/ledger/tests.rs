@@ -98,6 +98,7 @@ proptest! {
                     Change::Delete(key) => prop_assert!(reader.remove(&key).is_some()),
                     Change::KeySet(source, _) => unreachable!("keys of {source}"),
                     Change::Learned(workload, _) => unreachable!("calls of {workload}"),
+                    Change::FenceSwitched(target, _) => unreachable!("the fences of {target}"),
                     Change::Time(now) => unreachable!("it is {now}"),
                 }
             }

@@ -94,6 +94,7 @@ async fn hear_after(
                     }
                     Change::KeySet(source, _) => unreachable!("keys of {source}"),
                     Change::Learned(workload, _) => unreachable!("calls of {workload}"),
+                    Change::FenceSwitched(target, _) => unreachable!("the fences of {target}"),
                     Change::Time(now) => unreachable!("it is {now}"),
                 }));
             }

@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use api::istio::mesh_config::MeshConfig;
-use model::{Hostname, Kind, Locality, Name, Namespace, ObjectKey, Proxy, Shared, WorkloadKey};
+use model::{
+    FenceSwitch, Hostname, Kind, Locality, Name, Namespace, ObjectKey, Proxy, Shared, WorkloadKey,
+};
 use serde_json::json;
 
 use crate::{
@@ -72,8 +74,18 @@ impl Mesh {
         let reader = Reader::new(&snapshot);
         let fence = reader.fence(&proxy);
         let reads: BTreeSet<ReadKey> = reader.into_reads().iter().cloned().collect();
-        assert_eq!(reads, [ReadKey::Mesh, ReadKey::Fences("shop".into())].into());
+        let mut expected: BTreeSet<_> = [ReadKey::Mesh, ReadKey::Fences("shop".into())].into();
+        if fence.is_some() || snapshot.fence_off(&proxy.workload()).is_some() {
+            expected.insert(ReadKey::FenceSwitch(proxy.workload()));
+        }
+        assert_eq!(reads, expected);
         fence
+    }
+
+    /// Switches fences; the keys that were touched.
+    fn switch(&mut self, target: &str, switch: FenceSwitch) -> BTreeSet<ReadKey> {
+        let target = target.parse().expect("the target is right");
+        self.0.apply([Change::FenceSwitched(target, switch)]).keys
     }
 
     /// Mode, namespaces, hosts and what is over, for a workload with the label `app`.
@@ -127,6 +139,29 @@ fn what_is_learned_touches_its_workload() {
     let changes = index.apply([Change::Learned(web.clone(), None)]);
     assert_eq!(changes.keys, [ReadKey::Learned(web.clone())].into());
     assert_eq!(Reader::new(&index.snapshot()).learned(&web), None);
+}
+
+#[test]
+fn what_is_switched_off_beats_fences_and_labels_and_touches_its_workloads() {
+    let mut mesh = Mesh::new(FencingSettings::default());
+    mesh.put_namespace("meltemi.io/scope: learned");
+    mesh.put_fence("web", "{enable: true, host: {pay.bank.svc.cluster.local: {}}}");
+    let web = || WorkloadKey { namespace: Namespace::from("shop"), name: Name::from("web") };
+    let fenced = "learned: istio-system/* pay.bank";
+    assert_eq!(mesh.around("web"), fenced);
+    let keys = mesh.switch("shop/web", FenceSwitch::Off);
+    assert_eq!(keys, [ReadKey::FenceSwitch(web())].into());
+    assert_eq!(mesh.around("web"), "none");
+    assert_eq!(mesh.around("cart"), "learned: istio-system/*");
+    assert!(mesh.switch("shop/web", FenceSwitch::Off).is_empty(), "the same again");
+    assert!(touches_shop(&mesh.switch("shop", FenceSwitch::Off)));
+    assert_eq!(mesh.around("cart"), "none");
+    assert_eq!(mesh.fence(&[("app", "web"), ("meltemi.io/scope", "on-demand")]), None);
+    mesh.switch("shop/web", FenceSwitch::AsWritten);
+    assert_eq!(mesh.around("web"), "none", "the namespace is off as a whole");
+    assert!(touches_shop(&mesh.switch("shop", FenceSwitch::AsWritten)));
+    assert_eq!(mesh.around("web"), fenced);
+    assert!(mesh.switch("elsewhere", FenceSwitch::AsWritten).is_empty());
 }
 
 #[test]
