@@ -29,6 +29,10 @@ const PAGES: &[(&str, &str)] = &[
         "/debug/scope/edges?workload=NAMESPACE/NAME",
         "whom a workload calls, and by what that is known",
     ),
+    (
+        "/debug/scope/plan?target=NAMESPACE/NAME",
+        "what fences would cut of a workload, or of a namespace",
+    ),
     ("/debug/scope/explain?workload=&host=", "why a host is in a workload's scope, or is not"),
     ("/debug/syncz", "state of each proxy by type"),
     ("/debug/connections", "the connected proxies, as they introduced themselves"),

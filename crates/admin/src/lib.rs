@@ -19,9 +19,11 @@ mod lines;
 mod lints;
 mod load;
 mod metrics;
+mod plan;
 mod proxies;
 mod pushes;
 mod redact;
+mod savings;
 mod scopes;
 mod wait;
 
@@ -43,7 +45,6 @@ use store::WriterHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::lints::Lints;
 pub use self::{
     apply::{AppliedObject, ApplyReport, DeleteRequest, FileSetRequest, InputFile, ObjectName},
     diff::{DiffReport, EnvoyEffect, ObjectDiff},
@@ -54,16 +55,19 @@ pub use self::{
     finding::{Finding, FindingList},
     load::LoadReport,
     metrics::MeshMetrics,
+    plan::{ScopePlan, ScopePlanItem, ScopeSizes},
     proxies::{
         ProxyConfig, ProxyIdentity, ProxyIdentityList, ProxyStatus, ProxyStatusList, ResourceStatus,
     },
     pushes::{Push, PushCause, PushCost, PushList, PushProxies, PushSent},
     scopes::{
-        ScopeCall, ScopeDecision, ScopeEdge, ScopeEdgeList, ScopeExplanation, ScopeImportReport,
-        ScopeImportRequest, ScopeList, ScopeNote, ScopePart, ScopeTarget, ScopeWorkload,
+        ScopeCall, ScopeDecision, ScopeEdge, ScopeEdgeList, ScopeExplanation, ScopeFenced,
+        ScopeImportReport, ScopeImportRequest, ScopeList, ScopeNote, ScopePart, ScopeSensor,
+        ScopeTarget, ScopeWorkload,
     },
     wait::{RefusedResource, WaitEvent, WaitOutcome, WaitQuery, WaitReport, WaitingProxy},
 };
+use self::{lints::Lints, savings::Savings};
 
 /// The longest body that is taken.
 const LONGEST_BODY: usize = 32 << 20;
@@ -113,7 +117,9 @@ fn router(admin: Admin, shutdown: CancellationToken) -> Router {
         .merge(debug::routes())
         .merge(fences::routes())
         .merge(fence_switches::routes())
+        .merge(plan::routes())
         .merge(scopes::routes())
+        .layer(Extension(Arc::new(Savings::default())))
         .layer(Extension(shutdown))
         .layer(Extension(Arc::new(Lints::default())))
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
@@ -128,8 +134,11 @@ async fn ready(State(admin): State<Shared>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn metrics(State(admin): State<Shared>) -> Response {
-    admin.mesh.look(&admin).await;
+async fn metrics(
+    State(admin): State<Shared>,
+    Extension(savings): Extension<Arc<Savings>>,
+) -> Response {
+    admin.mesh.look(&admin, &savings).await;
     let mut text = String::new();
     match encode(&mut text, &admin.metrics) {
         Ok(()) => {

@@ -13,12 +13,15 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
-use push::EngineHandle;
+use push::{EngineHandle, Sizes};
 use runtime::Tally;
 use snapshot::{ChangeSet, Happening};
 
 use self::process::Process;
-use crate::{Admin, finding};
+use crate::{
+    Admin, finding,
+    savings::{ClassSavings, Savings},
+};
 
 type Label = [(&'static str, String); 1];
 type EventLabel = [(&'static str, String); 2];
@@ -35,6 +38,12 @@ pub struct MeshMetrics {
     findings: Family<Label, Gauge>,
     revision: Gauge,
     uptime: Gauge,
+    /// Streams whose scope a fence limits, what they are not sent, and the classes that have asked
+    /// for so much that a fence does not fit them.
+    fenced: Gauge,
+    resources_saved: Gauge,
+    bytes_saved: Gauge,
+    capped: Gauge,
     /// Changes by what they are about, and snapshots by what caused them.
     updates: Family<Label, Tally>,
     triggers: Family<Label, Tally>,
@@ -55,6 +64,10 @@ impl MeshMetrics {
             findings: Family::default(),
             revision: Gauge::default(),
             uptime: Gauge::default(),
+            fenced: Gauge::default(),
+            resources_saved: Gauge::default(),
+            bytes_saved: Gauge::default(),
+            capped: Gauge::default(),
             updates: Family::default(),
             triggers: Family::default(),
             config_events: Family::default(),
@@ -100,6 +113,31 @@ impl MeshMetrics {
             "Services, endpoints, pods and nodes that changed",
             metrics.registry_events.clone(),
         );
+        for (name, help, gauge) in [
+            (
+                "fenced_proxies",
+                "Proxies that are sent a part of what they may see",
+                &metrics.fenced,
+            ),
+            (
+                "resources_not_sent",
+                "Resources that fences keep from proxies, over all of them, as last reckoned",
+                &metrics.resources_saved,
+            ),
+            (
+                "bytes_not_sent",
+                "Bytes of these resources, over all proxies, as last reckoned",
+                &metrics.bytes_saved,
+            ),
+            (
+                "capped_classes",
+                "Kinds of proxies that have asked for more hosts than a fence fits, or named too many \
+                 that nothing defines",
+                &metrics.capped,
+            ),
+        ] {
+            registry.register(format!("meltemi_on_demand_{name}"), help, gauge.clone());
+        }
         registry.register_collector(Box::new(EngineCollector(engine)));
         registry.register_collector(Box::new(Process::new()));
         metrics
@@ -118,6 +156,27 @@ impl MeshMetrics {
         }
         for trigger in triggers {
             self.triggers.get_or_create(&[("type", trigger.to_owned())]).inc();
+        }
+    }
+
+    fn look_at_fences(&self, classes: &[ClassSavings]) {
+        let (mut fenced, mut capped, mut saved) = (0, 0, Sizes::default());
+        for it in classes {
+            fenced += it.class.streams;
+            capped += usize::from(it.class.told.is_capped());
+            if let Some(Sizes { resources, bytes }) = it.saved() {
+                saved.resources += resources * it.class.streams;
+                saved.bytes += bytes * it.class.streams;
+            }
+        }
+        let gauges = [
+            (&self.fenced, fenced),
+            (&self.capped, capped),
+            (&self.resources_saved, saved.resources),
+            (&self.bytes_saved, saved.bytes),
+        ];
+        for (gauge, value) in gauges {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
     }
 
@@ -140,7 +199,8 @@ impl MeshMetrics {
     }
 
     /// Reads the sizes.
-    pub(crate) async fn look(&self, admin: &Arc<Admin>) {
+    pub(crate) async fn look(&self, admin: &Arc<Admin>, savings: &Arc<Savings>) {
+        self.look_at_fences(&savings.look(admin).await.unwrap_or_default());
         self.proxies.clear();
         for proxy in admin.streams.proxies() {
             let version = proxy.istio_version.to_string();
@@ -213,6 +273,19 @@ impl Collector for EngineCollector {
             ("meltemi_engine_notified", "Streams told of a change", &counters.notified),
             ("meltemi_engine_rounds", "Rounds in which streams were told", &counters.rounds),
             ("meltemi_engine_snapshots", "Snapshots taken in", &counters.snapshots),
+            (
+                "meltemi_on_demand_questions",
+                "Hosts that proxies have asked for at a first call",
+                &counters.questions,
+            ),
+            ("meltemi_on_demand_known", "Of these, hosts that may be called", &counters.known),
+            ("meltemi_on_demand_unknown", "Hosts that nothing defines", &counters.unknown),
+            (
+                "meltemi_on_demand_closed",
+                "Such hosts on ports on which too many were named",
+                &counters.closed,
+            ),
+            ("meltemi_on_demand_dropped", "Questions without an answer", &counters.dropped),
         ];
         for (name, help, count) in all {
             let counter = ConstCounter::new(count.get());

@@ -1,22 +1,26 @@
 //! `/debug/scope` and `/api/scope/…`: what each workload was seen to call, and what people decide
 //! about it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use api::Timestamp;
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Query, State},
     routing::{get, post},
 };
 use model::{Hostname, Name, Namespace, WorkloadKey};
+use push::Told;
 use scope::{
     EdgeState, EdgeView, Import, ImportInput, NoteKind, ScopeEnded, ScopeHandle, Sensor,
     WorkloadView, parse_import,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiError, FileSetRequest, Reason, ScopeFenceOff, Shared};
+use crate::{
+    ApiError, FileSetRequest, Reason, ScopeFenceOff, ScopeSizes, Shared,
+    savings::{ClassSavings, Savings},
+};
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new()
@@ -48,15 +52,62 @@ pub struct ScopeList {
     /// Whose fences are switched off.
     #[serde(default)]
     pub fences_off: Vec<ScopeFenceOff>,
+    /// All fenced proxies together: what they hold, and what they would hold, as far as that is
+    /// known.
+    #[serde(default)]
+    pub held: ScopeSizes,
+    #[serde(default)]
+    pub unfenced: ScopeSizes,
+    /// What sees calls, and whether it works.
+    #[serde(default)]
+    pub sensors: Vec<ScopeSensor>,
+}
+
+/// A sensor that has worked once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScopeSensor {
+    pub sensor: String,
+    /// When it last worked.
+    pub worked_at: String,
+    /// While it is, nothing that it knows is forgotten.
+    pub silent: bool,
+}
+
+/// How the connected proxies of a workload are limited.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ScopeFenced {
+    pub mode: String,
+    pub proxies: usize,
+    /// Services that it is told of, and that it may see.
+    pub services: usize,
+    pub visible: usize,
+    /// What one proxy holds towards others.
+    pub held: ScopeSizes,
+    /// What it would hold without a fence; absent where that took too long to find out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfenced: Option<ScopeSizes>,
+    /// Hosts that its proxies have asked for since they connected.
+    pub asked: usize,
+    /// It has asked for more hosts than a fence fits, and is sent everything.
+    pub everything: bool,
+    /// Names that it has called and that nothing defines.
+    pub unknown: usize,
+    /// Ports on which these were so many that it does not ask any more.
+    pub closed_ports: Vec<u16>,
 }
 
 /// One workload.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ScopeWorkload {
     /// `shop/web`.
     pub workload: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// How its connected proxies are limited; absent when nothing limits any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fenced: Option<ScopeFenced>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub application: Option<String>,
     pub targets: usize,
     pub pinned: usize,
@@ -66,7 +117,7 @@ pub struct ScopeWorkload {
     /// Whether it has as many targets as it may have.
     pub full: bool,
     /// When any target was last seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<String>,
 }
 
@@ -178,13 +229,45 @@ impl From<ScopeEnded> for ApiError {
     }
 }
 
-async fn list(State(admin): State<Shared>) -> Result<Json<ScopeList>, ApiError> {
+async fn list(
+    State(admin): State<Shared>,
+    Extension(savings): Extension<Arc<Savings>>,
+) -> Result<Json<ScopeList>, ApiError> {
     let ScopePart { handle, folder } = &admin.scope;
-    let items = handle.list().await?.into_iter().map(describe_workload).collect();
+    let classes = savings.measure(&admin).await.ok_or_else(ApiError::ending)?;
+    let known = handle.list().await?.into_iter().map(describe_workload);
+    let mut items: BTreeMap<String, ScopeWorkload> =
+        known.map(|it| (it.workload.clone(), it)).collect();
+    let (mut held, mut unfenced) = (ScopeSizes::default(), ScopeSizes::default());
+    for class in &classes {
+        let Some((workload, fenced)) = ScopeFenced::of(class) else { continue };
+        if let Some(all) = fenced.unfenced {
+            held.add(fenced.held, fenced.proxies);
+            unfenced.add(all, fenced.proxies);
+        }
+        let item = items.entry(workload.clone()).or_default();
+        item.workload = workload;
+        // Proxies of a workload may differ: the most of them are shown.
+        let known = item.fenced.as_ref().map_or(0, |it| it.proxies);
+        if fenced.proxies > known {
+            item.fenced = Some(fenced);
+        }
+    }
+    let mut items: Vec<ScopeWorkload> = items.into_values().collect();
+    items.sort_by_key(|it| (!it.is_capped(), !it.full, it.refused == 0, it.workload.clone()));
+    let stats = handle.stats().await?;
+    let sensors = Sensor::ALL.into_iter().filter_map(|sensor| {
+        Some(ScopeSensor {
+            sensor: sensor.to_string(),
+            worked_at: time(stats.worked_at[sensor as usize]?),
+            silent: stats.is_silent(sensor)?,
+        })
+    });
     let fences_off = handle.fences_off().await?;
     let fences_off = fences_off.iter().map(|(target, off)| ScopeFenceOff::new(target, off));
     let kept_in = folder.as_deref().map(str::to_owned);
-    Ok(Json(ScopeList { items, kept_in, fences_off: fences_off.collect() }))
+    let (fences_off, sensors) = (fences_off.collect(), sensors.collect());
+    Ok(Json(ScopeList { items, kept_in, fences_off, held, unfenced, sensors }))
 }
 
 async fn edges(
@@ -318,9 +401,38 @@ fn host(target: &ScopeTarget) -> Result<Hostname, ApiError> {
     }
 }
 
+impl ScopeWorkload {
+    /// Whether it has asked for so much that a fence does not fit it.
+    pub fn is_capped(&self) -> bool {
+        self.fenced.as_ref().is_some_and(|it| it.everything || !it.closed_ports.is_empty())
+    }
+}
+
+impl ScopeFenced {
+    fn of(savings: &ClassSavings) -> Option<(String, Self)> {
+        let ClassSavings { class, held, full } = savings;
+        let fence = class.client.fence.as_ref()?;
+        let Told { services, visible, asked, everything, unknown, closed_ports } = &class.told;
+        let fenced = Self {
+            mode: fence.mode.to_string(),
+            proxies: class.streams,
+            services: *services,
+            visible: *visible,
+            held: (*held).into(),
+            unfenced: full.map(ScopeSizes::from),
+            asked: asked.len(),
+            everything: *everything,
+            unknown: *unknown,
+            closed_ports: closed_ports.clone(),
+        };
+        Some((fence.workload.to_string(), fenced))
+    }
+}
+
 fn describe_workload(view: WorkloadView) -> ScopeWorkload {
     ScopeWorkload {
         workload: view.workload.to_string(),
+        fenced: None,
         application: view.application.map(|it| it.to_string()),
         targets: view.targets,
         pinned: view.pinned,

@@ -8,7 +8,7 @@ use std::{net::IpAddr, sync::Arc};
 use model::{
     Generator, Interception, Labels, Namespace, ObjectKey, Proxy, ProxyKind, ScopeMode, WorkloadKey,
 };
-use snapshot::{Declared, Reader};
+use snapshot::{Declared, Fence, Reader};
 
 use crate::{ScopeKey, sds::SdsSource, telemetry::TelemetryClient};
 
@@ -64,7 +64,11 @@ impl ClientFence {
         if proxy.kind != ProxyKind::Sidecar {
             return None;
         }
-        let fence = reader.fence(proxy)?;
+        Self::of(proxy, reader.fence(proxy)?)
+    }
+
+    /// What a fence comes to for a sidecar; `None`: that is sent all of its scope.
+    pub fn of(proxy: &Proxy, fence: Fence) -> Option<Self> {
         let loads_on_demand = fence.mode == ScopeMode::OnDemand && proxy.loads_on_demand;
         if fence.mode == ScopeMode::OnDemand && !loads_on_demand {
             return None;

@@ -103,6 +103,22 @@ access-allow-note = Note: what no ALLOW policy allows is refused there from now 
 scope-none = of no workload is it known whom it calls
 scope-unknown = it is not known whom { $workload } calls
 scope-in-memory = learned dependencies are kept in memory alone: with `serve --scope-directory` they outlive the process
+scope-silent = the sensor { $sensor } is silent since { $at }: nothing that it knows is forgotten until it works again
+scope-saved = fenced proxies hold { $held } of { $all }
+scope-capped-everything = { $workload } has called { $asked } hosts and is sent everything: a fence does not fit it. Take it out with the label `meltemi.io/scope: full`, or find out who scans
+scope-capped-unknown = { $workload } has called so many hosts that nothing defines, on port { $ports }, that it does not ask there any more: what it has not called yet follows `outboundTrafficPolicy`. Declare what it needs, or find out who scans; its proxies ask again after a restart
+scope-plan = { $proxies ->
+        [one] { $proxies } proxy holds { $now } and would hold { $then }
+       *[other] { $proxies } proxies hold { $now } and would hold { $then }
+    }: { $cut } less
+scope-plan-left-out = { $count } further kinds of proxies were left out: it took too long. Ask for one workload
+scope-plan-gateway = { $workload } is a gateway: it has what its routes name, and is not fenced
+scope-plan-grpc = { $workload } would be sent everything all the same: gRPC without a proxy cannot ask; the modes declared and learned fence it
+scope-plan-cannot-ask = { $workload } would be sent everything all the same: its proxies cannot ask, as they speak no delta xDS or lack the filter envoy.filters.http.on_demand; the modes declared and learned fence it
+scope-plan-unknown = { $workload }: nothing is known of its calls: each waits once
+scope-plan-waiting = { $workload }: known calls that would wait once: { $hosts }
+scope-plan-cut = { $workload }: known calls that would go where `outboundTrafficPolicy` says: { $hosts }
+scope-plan-invisible = { $workload }: known calls to what it may not see, now as then: { $hosts }
 scope-off = the fences of { $target } are off since { $since }: it is sent everything until `meltemi scope enable { $target }`
 scope-off-until = the fences of { $target } are off from { $since } until { $until }
 scope-widening = the fences of { $target } are off since { $since }, but not every proxy has acknowledged everything: `meltemi scope disable { $target }` waits for it

@@ -101,7 +101,7 @@ fn table(list: &PushList, output: Format, screen: &Screen<'_>) -> Table {
             push.revision.to_string().into(),
             live,
             format!("{:.0} ms", proxies.live_ms.max(proxies.told_ms)).into(),
-            size(bytes).into(),
+            crate::output::bytes(bytes).into(),
             format!("{} in {:.1} ms", push.cost.compiled, push.cost.compile_ms).into(),
             changed(push).into(),
             cause(push, wide, screen).into(),
@@ -136,15 +136,6 @@ fn cause(push: &Push, wide: bool, screen: &Screen<'_>) -> String {
     match words.is_empty() {
         true => "-".to_owned(),
         false => words.join(", "),
-    }
-}
-
-/// Bytes, in the unit in which they are short.
-fn size(bytes: usize) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{} kB", bytes / 1_000),
-        _ => format!("{} MB", bytes / 1_000_000),
     }
 }
 

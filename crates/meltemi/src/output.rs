@@ -20,5 +20,5 @@ pub(crate) use failure::{Failure, report_error};
 pub(crate) use format::Format;
 pub(crate) use role::{Glyphs, Role};
 pub(crate) use screen::{List, Look, Screen};
-pub(crate) use table::{Cell, Table};
+pub(crate) use table::{Cell, Table, bytes};
 pub(crate) use terminal::{ColorWhen, stderr, stdout};

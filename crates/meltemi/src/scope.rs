@@ -4,6 +4,7 @@
 
 mod export;
 mod import;
+mod plan;
 mod print;
 mod switch;
 
@@ -18,6 +19,7 @@ use crate::{
 use self::{
     export::Export,
     import::Import,
+    plan::Plan,
     switch::{Disable, Enable},
 };
 
@@ -63,6 +65,8 @@ pub(crate) enum ScopeVerb {
     Unpin(Decide),
     /// Forget what was learned, but what is pinned.
     Reset(Reset),
+    /// Show what fences would cut, from what is known; nothing is changed.
+    Plan(Plan),
     /// Send workloads everything, whatever fences and labels say, and wait until they have it.
     Disable(Disable),
     /// Let fences and labels count again.
@@ -162,6 +166,7 @@ impl Scope {
             Some(ScopeVerb::Explain(args)) => args.output,
             Some(ScopeVerb::Import(args)) => args.output,
             Some(ScopeVerb::List(args)) => args.output,
+            Some(ScopeVerb::Plan(args)) => args.output,
             Some(ScopeVerb::Disable(args)) => args.output,
             Some(
                 ScopeVerb::Pin(_)
@@ -180,6 +185,7 @@ impl Scope {
             (Some(ScopeVerb::Pin(args)), _) => args.run(Decision::Pin, screen).await,
             (Some(ScopeVerb::Unpin(args)), _) => args.run(Decision::Unpin, screen).await,
             (Some(ScopeVerb::Reset(args)), _) => args.run(screen).await,
+            (Some(ScopeVerb::Plan(args)), _) => args.run(screen).await,
             (Some(ScopeVerb::Disable(args)), _) => args.run(screen).await,
             (Some(ScopeVerb::Enable(args)), _) => args.run(screen).await,
             (Some(ScopeVerb::Import(args)), _) => args.run(screen).await,

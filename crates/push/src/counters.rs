@@ -31,6 +31,14 @@ pub struct Counters {
     pub hosts: Count,
     /// Virtual hosts that proxies have asked for.
     pub questions: Count,
+    /// Of these, those for hosts that may be called.
+    pub known: Count,
+    /// Those for hosts that nothing defines.
+    pub unknown: Count,
+    /// Those for such hosts on ports on which too many were named.
+    pub closed: Count,
+    /// Those that got no answer, as nobody listened to so many, or the port was gone.
+    pub dropped: Count,
     /// Streams told of a change.
     pub notified: Count,
     /// Rounds in which streams were told: of one snapshot, or of several at once.

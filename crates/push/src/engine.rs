@@ -3,6 +3,7 @@
 //! One thread owns all of it: there is no lock on the way of a change. Streams are told through a
 //! [`Mailbox`] in which changes merge while a stream is slow.
 
+mod classes;
 mod dependants;
 mod due;
 mod gathered;
@@ -28,15 +29,16 @@ use model::{Diagnostic, Generator, Hostname, Proxy, ProxyKind, Shared, WorkloadK
 use snapshot::{ChangeSet, Mesh, Reader, Reads, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::{
+    classes::{FencedClass, Told},
+    handle::EngineHandle,
+    preview::{FacetPreview, Preview, ResourceChange},
+};
 use self::{
     dependants::{Dependant, Dependants},
     due::{Batch, Due, Pace},
     gathered::{Gathered, News},
     rounds::Rounds,
-};
-pub use self::{
-    handle::EngineHandle,
-    preview::{FacetPreview, Preview, ResourceChange},
 };
 pub(crate) use self::{
     mailbox::{Letter, Mailbox},
@@ -81,6 +83,7 @@ enum Command {
     Disconnect(StreamId),
     Secrets(StreamId, SecretNames, oneshot::Sender<()>),
     Questions(StreamId, Vec<Arc<str>>, oneshot::Sender<Vec<(WorkloadKey, Hostname)>>),
+    Classes(oneshot::Sender<Vec<FencedClass>>),
     Mesh(oneshot::Sender<Shared<Mesh>>),
     Settled(u64, oneshot::Sender<()>),
     Preview(Arc<Snapshot>, ChangeSet, oneshot::Sender<Preview>),
@@ -197,6 +200,9 @@ impl Engine {
             }
             Command::Questions(id, questions, reply) => {
                 let _ = reply.send(self.on_questions(id, &questions));
+            }
+            Command::Classes(reply) => {
+                let _ = reply.send(self.fenced_classes());
             }
             Command::Mesh(reply) => {
                 let _ = reply.send(Reader::new(&self.snapshot).mesh().clone());

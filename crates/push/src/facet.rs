@@ -25,7 +25,6 @@ use compile::{
 use model::{Diagnostic, Diagnostics, Hostname, Namespace, Proxy, ServiceKey, Shared, WorkloadKey};
 use snapshot::{Reader, Reads, Snapshot};
 
-pub(crate) use self::shelf::Changed;
 use self::{
     gateway::Gateway,
     inbound::Inbound,
@@ -35,7 +34,8 @@ use self::{
     shelf::Shelf,
     visible::{Seen, Sight},
 };
-use crate::{FacetView, ResourceKind, counters::Counters, memo::Memos};
+pub(crate) use self::{on_demand::Answer, shelf::Changed};
+use crate::{FacetView, ResourceKind, Told, counters::Counters, memo::Memos};
 
 pub(crate) type FacetId = u64;
 
@@ -273,6 +273,30 @@ impl Facet {
             | Kind::Inbound(_)
             | Kind::Secrets(_)
             | Kind::Visible(_) => BTreeSet::new(),
+        }
+    }
+
+    /// How much the class is told, if a fence limits it.
+    pub(crate) fn told(&self) -> Option<Told> {
+        match &self.kind {
+            Kind::Outbound(outbound) => outbound.told(),
+            Kind::Gateway(_)
+            | Kind::Placed(_)
+            | Kind::Inbound(_)
+            | Kind::Secrets(_)
+            | Kind::Visible(_) => None,
+        }
+    }
+
+    /// What a resource is as the answer to a question.
+    pub(crate) fn judge(&self, answer: &str) -> Answer {
+        match &self.kind {
+            Kind::Outbound(outbound) => outbound.judge(answer),
+            Kind::Gateway(_)
+            | Kind::Placed(_)
+            | Kind::Inbound(_)
+            | Kind::Secrets(_)
+            | Kind::Visible(_) => Answer::Known,
         }
     }
 

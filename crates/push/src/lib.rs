@@ -17,6 +17,7 @@ mod log;
 mod memo;
 mod own;
 mod parcels;
+mod reckoner;
 mod service;
 mod stages;
 pub mod state;
@@ -25,11 +26,12 @@ mod whole;
 
 pub use caller::{Access, Authentication, Authenticator, Caller, Proof, Unproven};
 pub use counters::{Count, Counters};
-pub use engine::{Engine, EngineHandle, FacetPreview, Preview, ResourceChange};
+pub use engine::{Engine, EngineHandle, FacetPreview, FencedClass, Preview, ResourceChange, Told};
 pub use kind::ResourceKind;
 pub use learner::Learner;
 pub use log::{PushLog, PushRecord, Sent, Work};
 pub use own::{Issuer, OwnCertificate};
+pub use reckoner::{Reckoner, Sizes};
 pub use service::{
     HeldBack, HeldIdentity, ProxyDump, PushService, Refusal, ResourceDump, Standing, StreamMetrics,
     StreamRegistry, Waiting, Watch, proxy_of,

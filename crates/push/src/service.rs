@@ -9,6 +9,7 @@ mod secrets;
 mod standing;
 mod trust;
 mod turn;
+mod waits;
 
 use std::{
     sync::Arc,
@@ -32,6 +33,7 @@ use self::{
     secrets::StreamSecrets,
     standing::Watchers,
     turn::{Turn, Turns},
+    waits::Waits,
 };
 pub use self::{
     metrics::StreamMetrics,
@@ -152,6 +154,7 @@ impl PushService {
             turns: &self.turns,
             turn: Turn::default(),
             parts: Parts::default(),
+            waits: Waits::default(),
             learner: self.learner.as_deref(),
             proxy: proxy.clone(),
         }
@@ -189,6 +192,7 @@ struct Conversation<'a> {
     turns: &'a Turns,
     turn: Turn,
     parts: Parts,
+    waits: Waits,
     learner: Option<&'a dyn Learner>,
     proxy: Arc<Proxy>,
 }
@@ -282,10 +286,12 @@ impl Conversation<'_> {
 
     /// Has what the proxy asks answered: a request waits in it.
     async fn ask(&mut self) {
+        self.engine.counters().dropped.add(self.state.take_dropped());
         let questions = self.state.take_questions();
         if questions.is_empty() {
             return;
         }
+        self.waits.asked(Instant::now());
         for (workload, host) in self.engine.ask(self.stream.id, questions).await {
             if let Some(learner) = self.learner {
                 learner.called(&workload, &host);
@@ -322,6 +328,7 @@ impl Conversation<'_> {
         let views = self.views.iter().cloned().chain([own]).collect();
         self.state.update(views, letter.changed.as_deref());
         for (question, resource) in letter.found {
+            self.waits.found(&question);
             self.state.on_found(question, &resource);
         }
     }
@@ -339,6 +346,9 @@ impl Conversation<'_> {
             let decided = Instant::now();
             permit.send(response);
             self.metrics.sent(&outgoing, bytes, [begun, decided]);
+            if outgoing.kind == ResourceKind::VirtualHost {
+                self.waits.sent(&self.state, self.metrics);
+            }
             let resources = outgoing.resources.len();
             let sent = Sent { responses: 1, resources, bytes };
             self.stopwatch.sent(self.engine.log(), outgoing.kind, sent);

@@ -127,7 +127,7 @@ mod tests {
         let off = FenceOff { since: 10, until: Some(200), confirmed: Some(12) };
         assert_eq!(switches.take_changes(), [(web.clone(), Some(off))]);
         assert!(switches.end(200).is_empty());
-        assert_eq!(switches.end(201), [web.clone()]);
+        assert_eq!(switches.end(201), std::slice::from_ref(&web));
         assert_eq!(switches.take_switched(), [(web.clone(), FenceSwitch::AsWritten)]);
         assert_eq!(switches.take_changes(), [(web.clone(), None)]);
         assert!(!switches.confirm(&web, 300) && !switches.switch_back(&web));

@@ -147,8 +147,7 @@ impl Snapshot {
     /// The fence around the workloads of a namespace that have these labels; `None` when nothing
     /// limits them.
     pub(crate) fn fence_of(&self, namespace: &Namespace, labels: &Labels) -> Option<Fence> {
-        let written = labels.get(SCOPE_LABEL).and_then(|mode| mode.parse().ok());
-        let mode = written.or_else(|| label(self.namespace_object(namespace)));
+        let mode = self.mode_asked_for(namespace, labels);
         if mode == Some(ScopeMode::Full) {
             return None;
         }
@@ -158,11 +157,30 @@ impl Snapshot {
         if mode == ScopeMode::Full {
             return None;
         }
+        Some(Fence { mode, declared: self.declared_by(&fences) })
+    }
+
+    /// The fence that would be around workloads that are fenced by no label and no object yet: with
+    /// what is declared for them all the same.
+    pub fn planned_fence(&self, namespace: &Namespace, labels: &Labels) -> Fence {
+        let asked = self.mode_asked_for(namespace, labels).into_iter();
+        let modes = asked.chain([self.fencing.mode, ScopeMode::OnDemand]);
+        let mode = modes.into_iter().find(|mode| *mode != ScopeMode::Full).unwrap_or_default();
+        Fence { mode, declared: self.declared_by(&self.fences_around(namespace, labels)) }
+    }
+
+    /// By the labels of a workload, else by those of its Namespace.
+    fn mode_asked_for(&self, namespace: &Namespace, labels: &Labels) -> Option<ScopeMode> {
+        let written = labels.get(SCOPE_LABEL).and_then(|mode| mode.parse().ok());
+        written.or_else(|| label(self.namespace_object(namespace)))
+    }
+
+    fn declared_by(&self, fences: &[&FenceRecord]) -> Declared {
         let mut declared = self.always_declared();
         for fence in fences {
             declared.merge(&fence.declared);
         }
-        Some(Fence { mode, declared })
+        declared
     }
 
     /// By which decision the fences of a workload are switched off, if they are: the one about the

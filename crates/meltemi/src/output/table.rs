@@ -79,6 +79,15 @@ impl Table {
     }
 }
 
+/// A number of bytes, in the unit in which it is short.
+pub(crate) fn bytes(bytes: usize) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{} kB", bytes / 1_000),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
+}
+
 fn raw_cell(cell: &Cell) -> RawCell {
     let raw = RawCell::new(&cell.text);
     match cell.role {

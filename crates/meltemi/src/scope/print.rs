@@ -1,14 +1,17 @@
 //! What is known of scopes, for people.
 
-use admin::{ScopeEdge, ScopeEdgeList, ScopeExplanation, ScopeList};
+use admin::{ScopeEdge, ScopeEdgeList, ScopeExplanation, ScopeList, ScopeWorkload};
 
-use crate::output::{self, Cell, Format, Role, Screen, Table};
+use crate::output::{self, Cell, Format, Role, Screen, Table, bytes};
 
 pub(super) fn list(list: ScopeList, output: Format, screen: &mut Screen<'_>) -> anyhow::Result<()> {
-    let ScopeList { items, kept_in, fences_off } = list;
+    let ScopeList { items, kept_in, fences_off, held, unfenced, sensors } = list;
     match output {
         Format::Json | Format::Yaml => {
-            let metadata = serde_json::json!({ "keptIn": kept_in, "fencesOff": fences_off });
+            let metadata = serde_json::json!({
+                "keptIn": kept_in, "fencesOff": fences_off, "held": held, "unfenced": unfenced,
+                "sensors": sensors,
+            });
             return screen.structured(output, &output::List::new(items).metadata(metadata));
         }
         Format::Name => {
@@ -37,35 +40,95 @@ pub(super) fn list(list: ScopeList, output: Format, screen: &mut Screen<'_>) -> 
         let text = screen.text(key, &words);
         screen.mark(role, &text)?;
     }
+    for sensor in sensors.iter().filter(|it| it.silent) {
+        let words =
+            [("sensor", sensor.sensor.as_str().into()), ("at", sensor.worked_at.as_str().into())];
+        let text = screen.text("scope-silent", &words);
+        screen.mark(Role::Warning, &text)?;
+    }
     if items.is_empty() {
         screen.say("scope-none", &[])?;
         return Ok(());
     }
-    let columns = ["WORKLOAD", "DEPENDENCIES", "PINNED", "SEEDED", "REFUSED", "LAST SEEN", "STATE"];
-    let mut table = Table::new(columns);
-    for it in items {
-        let (state, refused) = match (it.full, it.refused) {
-            (true, _) => (Cell::marked("full", Role::Warning), Role::Warning),
-            (false, 1..) => (Cell::marked("refused", Role::Warning), Role::Warning),
-            (false, 0) => ("ok".into(), Role::Good),
-        };
-        let count = |count: usize| Cell::from(count.to_string());
-        let refused = match it.refused {
-            0 => "0".into(),
-            many => Cell::marked(many.to_string(), refused),
-        };
-        let last_seen = it.last_seen.unwrap_or_else(|| "-".to_owned());
-        table.row([
-            it.workload.into(),
-            count(it.targets),
-            count(it.pinned),
-            count(it.seeded),
-            refused,
-            last_seen.into(),
-            state,
-        ]);
+    if unfenced.bytes > 0 {
+        let words = [("held", bytes(held.bytes).into()), ("all", bytes(unfenced.bytes).into())];
+        let text = screen.text("scope-saved", &words);
+        screen.mark(Role::Good, &text)?;
     }
-    Ok(screen.table(&table)?)
+    let wide = output == Format::Wide;
+    let columns = ["WORKLOAD", "MODE", "PROXIES", "DEPENDENCIES", "PINNED", "REFUSED"];
+    let more = ["SEEDED", "ASKED", "UNKNOWN", "SERVICES"].into_iter().filter(|_| wide);
+    let mut table =
+        Table::new(columns.into_iter().chain(more).chain(["HOLDS", "SAVED", "LAST SEEN", "STATE"]));
+    for it in &items {
+        table.row(row(it, wide));
+    }
+    match wide {
+        true => screen.wide_table(&table)?,
+        false => screen.table(&table)?,
+    }
+    for it in items.iter().filter(|it| it.is_capped()) {
+        explain_cap(it, screen)?;
+    }
+    Ok(())
+}
+
+fn row(it: &ScopeWorkload, wide: bool) -> Vec<Cell> {
+    let count = |count: usize| Cell::from(count.to_string());
+    let state = match (it.is_capped(), it.full, it.refused) {
+        (true, _, _) => Cell::marked("capped", Role::Warning),
+        (false, true, _) => Cell::marked("full", Role::Warning),
+        (false, false, 1..) => Cell::marked("refused", Role::Warning),
+        (false, false, 0) => "ok".into(),
+    };
+    let refused = match it.refused {
+        0 => "0".into(),
+        many => Cell::marked(many.to_string(), Role::Warning),
+    };
+    let fenced = it.fenced.clone().unwrap_or_default();
+    let is_fenced = it.fenced.is_some();
+    let of_fenced = |text: String| Cell::from(if is_fenced { text } else { "-".to_owned() });
+    let saved = fenced.unfenced.map(|all| all.bytes.saturating_sub(fenced.held.bytes));
+    let mut cells = vec![
+        it.workload.as_str().into(),
+        of_fenced(fenced.mode.clone()),
+        of_fenced(fenced.proxies.to_string()),
+        count(it.targets),
+        count(it.pinned),
+        refused,
+    ];
+    if wide {
+        cells.push(count(it.seeded));
+        cells.push(of_fenced(fenced.asked.to_string()));
+        cells.push(of_fenced(fenced.unknown.to_string()));
+        cells.push(of_fenced(format!("{} of {}", fenced.services, fenced.visible)));
+    }
+    cells.push(of_fenced(bytes(fenced.held.bytes)));
+    cells.push(saved.map_or_else(|| "-".into(), |saved| bytes(saved).into()));
+    cells.push(it.last_seen.as_deref().unwrap_or("-").into());
+    cells.push(state);
+    cells
+}
+
+/// What a workload has had too much of, and what to do.
+fn explain_cap(it: &ScopeWorkload, screen: &mut Screen<'_>) -> anyhow::Result<()> {
+    let Some(fenced) = &it.fenced else { return Ok(()) };
+    let ports: Vec<String> = fenced.closed_ports.iter().map(u16::to_string).collect();
+    let words = [
+        ("workload", it.workload.as_str().into()),
+        ("asked", fenced.asked.into()),
+        ("ports", ports.join(", ").into()),
+    ];
+    for (key, is_so) in [
+        ("scope-capped-everything", fenced.everything),
+        ("scope-capped-unknown", !fenced.closed_ports.is_empty()),
+    ] {
+        if is_so {
+            let text = screen.text(key, &words);
+            screen.mark(Role::Warning, &text)?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn edges(

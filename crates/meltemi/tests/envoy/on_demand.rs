@@ -328,3 +328,25 @@ async fn a_fence_is_switched_off_and_on_under_load() {
         load.stop().await.expect_no_failure().unwrap();
     }
 }
+
+#[tokio::test]
+async fn first_calls_and_their_waits_are_counted() {
+    let fenced = Fenced::start_with("", REGISTRY_ONLY, ProxySettings::sidecar("client.shop")).await;
+    assert_eq!(fenced.call("web").await, from("web-v1"));
+    assert_eq!(fenced.call("cart").await, from("cart"));
+    assert_eq!(fenced.call("nobody.example").await.0, 404);
+    let metrics = fenced.shop.mesh.control_plane().metrics().await.unwrap();
+    let value = |name: &str| -> u64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).parse().unwrap()
+    };
+    let answers = ["known", "unknown", "closed", "dropped"];
+    let answers = answers.map(|it| value(&format!("meltemi_on_demand_{it}_total")));
+    assert_eq!(answers, [2, 1, 0, 0]);
+    assert_eq!(value("meltemi_on_demand_questions_total"), 3);
+    assert_eq!(value("meltemi_on_demand_wait_seconds_count"), 3);
+    let scopes = fenced.shop.mesh.control_plane().get("/debug/scope").await.unwrap();
+    let client = &scopes["items"][0]["fenced"];
+    assert_eq!((&client["mode"], &client["asked"]), (&"on-demand".into(), &2.into()));
+    assert_eq!((&client["services"], &client["visible"]), (&2.into(), &2.into()), "{scopes:#}");
+}

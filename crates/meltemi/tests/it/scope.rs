@@ -143,3 +143,44 @@ async fn who_has_not_acknowledged_everything_is_named() {
     let said = plane.run(&["scope", "list"]).await.expect(0);
     assert!(said.out.contains("the fences of shop are off since"), "{said:?}");
 }
+
+#[tokio::test]
+async fn a_plan_says_what_a_fence_would_cut_and_a_list_what_it_does() {
+    let plane = Plane::start(&[("shop.yaml", SHOP)]).await;
+    let _proxy = live(plane.proxy("client").await);
+    let said = plane.run(&["scope", "plan", "shop", "-o", "json"]).await.expect(0).json();
+    let item = &said["items"][0];
+    assert_eq!((&item["workload"], &item["modeNow"]), (&"shop/client".into(), &"full".into()));
+    // It speaks delta, and has no filter that asks.
+    assert_eq!(item["unfencedBecause"], "cannot-ask");
+    assert_eq!((&item["now"], &said["metadata"]["now"]), (&item["then"], &item["now"]));
+    let said = plane.run(&["scope", "plan", "shop/client"]).await.expect(0);
+    assert!(said.out.contains("1 proxy holds"), "{said:?}");
+    assert!(said.out.contains("would be sent everything all the same"), "{said:?}");
+    let said = plane.run(&["scope", "plan", "elsewhere"]).await.expect(1);
+    assert!(said.err.contains("no proxy of elsewhere is connected"), "{said:?}");
+
+    let more = r#"{"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": "shop", "labels": {"meltemi.io/scope": "learned"}}}"#;
+    plane.apply(more).await;
+    plane.run(&["wait"]).await.expect(0);
+    let said = plane.run(&["scope", "list", "-o", "json"]).await.expect(0).json();
+    let fenced = &said["items"][0]["fenced"];
+    assert_eq!((&fenced["mode"], &fenced["proxies"]), (&"learned".into(), &1.into()));
+    assert_eq!((&fenced["services"], &fenced["visible"]), (&0.into(), &1.into()));
+    let size = |sizes: &serde_json::Value| sizes["bytes"].as_u64().unwrap();
+    assert!(size(&fenced["held"]) < size(&fenced["unfenced"]), "{said:#}");
+    assert_eq!(said["metadata"]["unfenced"], fenced["unfenced"]);
+    assert_eq!(item["now"], fenced["unfenced"], "both reckon alike");
+    let said = plane.run(&["scope"]).await.expect(0);
+    assert!(said.out.contains("fenced proxies hold"), "{said:?}");
+    let metrics = plane.mesh.control_plane().metrics().await.unwrap();
+    let value = |name: &str| -> u64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).parse().unwrap()
+    };
+    assert_eq!(value("meltemi_on_demand_fenced_proxies"), 1);
+    let saved = size(&fenced["unfenced"]) - size(&fenced["held"]);
+    assert_eq!(value("meltemi_on_demand_bytes_not_sent"), saved);
+    assert_eq!(value("meltemi_on_demand_capped_classes"), 0);
+}

@@ -6,7 +6,7 @@ use model::{Diagnostic, Hostname, Proxy, Shared, WorkloadKey};
 use snapshot::{ChangeSet, Mesh, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Command, Mailbox, Preview, StreamId};
+use super::{Command, FencedClass, Mailbox, Preview, StreamId};
 use crate::{Counters, PushLog, facet::SecretNames, parcels::Parcels};
 
 /// Talks to the engine's thread. Cheap to clone. The engine ends only with the process, so that
@@ -100,6 +100,13 @@ impl EngineHandle {
         let (reply, answer) = oneshot::channel();
         let _ = self.commands.send(Command::Questions(id, questions, reply)).await;
         answer.await.unwrap_or_default()
+    }
+
+    /// The classes that a fence limits. `None` when the process is ending.
+    pub async fn fenced_classes(&self) -> Option<Vec<FencedClass>> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Classes(reply)).await.ok()?;
+        answer.await.ok()
     }
 
     /// The settings of the mesh in force. `None` when the process is ending.

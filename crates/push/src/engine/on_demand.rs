@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::{Hostname, WorkloadKey};
 
 use super::{Engine, FacetId, Letter, StreamId, gathered::News};
-use crate::facet::Facet;
+use crate::facet::{Answer, Facet};
 
 impl Engine {
     /// Answers what a proxy asks, and widens the scope of its class for that if need be. Every
@@ -27,7 +27,16 @@ impl Engine {
         self.compile_now(facet, jobs);
         let Some(entry) = self.facets.get(&facet) else { return Vec::new() };
         let found = questions.iter();
-        let found = found.filter_map(|it| Some((it.clone(), entry.facet.answer(it)?))).collect();
+        let found: Vec<_> =
+            found.filter_map(|it| Some((it.clone(), entry.facet.answer(it)?))).collect();
+        self.counters.dropped.add(questions.len() - found.len());
+        for (_, answer) in &found {
+            match entry.facet.judge(answer) {
+                Answer::Known => self.counters.known.inc(),
+                Answer::Unknown => self.counters.unknown.inc(),
+                Answer::Closed => self.counters.closed.inc(),
+            }
+        }
         if let Some(stream) = self.streams.get(&id) {
             let views = self.views(&stream.facets);
             // The others of the class are told in the next round, and this one once more.

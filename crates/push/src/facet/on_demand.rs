@@ -15,13 +15,24 @@ use compile::{Client, Fenced, RouteName, Scope, Visible, Written, answer, unknow
 use model::{Hostname, WorkloadKey};
 
 use super::{Job, Made, Sight, Work, outbound::Outbound};
-use crate::{FacetView, ResourceKind, kind::split_host};
+use crate::{FacetView, ResourceKind, Told, kind::split_host};
 
 /// A class that has asked for more hosts than this is sent its whole scope.
 const MAX_ASKED: usize = 500;
 /// More domains of unknown hosts than this become one for all.
 const MAX_UNKNOWN: usize = 1_000;
 const EVERYTHING: &str = "*";
+
+/// What a question has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is a host that the class may call.
+    Known,
+    /// Nothing defines it.
+    Unknown,
+    /// The class has named too many that nothing defines: it is answered with all others.
+    Closed,
+}
 
 /// Of one class.
 #[derive(Clone, Debug, Default)]
@@ -170,9 +181,42 @@ impl Outbound {
         table.get_key_value(&*found).map(|(name, _)| name.clone())
     }
 
+    pub(super) fn told(&self) -> Option<Told> {
+        let fence = self.client.fence.as_ref()?;
+        let OnDemand { visible, asked, unknown, fenced: _, called: _ } = &self.on_demand;
+        let visible = visible.as_ref().map(|visible| &visible.scope);
+        let services = |scope: Option<&Arc<Scope>>| scope.map_or(0, |it| it.services.len());
+        let closed = unknown.iter().filter(|(_, domains)| domains.contains(EVERYTHING));
+        Some(Told {
+            services: services(self.scope.as_ref()),
+            visible: services(visible),
+            asked: asked.iter().cloned().collect(),
+            everything: fence.loads_on_demand && asked.len() > MAX_ASKED,
+            unknown: unknown.values().map(BTreeSet::len).sum(),
+            closed_ports: closed.filter_map(|(route, _)| port(route)).collect(),
+        })
+    }
+
+    pub(super) fn judge(&self, answer: &str) -> Answer {
+        let unknown = split_host(answer)
+            .and_then(|(route, domain)| Some((self.on_demand.unknown.get(route)?, domain)));
+        match unknown {
+            Some((domains, EVERYTHING)) if domains.contains(EVERYTHING) => Answer::Closed,
+            Some((domains, domain)) if domains.contains(domain) => Answer::Unknown,
+            Some(_) | None => Answer::Known,
+        }
+    }
+
     pub(super) fn take_called(&mut self) -> Vec<(WorkloadKey, Hostname)> {
         let Some(fence) = &self.client.fence else { return Vec::new() };
         let called = std::mem::take(&mut self.on_demand.called);
         called.into_iter().map(|host| (fence.workload.clone(), host)).collect()
+    }
+}
+
+fn port(route: &str) -> Option<u16> {
+    match RouteName::parse(route) {
+        Some(RouteName::OnDemand(port)) => Some(port),
+        Some(_) | None => None,
     }
 }

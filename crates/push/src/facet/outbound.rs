@@ -26,7 +26,7 @@ use crate::{Counters, FacetView, ResourceKind, memo::Memo};
 #[derive(Clone, Debug)]
 pub(super) struct Outbound {
     pub(super) client: Client,
-    scope: Option<Arc<Scope>>,
+    pub(super) scope: Option<Arc<Scope>>,
     pub(super) on_demand: OnDemand,
     /// The route configurations that listeners ask for, as far as they were selected.
     pub(super) routes: HashMap<Arc<str>, Option<RouteInput>>,

@@ -1,6 +1,6 @@
 //! What the streams count, under the names of istiod where the meaning is the same.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prometheus_client::{
     metrics::{family::Family, histogram::Histogram},
@@ -15,6 +15,9 @@ use crate::{
 
 /// Seconds.
 const TIMES: [f64; 12] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0];
+/// Seconds; a request waits.
+const WAITS: [f64; 12] =
+    [0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 5.0];
 const CONFIG_SIZES: [f64; 6] = [1.0, 1e4, 1e6, 4e6, 1e7, 4e7];
 
 /// Responses and refusals by type, and how long a change takes. Clones share the numbers.
@@ -28,6 +31,7 @@ pub struct StreamMetrics {
     queue_time: Histogram,
     convergence: Histogram,
     acknowledgement: Histogram,
+    waits: Histogram,
 }
 
 type TypeLabel = [(&'static str, &'static str); 1];
@@ -51,6 +55,7 @@ impl Default for StreamMetrics {
             queue_time: times(),
             convergence: times(),
             acknowledgement: times(),
+            waits: Histogram::new(WAITS),
         }
     }
 }
@@ -90,6 +95,11 @@ impl StreamMetrics {
             "Time from a change until a proxy has acknowledged all of it",
             self.acknowledgement.clone(),
         );
+        registry.register(
+            "meltemi_on_demand_wait_seconds",
+            "Time from a proxy's question for a host until its answer is sent, clusters before it acknowledged",
+            self.waits.clone(),
+        );
     }
 
     /// `since` is when it was begun to decide on the response, and when it was decided.
@@ -100,6 +110,10 @@ impl StreamMetrics {
         self.config_size.get_or_create(&label).observe(bytes as f64);
         self.push_time.get_or_create(&label).observe(since[0].elapsed().as_secs_f64());
         self.send_time.observe(since[1].elapsed().as_secs_f64());
+    }
+
+    pub(super) fn waited(&self, time: Duration) {
+        self.waits.observe(time.as_secs_f64());
     }
 
     pub(super) fn refused(&self, type_url: &str) {
@@ -171,7 +185,7 @@ fn label(kind: ResourceKind) -> TypeLabel {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, time::Duration};
+    use std::collections::BTreeMap;
 
     use super::*;
     use crate::PushRecord;

@@ -26,6 +26,8 @@ pub(super) struct Questions {
     open: Vec<Arc<str>>,
     /// By the resource that answers them.
     answered: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// How many were not listened to.
+    dropped: usize,
 }
 
 impl Questions {
@@ -36,6 +38,7 @@ impl Questions {
             .into_iter()
             .partition(|name| name.contains('/'));
         let room = MAX_QUESTIONS.saturating_sub(self.open.len());
+        self.dropped += asked.len().saturating_sub(room);
         self.open.extend(asked.iter().take(room).map(|name| Arc::from(name.as_str())));
         request.resource_names_subscribe = rest;
         request.resource_names_unsubscribe.retain(|name| !name.contains('/'));
@@ -47,6 +50,16 @@ impl StreamState {
     /// The questions for which nobody has looked for an answer yet.
     pub(crate) fn take_questions(&mut self) -> Vec<Arc<str>> {
         std::mem::take(&mut self.questions.open)
+    }
+
+    /// How many questions were not listened to since this was asked last.
+    pub(crate) fn take_dropped(&mut self) -> usize {
+        std::mem::take(&mut self.questions.dropped)
+    }
+
+    /// Whether the answer to a question is known and was not sent yet.
+    pub(crate) fn is_unanswered(&self, question: &str) -> bool {
+        self.questions.answered.values().any(|asked| asked.contains(question))
     }
 
     /// A resource answers a question. It is sent even if the proxy holds it: a request waits.

@@ -1,0 +1,142 @@
+//! `scope plan`: what fences would cut. Nothing is changed.
+
+use admin::{ScopePlan, ScopePlanItem, ScopeSizes};
+
+use crate::{
+    client::{Server, encode},
+    output::{self, Cell, Exit, Format, Role, Screen, Table, bytes},
+};
+
+/// Show what fences would cut, from what is known; nothing is changed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  meltemi scope plan shop
+  meltemi scope plan shop/web -o wide
+  meltemi scope plan shop -o json
+
+It is reckoned for the proxies that are connected. Known calls are those that were learned: what was
+never seen waits once as well, and is not listed.
+Exit codes: 0 done, 1 no such proxy is connected, 64 wrong usage, 69 no control plane,
+75 another plan is being made")]
+pub(crate) struct Plan {
+    /// A namespace, or one workload of it.
+    #[arg(value_name = "NAMESPACE[/WORKLOAD]")]
+    target: String,
+    #[arg(short, long, default_value = "table", value_parser = Format::among(&[Format::Table, Format::Wide, Format::Json, Format::Yaml]))]
+    pub(super) output: Format,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Calls that are shown one by one.
+const MOST_SHOWN: usize = 10;
+
+impl Plan {
+    pub(super) async fn run(self, screen: &mut Screen<'_>) -> anyhow::Result<Exit> {
+        let Self { target, output, server } = self;
+        let path = format!("/debug/scope/plan?target={}", encode(&target));
+        let plan: ScopePlan = server.get(&path, screen.catalogue()).await?;
+        match output {
+            Format::Json | Format::Yaml => {
+                let ScopePlan { target, items, now, then, left_out } = plan;
+                let metadata = serde_json::json!({
+                    "target": target, "now": now, "then": then, "leftOut": left_out,
+                });
+                screen.structured(output, &output::List::new(items).metadata(metadata))?;
+            }
+            _ => print(&plan, output, screen)?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// What remains, and the share that goes.
+fn cut(now: ScopeSizes, then: ScopeSizes) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a share in words")]
+    let less = match now.bytes {
+        0 => 0.0,
+        all => 100.0 * (1.0 - then.bytes as f64 / all as f64),
+    };
+    format!("{less:.1} %")
+}
+
+fn print(plan: &ScopePlan, output: Format, screen: &mut Screen<'_>) -> anyhow::Result<()> {
+    let proxies: usize = plan.items.iter().map(|item| item.proxies).sum();
+    let words = [
+        ("proxies", proxies.into()),
+        ("now", bytes(plan.now.bytes).into()),
+        ("then", bytes(plan.then.bytes).into()),
+        ("cut", cut(plan.now, plan.then).into()),
+    ];
+    let text = screen.text("scope-plan", &words);
+    screen.mark(Role::Notice, &text)?;
+    let columns =
+        ["WORKLOAD", "PROXIES", "NOW", "MODE", "HOLDS", "WOULD HOLD", "CUT", "KNOWN", "WAITING"];
+    let mut table = Table::new(columns);
+    for item in &plan.items {
+        let size = |it: ScopeSizes| match output {
+            Format::Wide => format!("{} in {}", bytes(it.bytes), it.resources),
+            _ => bytes(it.bytes),
+        };
+        let mode = match item.unfenced_because {
+            Some(_) => Cell::marked(item.mode.as_str(), Role::Warning),
+            None => item.mode.as_str().into(),
+        };
+        table.row([
+            item.workload.as_str().into(),
+            item.proxies.to_string().into(),
+            item.mode_now.as_str().into(),
+            mode,
+            size(item.now).into(),
+            size(item.then).into(),
+            cut(item.now, item.then).into(),
+            item.known.to_string().into(),
+            (item.waiting.len() + item.cut.len()).to_string().into(),
+        ]);
+    }
+    match output {
+        Format::Wide => screen.wide_table(&table)?,
+        _ => screen.table(&table)?,
+    }
+    for item in &plan.items {
+        explain(item, screen)?;
+    }
+    if plan.left_out > 0 {
+        screen.say("scope-plan-left-out", &[("count", plan.left_out.into())])?;
+    }
+    Ok(())
+}
+
+/// What is to be known before such a workload is fenced.
+fn explain(item: &ScopePlanItem, screen: &mut Screen<'_>) -> anyhow::Result<()> {
+    let workload = ("workload", item.workload.as_str().into());
+    if let Some(reason) = &item.unfenced_because {
+        let key = match reason.as_str() {
+            "gateway" => "scope-plan-gateway",
+            "grpc" => "scope-plan-grpc",
+            _ => "scope-plan-cannot-ask",
+        };
+        let text = screen.text(key, &[workload]);
+        screen.mark(Role::Warning, &text)?;
+        return Ok(());
+    }
+    if item.known == 0 {
+        screen.say("scope-plan-unknown", std::slice::from_ref(&workload))?;
+    }
+    for (key, hosts) in [
+        ("scope-plan-waiting", &item.waiting),
+        ("scope-plan-cut", &item.cut),
+        ("scope-plan-invisible", &item.invisible),
+    ] {
+        if hosts.is_empty() {
+            continue;
+        }
+        let mut shown = hosts.iter().take(MOST_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        if hosts.len() > MOST_SHOWN {
+            shown.push_str(&format!(", … ({})", hosts.len()));
+        }
+        screen.say(key, &[workload.clone(), ("hosts", shown.into())])?;
+    }
+    Ok(())
+}
