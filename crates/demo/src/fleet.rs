@@ -119,7 +119,8 @@ impl Fleet {
         let path = folder.join(format!("{name}.envoy.json"));
         fs::write(&path, output(&mut bootstrap)?)?;
         let mut arguments: Vec<OsString> =
-            ["--disable-hot-restart", "--concurrency", "1", "--drain-time-s", "2"]
+            // What a listener that changes has begun may take as long as the machine needs.
+            ["--disable-hot-restart", "--concurrency", "1", "--drain-time-s", "5"]
                 .map(OsString::from)
                 .to_vec();
         arguments.extend(["--log-level", "warning", "--config-path"].map(OsString::from));

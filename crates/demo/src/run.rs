@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use testkit::{http::Client, tools};
+use testkit::{
+    http::{Backend, Client},
+    tools,
+};
 use tokio::time;
 
 use crate::{
@@ -31,6 +34,8 @@ pub(crate) struct Demo {
     pub(crate) plane: Plane,
     pub(crate) fleet: Fleet,
     pub(crate) load: Load,
+    /// Who answers for the services that appear late.
+    pub(crate) market: Option<Backend>,
     pub(crate) report: Report,
 }
 
@@ -62,7 +67,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode> {
     lock.lock().context("failed to lock our own folder")?;
     let mut demo = start(Shop::open(folder.path())?, meltemi, rate).await?;
     steps::run(&mut demo).await?;
-    let Demo { shop, plane, fleet, load, report } = demo;
+    let Demo { shop, plane, fleet, load, report, market } = demo;
     let Tally { ended, failed, reasons, .. } = load.finish().await;
     let passed = report.finish(ended, failed);
     for reason in reasons {
@@ -73,7 +78,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode> {
         // Until Ctrl-C drops this.
         std::future::pending::<()>().await;
     }
-    drop((fleet, plane));
+    drop((fleet, plane, market));
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -116,7 +121,7 @@ async fn start(shop: Shop, meltemi: PathBuf, rate: u32) -> Result<Demo> {
     wait_first_page(&shop, &mut report).await?;
     let load = Load::start(shop.gateway(), rate);
     report.say(format_args!("load starts: {rate} requests per second to {}", shop.gateway()));
-    Ok(Demo { shop, plane, fleet, load, report })
+    Ok(Demo { shop, plane, fleet, load, market: None, report })
 }
 
 /// Waits until the whole call tree answers: the applications take a moment to start.

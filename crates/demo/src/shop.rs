@@ -22,8 +22,10 @@ pub(crate) const NAMESPACE: &str = "shop";
 /// The block of addresses in the files: `127.10.0.x`.
 const BLOCK: (u8, u8) = (10, 0);
 /// The ports in the files: of the services, and of the applications behind them.
-const PORTS: [u16; 12] =
-    [8080, 8081, 8082, 8083, 9084, 9085, 18080, 18081, 18082, 18083, 19084, 19085];
+const PORTS: [u16; 13] =
+    [8080, 8081, 8082, 8083, 9084, 9085, 18080, 18081, 18082, 18083, 19084, 19085, MARKET_PORT];
+/// The port of services that the files do not have.
+pub(crate) const MARKET_PORT: u16 = 8090;
 /// From the port of a service to that of its application.
 const APPLICATION: u16 = 10_000;
 
@@ -144,8 +146,17 @@ impl Shop {
     }
 
     fn socket(&self, last: u8, port: u16) -> SocketAddr {
-        let port = self.ports.get(&port).copied().unwrap_or(port);
-        SocketAddr::from((self.address(last), port))
+        SocketAddr::from((self.address(last), self.port(port)))
+    }
+
+    /// What a port of the files is in this run.
+    pub(crate) fn port(&self, port: u16) -> u16 {
+        self.ports.get(&port).copied().unwrap_or(port)
+    }
+
+    /// Where an instance calls services of the market: at its own proxy.
+    pub(crate) fn market(&self, instance: &Instance) -> SocketAddr {
+        self.socket(instance.last, MARKET_PORT)
     }
 
     /// Where requests enter.

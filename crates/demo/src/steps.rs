@@ -2,6 +2,7 @@
 
 mod broken;
 mod instances;
+mod lazy;
 mod restart;
 mod routes;
 mod security;
@@ -22,5 +23,6 @@ pub(crate) async fn run(demo: &mut Demo) -> Result<()> {
     broken::break_file(demo).await?;
     broken::mend_file(demo).await?;
     security::rotate_root(demo).await?;
-    restart::kill_plane(demo).await
+    restart::kill_plane(demo).await?;
+    lazy::fence(demo).await
 }
