@@ -14,6 +14,7 @@ mod jwt;
 mod lifetime;
 mod mtls;
 mod on_demand;
+mod on_demand_size;
 mod on_demand_tcp;
 mod order;
 mod peers;
