@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-use testkit::http::{Client, Protocol};
+use anyhow::{Result, bail};
+use testkit::http::{Client, Protocol, Request};
 use tokio::task::JoinSet;
 
-use super::{CALLED, Context, FULL, ON_DEMAND, Sidecar, World, call, callers};
+use super::{CALLED, Context, FULL, ON_DEMAND, PATIENCE, Sidecar, World, call, callers};
 use crate::{
     proc,
     report::{Case, Unit},
@@ -18,69 +18,99 @@ const WARM: usize = 3;
 /// Failures that are printed.
 const MAX_REASONS: usize = 5;
 
-/// One at a time, on a connection that is open and on a new one; and the same where the proxy has
-/// everything, since the first call to a service also opens a connection to it.
+/// One at a time: by many workloads that call few services, and by one that calls many. Beside it the same
+/// where the proxy has everything, since the first call to a service also opens a connection to it.
 pub(in crate::scenario) async fn run_first(context: &Context) -> Result<Vec<Case>> {
-    let world = World::start(context, [ON_DEMAND, FULL].into_iter().flat_map(|it| callers(it, 1)));
-    let world = world.await?;
-    let mut cases = Vec::new();
-    for caller in &world.callers {
+    let workloads = context.pick(40, 2);
+    let callers = callers(ON_DEMAND, workloads + 1).chain(callers(FULL, 1));
+    let world = World::start(context, callers).await?;
+    let services: Vec<usize> = world.http_services(1).collect();
+    let (few, many) = world.callers.split_at(workloads);
+    let (mut open, mut new) = (Times::default(), Times::default());
+    for (index, caller) in few.iter().enumerate() {
         let sidecar = world.sidecar(caller).await?;
-        for (seed, (name, client)) in
-            [("open connection", Client::keep_alive()), ("new connection", Client::new())]
-                .into_iter()
-                .enumerate()
-        {
-            let title = match caller.mode {
-                ON_DEMAND => format!("on demand, {name}"),
-                _ => format!("everything is there, {name}"),
-            };
-            // The second half of the order is that of the other connection.
-            let count = context.pick(200, 5);
-            let services = world.http_services(1).skip(seed * count).take(count);
-            cases.push(first_calls(&world, &sidecar, (title, client), services).await?);
-        }
+        let mut own = services.iter().copied().cycle().skip(index * 2 * CALLED);
+        open.measure(&world, &sidecar, &Client::keep_alive(), own.by_ref().take(CALLED)).await?;
+        new.measure(&world, &sidecar, &Client::new(), own.take(CALLED)).await?;
     }
+    let mut cases = vec![
+        open.case(context, "on demand, open connection"),
+        new.case(context, "on demand, new connection"),
+    ];
+    let [one, full] = many else { bail!("two callers are left") };
+    let sidecar = world.sidecar(one).await?;
+    let client = Client::keep_alive();
+    // A class that asks for more than 500 services is sent everything.
+    let (before, count) = context.pick((300, 100), (5, 5));
+    let mut times = Times::default();
+    times.measure(&world, &sidecar, &client, services.iter().copied().take(before)).await?;
+    let mut times = Times::default();
+    let further = services.iter().copied().skip(before).take(count);
+    times.measure(&world, &sidecar, &client, further).await?;
+    cases.push(times.case(context, &format!("further {count} services after {before}")));
+    drop(sidecar);
+    let sidecar = world.sidecar(full).await?;
+    let mut times = Times::default();
+    let count = open.first.len();
+    times.measure(&world, &sidecar, &client, services.into_iter().take(count)).await?;
+    cases.push(times.case(context, "everything is there, open connection"));
     Ok(cases)
 }
 
-async fn first_calls(
-    world: &World<'_>,
-    sidecar: &Sidecar,
-    (title, client): (String, Client),
-    services: impl Iterator<Item = usize>,
-) -> Result<Case> {
-    let envoy = sidecar.envoy.id().to_string();
-    let (mut first, mut warm) = (Vec::new(), Vec::new());
-    // The caller's own connection is not a part of the first call.
-    call(&client, &world.request(&sidecar.caller, 0)).await?;
-    let before = (world.server.cpu()?, proc::cpu(&envoy)?);
-    for service in services {
-        let request = world.request(&sidecar.caller, service);
-        first.push(call(&client, &request).await?);
-        for _ in 0..WARM {
-            warm.push(call(&client, &request).await?);
+/// What calls took.
+#[derive(Debug, Default)]
+struct Times {
+    first: Vec<Duration>,
+    warm: Vec<Duration>,
+    server_cpu: f64,
+    envoy_cpu: f64,
+}
+
+impl Times {
+    async fn measure(
+        &mut self,
+        world: &World<'_>,
+        sidecar: &Sidecar,
+        client: &Client,
+        services: impl Iterator<Item = usize>,
+    ) -> Result<()> {
+        let envoy = sidecar.envoy.id().to_string();
+        // The caller's own connection is not a part of the first call; nothing is at this address.
+        let nobody = Request::get(sidecar.caller.socket(), "nobody.invalid", "/");
+        client.send(&nobody.timeout(PATIENCE)).await?;
+        let before = (world.server.cpu()?, proc::cpu(&envoy)?);
+        for service in services {
+            let request = world.request(&sidecar.caller, service);
+            self.first.push(call(client, &request).await?);
+            for _ in 0..WARM {
+                self.warm.push(call(client, &request).await?);
+            }
         }
+        self.server_cpu += world.server.cpu()? - before.0;
+        self.envoy_cpu += proc::cpu(&envoy)? - before.1;
+        Ok(())
     }
-    let calls = as_float(first.len());
-    let (server, envoy) = (world.server.cpu()? - before.0, proc::cpu(&envoy)? - before.1);
-    first.sort_unstable();
-    warm.sort_unstable();
-    let of = |times: &[Duration], percent| milliseconds(percentile(times, percent));
-    let typical = of(&warm, 50);
-    let mut case = Case::new(title);
-    case.add("calls", calls, Unit::Count);
-    case.add("warm p50", typical, Unit::Milliseconds);
-    case.add("warm p99", of(&warm, 99), Unit::Milliseconds);
-    for (name, percent) in [("p50", 50), ("p99", 99), ("most", 100)] {
-        let beyond = (of(&first, percent) - typical).max(0.0);
-        case.add(&format!("beyond warm {name}"), beyond, Unit::Milliseconds);
+
+    fn case(&mut self, context: &Context, title: &str) -> Case {
+        self.first.sort_unstable();
+        self.warm.sort_unstable();
+        let of = |times: &[Duration], percent| milliseconds(percentile(times, percent));
+        let typical = of(&self.warm, 50);
+        let calls = as_float(self.first.len());
+        let mut case = Case::new(title);
+        case.add("services", calls, Unit::Count);
+        case.add("warm p50", typical, Unit::Milliseconds);
+        case.add("warm p99", of(&self.warm, 99), Unit::Milliseconds);
+        for (name, percent) in [("p50", 50), ("p99", 99), ("most", 100)] {
+            let beyond = (of(&self.first, percent) - typical).max(0.0);
+            case.add(&format!("beyond warm {name}"), beyond, Unit::Milliseconds);
+        }
+        case.add("server CPU a service", self.server_cpu * 1e3 / calls, Unit::CpuMilliseconds);
+        case.add("Envoy CPU a service", self.envoy_cpu * 1e3 / calls, Unit::CpuMilliseconds);
+        let beyond = case.get("beyond warm p50").unwrap_or_default();
+        context.progress.say(format_args!("{title}: {beyond:.2} ms beyond a warm call"));
+        case
     }
-    case.add("server CPU a service", server * 1e3 / calls, Unit::CpuMilliseconds);
-    case.add("Envoy CPU a service", envoy * 1e3 / calls, Unit::CpuMilliseconds);
-    let beyond = case.get("beyond warm p50").unwrap_or_default();
-    world.context.progress.say(format_args!("{}: {beyond:.2} ms beyond a warm call", case.name));
-    Ok(case)
 }
 
 /// What a caller speaks.

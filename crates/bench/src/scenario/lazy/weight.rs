@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 use tokio::time;
 
 use super::{Context, FULL, ON_DEMAND, Sidecar, World, callers, calls::called};
@@ -56,7 +57,10 @@ async fn add_weight(context: &Context, sidecar: &Sidecar, case: &mut Case) -> Re
     time::sleep(context.pick(full, quick)).await;
     let resident = proc::resident(&sidecar.envoy.id().to_string())?.now;
     case.add("memory", from_count(resident) / 1e3, Unit::Megabytes);
-    let heap = sidecar.envoy.stat("server.memory_allocated").await?;
+    // The statistic of the same name is seconds old.
+    let memory: Value = serde_json::from_slice(&sidecar.envoy.admin_get("/memory").await?.body)?;
+    let heap = memory["allocated"].as_str().and_then(|bytes| bytes.parse::<u64>().ok());
+    let heap = heap.context("the Envoy does not say what it has allocated")?;
     case.add("heap", from_count(heap) / 1e6, Unit::Megabytes);
     let clusters = sidecar.envoy.stat("cluster_manager.active_clusters").await?;
     case.add("clusters", from_count(clusters), Unit::Count);
