@@ -282,6 +282,8 @@ impl Conversation<'_> {
         if self.secrets.is_denied() {
             self.grant_secrets().await;
         }
+        self.state.ask_again();
+        self.ask().await;
     }
 
     /// Has what the proxy asks answered: a request waits in it.

@@ -19,13 +19,20 @@ use crate::{ResourceKind, kind::split_host};
 /// More questions than this at a time are not listened to: Envoy asks for each host once.
 const MAX_QUESTIONS: usize = 10_000;
 
+/// Questions, by the resource that answers them.
+type Answers = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
+
 /// What a proxy has asked and was not answered yet.
 #[derive(Debug, Default)]
 pub(super) struct Questions {
     /// Nobody has looked for an answer yet.
     open: Vec<Arc<str>>,
-    /// By the resource that answers them.
-    answered: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// No answer was found: the route configuration was not to be had when they came.
+    waiting: BTreeSet<Arc<str>>,
+    /// By the resource that answers them, and was not sent since.
+    answered: Answers,
+    /// Those of the response that is under way.
+    sent: Answers,
     /// How many were not listened to.
     dropped: usize,
 }
@@ -37,19 +44,49 @@ impl Questions {
         let (asked, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut request.resource_names_subscribe)
             .into_iter()
             .partition(|name| name.contains('/'));
-        let room = MAX_QUESTIONS.saturating_sub(self.open.len());
+        let room = MAX_QUESTIONS.saturating_sub(self.open.len() + self.waiting.len());
         self.dropped += asked.len().saturating_sub(room);
         self.open.extend(asked.iter().take(room).map(|name| Arc::from(name.as_str())));
         request.resource_names_subscribe = rest;
         request.resource_names_unsubscribe.retain(|name| !name.contains('/'));
         request
     }
+
+    /// What was refused is answered by the next response.
+    pub(super) fn on_response_taken(&mut self, accepted: bool) {
+        for (resource, questions) in std::mem::take(&mut self.sent) {
+            if !accepted {
+                self.answered.entry(resource).or_default().extend(questions);
+            }
+        }
+    }
+
+    fn forget(&mut self, is_gone: impl Fn(&Arc<str>) -> bool) {
+        self.open.retain(|it| !is_gone(it));
+        self.waiting.retain(|it| !is_gone(it));
+        self.answered.retain(|it, _| !is_gone(it));
+        self.sent.retain(|it, _| !is_gone(it));
+    }
 }
 
 impl StreamState {
     /// The questions for which nobody has looked for an answer yet.
     pub(crate) fn take_questions(&mut self) -> Vec<Arc<str>> {
-        std::mem::take(&mut self.questions.open)
+        let open = std::mem::take(&mut self.questions.open);
+        self.questions.waiting.extend(open.iter().cloned());
+        open
+    }
+
+    /// The mesh has changed: what had no answer may have one now, and an answer may be gone before it
+    /// was sent.
+    pub(crate) fn ask_again(&mut self) {
+        let mut questions = std::mem::take(&mut self.questions);
+        let is_gone =
+            |resource: &Arc<str>| self.target(ResourceKind::VirtualHost, resource).is_none();
+        let gone = questions.answered.extract_if(.., |resource, _| is_gone(resource));
+        questions.open.extend(gone.flat_map(|(_, asked)| asked));
+        questions.open.extend(std::mem::take(&mut questions.waiting));
+        self.questions = questions;
     }
 
     /// How many questions were not listened to since this was asked last.
@@ -64,6 +101,7 @@ impl StreamState {
 
     /// A resource answers a question. It is sent even if the proxy holds it: a request waits.
     pub(crate) fn on_found(&mut self, question: Arc<str>, resource: &Arc<str>) {
+        self.questions.waiting.remove(&question);
         self.questions.answered.entry(resource.clone()).or_default().insert(question);
         let state = self.of_mut(ResourceKind::VirtualHost);
         state.dirty.insert(resource.clone());
@@ -81,13 +119,10 @@ impl StreamState {
             ResourceKind::VirtualHost => self.questions.answered.remove(name),
             _ => None,
         };
-        match asked {
-            Some(asked) => {
-                let resource = compiled.resource.answering(asked.iter().map(|it| &**it));
-                Arc::new(Compiled { resource, ..(*compiled).clone() })
-            }
-            None => compiled,
-        }
+        let Some(asked) = asked else { return compiled };
+        let resource = compiled.resource.answering(asked.iter().map(|it| &**it));
+        self.questions.sent.insert(name.clone(), asked);
+        Arc::new(Compiled { resource, ..(*compiled).clone() })
     }
 
     /// Whether a virtual host is of a route configuration that is gone and still in use: a fence has gone,
@@ -101,11 +136,12 @@ impl StreamState {
 
     /// The proxy has dropped a route configuration, and with it the virtual hosts that it was sent.
     pub(super) fn forget_hosts_of(&mut self, route: &str) {
+        let is_of = |name: &Arc<str>| split_host(name).is_some_and(|(it, _)| it == route);
+        self.questions.forget(is_of);
         let state = self.of_mut(ResourceKind::VirtualHost);
         if !state.requested {
             return;
         }
-        let is_of = |name: &Arc<str>| split_host(name).is_some_and(|(it, _)| it == route);
         let gone: Vec<Arc<str>> = state.held.names().into_iter().filter(is_of).collect();
         for name in gone {
             state.held.remove(&name);

@@ -235,6 +235,9 @@ impl StreamState {
         let state = &mut self.types[kind as usize];
         let open = state.in_flight.take_if(|open| nonce.parse() == Ok(open.nonce));
         let Some(mut open) = open else { return };
+        if kind == ResourceKind::VirtualHost {
+            self.questions.on_response_taken(error.is_none());
+        }
         let Some(message) = error.map(|message| quotable(kind.type_url(), message)) else {
             if open.whole {
                 state.held.settle_all();

@@ -5,6 +5,7 @@
 //! - a cluster has an assignment unless it ends in `!`; `eds a.2` gives it another one;
 //! - a listener asks for routes and, behind `=`, names clusters;
 //! - a route has hosts, each with the clusters that it names, and perhaps one for all else, `*`;
+//! - the hosts of a route whose name begins with `d` are resources of their own, `vhds d/h1(=a)`;
 //! - `p@10.0.0.1` stands for a pod.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -13,6 +14,7 @@ use compile::{Compiled, CompiledVirtualHost, LastHost, RouteParts};
 use envoy::Resource;
 use model::Diagnostics;
 
+use super::proxy::ON_DEMAND;
 use crate::{FacetView, ResourceKind};
 
 /// Resources by type and name.
@@ -89,11 +91,11 @@ fn parse_resource(kind: ResourceKind, word: &str) -> Arc<Compiled> {
 
 fn parse_route<'a>(name: Arc<str>, words: impl Iterator<Item = &'a str>) -> Compiled {
     let mut parts = RouteParts {
+        on_demand: name.starts_with(ON_DEMAND),
         name,
         hosts: Vec::new(),
         last: None,
         ignores_ports: false,
-        on_demand: false,
         diagnostics: Diagnostics::default(),
     };
     for word in words {

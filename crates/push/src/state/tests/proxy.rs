@@ -6,13 +6,22 @@ use std::{
 };
 
 use compile::Compiled;
-use envoy::{google::rpc::Status, service::discovery::v3::DiscoveryRequest};
+use envoy::{
+    google::rpc::Status,
+    service::discovery::v3::{DeltaDiscoveryResponse, DiscoveryRequest},
+};
+use prost::Message;
 use xds::{DeltaRequest, KnownVersion, Protocol, Request};
 
 use super::language::{is_bad, is_fixed};
 use crate::{ResourceKind, state::Outgoing};
 
 pub(super) type Names = BTreeSet<Arc<str>>;
+
+/// The names of routes whose hosts are asked for begin with it.
+pub(super) const ON_DEMAND: char = 'd';
+/// What a question has behind the name of the virtual host.
+pub(super) const CALLED: &str = "+";
 
 /// What is held of one type, and how the conversation about it stands.
 #[derive(Debug, Default)]
@@ -35,11 +44,21 @@ pub(super) struct ModelProxy {
     /// Clusters that came or changed, and whose assignment has not come since: whether what they
     /// were before still serves.
     warming: BTreeMap<Arc<str>, bool>,
+    /// Questions of calls that wait.
+    calls: Names,
+}
+
+/// The questions that a resource answers.
+pub(super) fn aliases(compiled: &Compiled) -> Vec<Arc<str>> {
+    let message = DeltaDiscoveryResponse::decode(compiled.resource.delta_chunks().to_bytes());
+    let resources = message.expect("a part of a response").resources.into_iter();
+    resources.flat_map(|resource| resource.aliases).map(Arc::from).collect()
 }
 
 impl ModelProxy {
     pub(super) fn new(protocol: Protocol) -> Self {
-        Self { protocol, types: Default::default(), warming: BTreeMap::new() }
+        let (warming, calls) = (BTreeMap::new(), Names::new());
+        Self { protocol, types: Default::default(), warming, calls }
     }
 
     pub(super) fn held(&self, kind: ResourceKind) -> &BTreeMap<Arc<str>, Arc<Compiled>> {
@@ -63,9 +82,30 @@ impl ModelProxy {
         held && self.warming.get(cluster).copied().unwrap_or(true)
     }
 
+    /// Calls a host for the first time: asks for it if it knows where.
+    pub(super) fn call(&mut self, host: &str) -> Option<Request> {
+        let question: Arc<str> = format!("{host}{CALLED}").into();
+        let hosts = &mut self.types[ResourceKind::VirtualHost as usize];
+        if hosts.names.is_empty() || hosts.held.contains_key(host) {
+            return None;
+        }
+        hosts.names.insert(question.clone());
+        self.calls.insert(question.clone());
+        Some(Request::Delta(DeltaRequest {
+            type_url: ResourceKind::VirtualHost.type_url().to_owned(),
+            resource_names_subscribe: vec![question.to_string()],
+            ..DeltaRequest::default()
+        }))
+    }
+
+    /// Calls that wait for an answer.
+    pub(super) fn calls(&self) -> &Names {
+        &self.calls
+    }
+
     /// Clusters that a listener or a route in use names.
     pub(super) fn named_clusters(&self) -> Names {
-        let kinds = [ResourceKind::Listener, ResourceKind::Route].into_iter();
+        let kinds = ResourceKind::ALL.into_iter().filter(|kind| kind.names_clusters());
         let held = kinds.flat_map(|kind| self.held(kind).values());
         held.flat_map(|compiled| compiled.clusters.iter().cloned()).collect()
     }
@@ -117,18 +157,24 @@ impl ModelProxy {
         let before = self.held(ResourceKind::Cluster).clone();
         let usable = before.keys().filter(|name| self.is_usable(name)).cloned().collect();
         // Of clusters and listeners the good ones are taken.
-        if error.is_none() || kind.is_wildcard() {
+        let takes_parts = matches!(kind, ResourceKind::Cluster | ResourceKind::Listener);
+        if error.is_none() || takes_parts {
             self.apply(response);
         }
-        self.types[kind as usize].in_part = error.is_some() && kind.is_wildcard();
+        self.types[kind as usize].in_part = error.is_some() && takes_parts;
+        // A call for what is refused ends with an error.
+        for resource in response.resources.iter().filter(|it| error.is_none() || is_bad(it)) {
+            let answered = aliases(resource);
+            self.calls.retain(|call| !answered.contains(call));
+        }
         if error.is_none() {
             self.types[kind as usize].version.clone_from(&response.version);
         }
         let mut requests = match kind {
             ResourceKind::Cluster => self.follow_clusters(&before, &usable),
             ResourceKind::Listener => self.follow_listeners(),
+            ResourceKind::Route => self.follow_routes(),
             ResourceKind::Endpoint
-            | ResourceKind::Route
             | ResourceKind::VirtualHost
             | ResourceKind::Secret
             | ResourceKind::Runtime => Vec::new(),
@@ -145,6 +191,10 @@ impl ModelProxy {
 
     fn apply(&mut self, response: &Outgoing) {
         let state = &mut self.types[response.kind as usize];
+        // Hosts of a route that is gone are nobody's.
+        if response.kind == ResourceKind::VirtualHost && state.names.is_empty() {
+            return;
+        }
         if response.kind == ResourceKind::Endpoint {
             // Envoy takes no assignment away: a cluster goes on with the one that it has.
             for resource in response.resources.iter() {
@@ -198,7 +248,28 @@ impl ModelProxy {
     fn follow_listeners(&mut self) -> Vec<Request> {
         let listeners = self.held(ResourceKind::Listener).values();
         let names = listeners.flat_map(|listener| listener.routes.iter().cloned()).collect();
-        self.ask(ResourceKind::Route, names)
+        let mut requests = self.ask(ResourceKind::Route, names);
+        requests.extend(self.follow_routes());
+        requests
+    }
+
+    /// Virtual hosts are asked for once a route says so, all that there are.
+    fn follow_routes(&mut self) -> Vec<Request> {
+        let is_lazy = self.held(ResourceKind::Route).keys().any(|it| it.starts_with(ON_DEMAND));
+        let hosts = &mut self.types[ResourceKind::VirtualHost as usize];
+        match (is_lazy, hosts.names.is_empty()) {
+            (true, true) => {
+                let request = self.first(ResourceKind::VirtualHost);
+                self.types[ResourceKind::VirtualHost as usize].names.insert("*".into());
+                vec![request]
+            }
+            (false, false) => {
+                (hosts.names, hosts.held) = Default::default();
+                self.calls.clear();
+                Vec::new()
+            }
+            (true, false) | (false, true) => Vec::new(),
+        }
     }
 
     /// Changes what is asked for by name.
