@@ -46,7 +46,8 @@ pub use route_config::{
 };
 pub use route_parts::{LastHost, RouteParts};
 pub use scope::{
-    EgressListener, EgressPort, Fenced, RuleRef, Scope, ScopeKey, Visible, VisibleChange, Written,
+    EgressListener, EgressPort, Fenced, RuleRef, Scope, ScopeKey, Untold, Visible, VisibleChange,
+    Written,
 };
 pub use virtual_host::{
     Caller, CompiledVirtualHost, DomainForm, VirtualHostInput, compile_virtual_host,

@@ -24,8 +24,8 @@ mod tests;
 pub use catch_all::CatchAll;
 pub use name::RouteName;
 pub use on_demand::{answer, host_resources, unknown_host};
-pub(crate) use select::find_listener;
 pub use select::select_route;
+pub(crate) use select::{OPEN_PORT, find_listener};
 
 /// Everything that one route configuration depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -21,11 +21,14 @@ use model::{
 use snapshot::{OutboundPolicy, Reader, VirtualServiceRecord};
 
 use self::import::Imports;
-pub(crate) use self::written::without_port;
 pub use self::{
     fence::Fenced,
     visible::{Visible, VisibleChange},
     written::Written,
+};
+pub(crate) use self::{
+    visible::{http_ports, wildcards},
+    written::without_port,
 };
 use crate::Client;
 
@@ -65,6 +68,17 @@ pub struct EgressListener {
     pub rules: Vec<RuleRef>,
     /// Ports on which the class may ask for services that it was not told of.
     pub open_ports: BTreeSet<u16>,
+    pub untold: Untold,
+}
+
+/// Services that a fenced class was not told of, as far as they decide about rules that it was told
+/// of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Untold {
+    /// Ports on which a rule is about one of them that speaks HTTP.
+    pub rule_ports: BTreeMap<ObjectKey, BTreeSet<u16>>,
+    /// Ports of those whose names a wildcard of a rule covers.
+    pub wildcard_ports: BTreeMap<Hostname, BTreeSet<u16>>,
 }
 
 /// The port of an egress listener.
@@ -144,6 +158,7 @@ impl Scope {
             services: services.clone(),
             rules: rules.iter().map(|rule| rule_ref(rule)).collect(),
             open_ports: BTreeSet::new(),
+            untold: Untold::default(),
         };
         Self::new(vec![listener], services, outbound_policy)
     }
@@ -248,6 +263,7 @@ fn egress_listener(
         services: one_per_host(narrowed.collect(), Some(own)),
         rules: rules.map(|rule| rule_ref(rule)).collect(),
         open_ports: BTreeSet::new(),
+        untold: Untold::default(),
         port,
     }
 }

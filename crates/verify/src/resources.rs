@@ -2,6 +2,8 @@
 //!
 //! - Everything that can be decoded is kept; what cannot is reported in `violations`.
 //! - Of two resources with one name the first stays, and the second is reported.
+//! - Virtual hosts that were sent one by one (VHDS) are where Envoy puts them: in their route
+//!   configurations.
 //! - Not here: secrets and other kinds, which no walk reads. They are skipped.
 
 use std::collections::BTreeMap;
@@ -9,8 +11,10 @@ use std::collections::BTreeMap;
 use envoy::{
     Any,
     config::{
-        cluster::v3::Cluster, endpoint::v3::ClusterLoadAssignment, listener::v3::Listener,
-        route::v3::RouteConfiguration,
+        cluster::v3::Cluster,
+        endpoint::v3::ClusterLoadAssignment,
+        listener::v3::Listener,
+        route::v3::{RouteConfiguration, VirtualHost},
     },
     type_url,
 };
@@ -18,7 +22,7 @@ use prost::{Message, Name};
 
 use crate::{ResourceId, ResourceKind, Rule, Severity, Violation};
 
-/// What a proxy was sent by CDS, EDS, LDS and RDS.
+/// What a proxy was sent by CDS, EDS, LDS, RDS and VHDS.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resources {
     pub listeners: BTreeMap<String, Listener>,
@@ -35,9 +39,22 @@ impl Resources {
     pub fn from_any<'a>(
         resources: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>, &'a Any)>,
     ) -> Self {
-        let mut decoded = Self::default();
+        let (mut decoded, mut hosts) = (Self::default(), BTreeMap::new());
         for (url, name, any) in resources {
-            decoded.insert(url.as_ref(), name.as_ref(), any);
+            match url.as_ref() {
+                type_url::VIRTUAL_HOST => {
+                    let id = ResourceId::new(ResourceKind::Other, name.as_ref());
+                    let taken = take(any, id, |host: &VirtualHost| &host.name, &mut hosts);
+                    decoded.violations.extend(taken.err());
+                }
+                url => decoded.insert(url, name.as_ref(), any),
+            }
+        }
+        for (name, host) in hosts {
+            let route = name.rsplit_once('/').and_then(|(it, _)| decoded.routes.get_mut(it));
+            if let Some(route) = route {
+                route.virtual_hosts.push(host);
+            }
         }
         decoded
     }

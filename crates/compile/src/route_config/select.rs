@@ -16,11 +16,12 @@ use super::{CatchAll, RouteInput, RouteName};
 use crate::{
     Client, DomainForm, EgressListener, Scope, VirtualHostInput, names,
     route::{Destination, select_destinations},
+    scope::{http_ports, wildcards},
     virtual_host::{Caller, applies, counts_attempts},
 };
 
 /// The only port on which rules may bring in hosts that no registry knows.
-const OPEN_PORT: u16 = 80;
+pub(crate) const OPEN_PORT: u16 = 80;
 
 /// Selects what the configuration of one outbound listener is made from.
 pub fn select_route(
@@ -134,22 +135,17 @@ impl<'a> Selection<'a> {
         let served = |service: &&Shared<Service>| port.is_none_or(|it| service.port(it).is_some());
         let services = listener.services.iter().filter(served);
         let mut exact: HashMap<&Hostname, Vec<usize>> = HashMap::new();
-        let mut wildcards = Vec::new();
         for (index, rule) in listener.rules.iter().enumerate() {
-            for host in rule.hosts.iter() {
-                match host.is_wildcard() {
-                    true => wildcards.push((host, index)),
-                    false => exact.entry(host).or_default().push(index),
-                }
+            for host in rule.hosts.iter().filter(|host| !host.is_wildcard()) {
+                exact.entry(host).or_default().push(index);
             }
         }
-        wildcards.sort_by_key(|(host, index)| (std::cmp::Reverse(host.as_str().len()), *index));
         Self {
             listener,
             port,
             services: services.map(|service| (service.hostname(), service)).collect(),
             exact,
-            wildcards,
+            wildcards: wildcards(listener),
             aliases: scope.aliases(),
             scope,
             client,
@@ -171,9 +167,7 @@ impl<'a> Selection<'a> {
     /// Ports of a service that speak HTTP, or may.
     fn ports(&self, service: &'a Service) -> impl Iterator<Item = u16> {
         let wanted = self.port;
-        let http =
-            service.ports.iter().filter(|it| it.protocol.is_http() || it.protocol.is_unsupported());
-        http.map(|it| it.number).filter(move |it| wanted.is_none_or(|port| port == *it))
+        http_ports(service).filter(move |it| wanted.is_none_or(|port| port == *it))
     }
 
     fn rule(&self, index: usize) -> Option<&'a Shared<VirtualServiceRecord>> {
@@ -236,7 +230,8 @@ impl<'a> Selection<'a> {
         let mut out = Vec::new();
         let matching = self.matching_rules();
         for index in 0..self.listener.rules.len() {
-            self.push_unknown_hosts(index, matching.contains(&index), &mut out);
+            let matches = matching.contains(&index) || self.matches_untold(index);
+            self.push_unknown_hosts(index, matches, &mut out);
             let choices = by_rule.remove(&index).unwrap_or_default();
             out.extend(choices.iter().map(|it| self.service_host(it, self.form(it.port))));
         }
@@ -254,6 +249,16 @@ impl<'a> Selection<'a> {
             }
         }
         out
+    }
+
+    /// Whether a rule is about such a service of which the class was not told.
+    fn matches_untold(&self, index: usize) -> bool {
+        let key = &self.listener.rules[index].key;
+        self.listener.untold.rule_ports.get(key).is_some_and(|ports| self.is_one_of(ports))
+    }
+
+    fn is_one_of(&self, ports: &BTreeSet<u16>) -> bool {
+        self.port.map_or(!ports.is_empty(), |port| ports.contains(&port))
     }
 
     /// Hosts of a rule that are no services. They come on port 80, and elsewhere with a service
@@ -295,7 +300,11 @@ impl<'a> Selection<'a> {
 
     fn knows(&self, hostname: &Hostname) -> bool {
         match hostname.is_wildcard() {
-            true => self.services.keys().any(|service| hostname.overlaps(service)),
+            true => {
+                let untold = self.listener.untold.wildcard_ports.get(hostname);
+                untold.is_some_and(|ports| self.is_one_of(ports))
+                    || self.services.keys().any(|service| hostname.overlaps(service))
+            }
             false => self.services.contains_key(hostname),
         }
     }

@@ -9,7 +9,7 @@ use model::{Hostname, Service, Shared};
 use snapshot::{Learned, Reader};
 
 use super::{
-    EgressListener, RuleRef, Scope,
+    EgressListener, RuleRef, Scope, Untold,
     visible::{Arranged, Visible, VisibleChange},
 };
 use crate::ClientFence;
@@ -30,6 +30,8 @@ struct Interest {
     kept: BTreeSet<Hostname>,
     /// The services that rules for these lead to.
     led_to: BTreeSet<Hostname>,
+    /// What these rules are about, with services that are not left.
+    ruled: BTreeSet<Hostname>,
 }
 
 impl Visible {
@@ -48,7 +50,9 @@ impl Visible {
         let mut kept = called.clone();
         kept.extend(self.declared(fence).map(|it| it.hostname().clone()));
         self.scope.follow_aliases(&mut kept);
-        let mut interest = Interest { called, kept, led_to: BTreeSet::new() };
+        self.follow_wildcards(&mut kept);
+        let mut interest =
+            Interest { called, kept, led_to: BTreeSet::new(), ruled: BTreeSet::new() };
         let listeners: Vec<EgressListener> = self
             .scope
             .listeners
@@ -57,10 +61,24 @@ impl Visible {
             .map(|(listener, places)| interest.narrow(listener, places, fence))
             .collect();
         interest.led_to = led_to(&listeners, reader);
+        let rules = listeners.iter().flat_map(|it| &it.rules);
+        interest.ruled = rules.flat_map(|rule| rule.hosts.iter().cloned()).collect();
         let hosts = interest.kept.union(&interest.led_to);
         let services = pick(&self.scope.services, &self.scope.by_host, hosts);
         let scope = Arc::new(Scope::new(listeners, services, self.scope.outbound_policy));
         Fenced { scope, interest }
+    }
+
+    /// A wildcard would answer for all names below it: whatever else these mean is needed too.
+    fn follow_wildcards(&self, kept: &mut BTreeSet<Hostname>) {
+        let wildcards: Vec<Hostname> = wildcards_of(kept).cloned().collect();
+        if wildcards.is_empty() {
+            return;
+        }
+        let services = self.scope.services.iter().map(|it| it.hostname());
+        let rules = self.scope.listeners.iter().flat_map(|it| &it.rules);
+        let known = services.chain(rules.flat_map(|rule| rule.hosts.iter()));
+        kept.extend(known.filter(|host| wildcards.iter().any(|it| it.covers(host))).cloned());
     }
 
     /// Services that are declared for a workload.
@@ -81,6 +99,11 @@ impl Visible {
     }
 }
 
+fn wildcards_of(hosts: &BTreeSet<Hostname>) -> impl Iterator<Item = &Hostname> {
+    // They sort before all names.
+    hosts.iter().take_while(|it| it.is_wildcard())
+}
+
 /// Without what is declared to be over.
 fn called(
     fence: &ClientFence,
@@ -95,16 +118,22 @@ fn called(
 impl Fenced {
     /// Whether a change of what is visible may change what the class is told.
     pub fn depends_on(&self, fence: &ClientFence, now: &Visible, change: &VisibleChange) -> bool {
-        let Interest { kept, led_to, .. } = &self.interest;
+        let Interest { kept, led_to, ruled, .. } = &self.interest;
         let is_declared = |host: &Hostname| {
             now.scope.service(host).is_some_and(|service| fence.declared.has(service))
         };
+        let is_below = |host: &Hostname| {
+            wildcards_of(ruled).chain(wildcards_of(kept)).any(|it| it.overlaps(host))
+        };
         change.is_general
             || change.open_ports && fence.loads_on_demand
-            || change
-                .hosts
-                .iter()
-                .any(|it| kept.contains(it) || led_to.contains(it) || is_declared(it))
+            || change.hosts.iter().any(|it| {
+                kept.contains(it)
+                    || led_to.contains(it)
+                    || ruled.contains(it)
+                    || is_declared(it)
+                    || is_below(it)
+            })
             || change.rules.iter().any(|rule| self.interest.has_rule(rule, fence))
     }
 }
@@ -118,6 +147,7 @@ impl Interest {
                 || fence.declared.names(host)
                 || kept.contains(host)
                 || host.is_wildcard() && kept.iter().any(|it| host.covers(it))
+                || wildcards_of(kept).any(|it| it.covers(host))
         })
     }
 
@@ -136,6 +166,14 @@ impl Interest {
         rules.retain(|place| self.has_rule(&listener.rules[*place], fence));
         let exact = self.kept.iter().chain(&fence.declared.hosts);
         rules.extend(exact.filter_map(|host| places.rules.get(host)).flatten());
+        let told = rules.iter().map(|place| (*place, &listener.rules[*place]));
+        let rule_ports = told.clone().map(|(place, it)| (&it.key, &places.rule_ports[place]));
+        let ports =
+            |host: &Hostname| Some((host.clone(), places.wildcard_ports.get(host)?.clone()));
+        let untold = Untold {
+            rule_ports: rule_ports.map(|(key, ports)| (key.clone(), ports.clone())).collect(),
+            wildcard_ports: told.flat_map(|(_, it)| it.hosts.iter().filter_map(ports)).collect(),
+        };
         EgressListener {
             port: listener.port.clone(),
             bind: listener.bind.clone(),
@@ -146,6 +184,7 @@ impl Interest {
                 true => places.open_ports.clone(),
                 false => BTreeSet::new(),
             },
+            untold,
         }
     }
 }

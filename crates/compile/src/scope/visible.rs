@@ -2,6 +2,7 @@
 //! found once for all workloads that see it.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeSet, HashMap},
     hash::Hash,
     sync::Arc,
@@ -29,6 +30,10 @@ pub(super) struct Arranged {
     pub(super) rules: HashMap<Hostname, Vec<usize>>,
     pub(super) wildcard_rules: BTreeSet<usize>,
     pub(super) open_ports: BTreeSet<u16>,
+    /// By rule: ports on which it is about a service that speaks HTTP.
+    pub(super) rule_ports: Vec<BTreeSet<u16>>,
+    /// By wildcard of a rule: ports of the services whose names it covers.
+    pub(super) wildcard_ports: HashMap<Hostname, BTreeSet<u16>>,
 }
 
 /// What has become another of all that is visible.
@@ -75,7 +80,7 @@ impl Visible {
 
 impl Arranged {
     fn of(listener: &EgressListener) -> Self {
-        let services = listener.services.iter().enumerate();
+        let places = listener.services.iter().enumerate();
         let mut rules: HashMap<Hostname, Vec<usize>> = HashMap::new();
         let mut wildcard_rules = BTreeSet::new();
         for (place, rule) in listener.rules.iter().enumerate() {
@@ -88,23 +93,56 @@ impl Arranged {
                 }
             }
         }
-        Self {
-            services: services.map(|(place, it)| (it.hostname().clone(), place)).collect(),
+        let mut arranged = Self {
+            services: places.map(|(place, it)| (it.hostname().clone(), place)).collect(),
             rules,
             wildcard_rules,
-            open_ports: open_ports(listener),
+            open_ports: BTreeSet::new(),
+            rule_ports: vec![BTreeSet::new(); listener.rules.len()],
+            wildcard_ports: HashMap::new(),
+        };
+        arranged.find_ports(listener);
+        arranged
+    }
+
+    fn find_ports(&mut self, listener: &EgressListener) {
+        let wildcards = wildcards(listener);
+        for service in &listener.services {
+            let host = service.hostname();
+            let http: BTreeSet<u16> = http_ports(service).collect();
+            let closest = wildcards.iter().find(|(pattern, _)| pattern.covers(host));
+            let rules = match self.rules.get(host) {
+                Some(rules) => rules.clone(),
+                None => closest.map(|(_, place)| *place).into_iter().collect(),
+            };
+            for rule in rules {
+                self.rule_ports[rule].extend(&http);
+            }
+            for (pattern, _) in wildcards.iter().filter(|(pattern, _)| pattern.overlaps(host)) {
+                let ports = service.ports.iter().map(|port| port.number);
+                self.wildcard_ports.entry((*pattern).clone()).or_default().extend(ports);
+            }
+            if service.resolution != Resolution::Alias {
+                self.open_ports.extend(http);
+            }
         }
     }
 }
 
-/// Ports on which HTTP to hosts of all kinds arrives.
-fn open_ports(listener: &EgressListener) -> BTreeSet<u16> {
-    let services = listener.services.iter().filter(|it| it.resolution != Resolution::Alias);
-    let ports = services.flat_map(|service| service.ports.iter());
-    ports
-        .filter(|port| port.protocol.is_http() || port.protocol.is_unsupported())
-        .map(|port| port.number)
-        .collect()
+/// The wildcards of rules with the places of these, in the order in which they win.
+pub(crate) fn wildcards(listener: &EgressListener) -> Vec<(&Hostname, usize)> {
+    let rules = listener.rules.iter().enumerate();
+    let hosts = rules.flat_map(|(place, rule)| rule.hosts.iter().map(move |host| (host, place)));
+    let mut wildcards: Vec<_> = hosts.filter(|(host, _)| host.is_wildcard()).collect();
+    wildcards.sort_by_key(|(host, place)| (Reverse(host.as_str().len()), *place));
+    wildcards
+}
+
+/// Ports of a service that speak HTTP, or may.
+pub(crate) fn http_ports(service: &Service) -> impl Iterator<Item = u16> {
+    let http =
+        service.ports.iter().filter(|it| it.protocol.is_http() || it.protocol.is_unsupported());
+    http.map(|port| port.number)
 }
 
 impl VisibleChange {

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use model::{Hostname, Service, Shared};
 
-use super::Scope;
-use crate::virtual_host::short_names;
+use super::{Visible, visible::Arranged};
+use crate::{route_config::OPEN_PORT, virtual_host::short_names};
 
 /// A host as a caller wrote it, on a port.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ impl Written<'_> {
     }
 }
 
-impl Scope {
+impl Visible {
     /// The host that a class means among all that it may see; `None` for what nothing defines.
     pub fn find_host(&self, written: Written<'_>) -> Option<Hostname> {
         let host = without_port(written.host).trim_matches(['[', ']']).trim_end_matches('.');
@@ -44,7 +44,7 @@ impl Scope {
         }
         let host = host.to_ascii_lowercase();
         let names = full_names(&host, written.dns_domain);
-        let serving = |host: &Hostname| self.service(host).filter(|it| written.serves(it));
+        let serving = |host: &Hostname| self.scope.service(host).filter(|it| written.serves(it));
         let exact = names.iter().find_map(serving);
         // A pod of a service without an address: `web-0.web.shop`.
         let pods = || names.iter().filter_map(|name| name.as_str().split_once('.'));
@@ -64,19 +64,22 @@ impl Scope {
             written.serves(service)
                 && service.addresses_of(written.port).iter().any(|it| **it == *address)
         };
-        self.services.iter().find(at).map(|it| it.hostname().clone())
+        self.scope.services.iter().find(at).map(|it| it.hostname().clone())
     }
 
     /// The narrowest name with a wildcard, or the name that only a rule knows.
     fn find_wildcard(&self, names: &[Hostname], written: Written<'_>) -> Option<Hostname> {
-        let services = self.services.iter();
+        let services = self.scope.services.iter();
         let wild = services.filter(|it| it.hostname().is_wildcard() && written.serves(it));
-        let listeners = self.listeners.iter();
-        let here =
-            listeners.filter(|it| it.port.as_ref().is_none_or(|it| it.number == written.port));
-        let ruled = here.flat_map(|it| &it.rules).flat_map(|it| it.hosts.iter());
-        // A service's own ports decide about it.
-        let ruled = ruled.filter(|host| host.as_str() != "*" && self.service(host).is_none());
+        let listeners = self.scope.listeners.iter().zip(&self.listeners);
+        let here = listeners
+            .filter(|(it, _)| it.port.as_ref().is_none_or(|port| port.number == written.port));
+        let ruled = here.flat_map(|(listener, places)| {
+            let rules = listener.rules.iter().enumerate();
+            let hosts = rules.flat_map(|(rule, it)| it.hosts.iter().map(move |host| (rule, host)));
+            let free = hosts.filter(|(rule, host)| places.has_host(*rule, host, written.port));
+            free.map(|(_, host)| host)
+        });
         let patterns = wild.map(|it| it.hostname()).chain(ruled);
         let covering = patterns.filter(|pattern| names.iter().any(|name| pattern.covers(name)));
         covering.max_by_key(|host| host.as_str().len()).cloned()
@@ -99,7 +102,7 @@ impl Scope {
         }
     }
 
-    /// Whether a domain from [`Scope::unknown_domain`] still is for nothing that the class may see.
+    /// Whether a domain from [`Visible::unknown_domain`] still is for nothing that the class may see.
     pub fn is_unknown(&self, domain: Written<'_>) -> bool {
         match domain.host.strip_prefix('*') {
             Some(suffix) => {
@@ -112,10 +115,22 @@ impl Scope {
 
     /// Each form in which a caller may write something that the class may see.
     fn known_names<'a>(&'a self, written: Written<'a>) -> impl Iterator<Item = String> + 'a {
-        let rules = self.listeners.iter().flat_map(|it| &it.rules).flat_map(|it| it.hosts.iter());
-        let services = self.services.iter().map(|it| (it.hostname(), Some(&**it)));
+        let listeners = self.scope.listeners.iter();
+        let rules = listeners.flat_map(|it| &it.rules).flat_map(|it| it.hosts.iter());
+        let services = self.scope.services.iter().map(|it| (it.hostname(), Some(&**it)));
         let hosts = services.chain(rules.map(|host| (host, None)));
         hosts.flat_map(move |(host, service)| written.names_of(host, service))
+    }
+}
+
+impl Arranged {
+    /// Whether a host that only a rule knows is called by that rule on a port: on 80, and where the
+    /// rule is about a service.
+    fn has_host(&self, rule: usize, host: &Hostname, port: u16) -> bool {
+        let is_served = self.wildcard_ports.get(host).is_some_and(|ports| ports.contains(&port));
+        host.as_str() != "*"
+            && !is_served
+            && (port == OPEN_PORT || self.rule_ports[rule].contains(&port))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use compile::{EgressListener, Scope};
+use compile::{EgressListener, Scope, Untold};
 use model::{Hostname, Namespace};
 
 use super::special::Special;
@@ -79,6 +79,7 @@ impl Public {
             services,
             rules,
             open_ports: BTreeSet::new(),
+            untold: Untold::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The engine as its thread sees it, without the thread.
 
 mod counters;
+mod fenced;
 mod incremental;
 mod lanes;
 mod places;

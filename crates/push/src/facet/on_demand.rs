@@ -81,8 +81,7 @@ impl OnDemand {
             let dns_domain = &*client.dns_domain;
             let before = domains.len();
             domains.retain(|host| {
-                &**host == EVERYTHING
-                    || visible.scope.is_unknown(Written { host, port, dns_domain })
+                &**host == EVERYTHING || visible.is_unknown(Written { host, port, dns_domain })
             });
             if domains.len() != before {
                 jobs.insert(Job::Unknown(route.clone()));
@@ -117,7 +116,7 @@ impl Outbound {
         for question in questions {
             let Some((route, port, host)) = self.parse(question) else { continue };
             let written = Written { host, port, dns_domain: &self.client.dns_domain };
-            match visible.scope.find_host(written) {
+            match visible.find_host(written) {
                 Some(found) => {
                     self.on_demand.called.insert(found.clone());
                     if self.on_demand.asked.insert(found) {
@@ -125,7 +124,7 @@ impl Outbound {
                     }
                 }
                 None => {
-                    let domain = visible.scope.unknown_domain(written);
+                    let domain = visible.unknown_domain(written);
                     if self.on_demand.add_unknown(route, &domain) {
                         jobs.insert(Job::Unknown(route.into()));
                     }

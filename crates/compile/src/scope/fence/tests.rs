@@ -66,19 +66,19 @@ fn proxy() -> Proxy {
     Proxy { loads_on_demand: true, ..fixture::proxy("shop") }
 }
 
-fn visible(snapshot: &Snapshot) -> (Client, Scope) {
+fn visible(snapshot: &Snapshot) -> (Client, Visible) {
     let reader = Reader::new(snapshot);
     let client = Client::reduce(&proxy(), &reader);
-    let scope = Scope::select(&client, &reader);
-    (client, scope)
+    let visible = Visible::new(Scope::select(&client, &reader));
+    (client, visible)
 }
 
 /// Hosts of listeners, and of services that only clusters are for.
 fn fenced(snapshot: &Snapshot, asked: &[&str]) -> (Vec<String>, Vec<String>) {
-    let (client, scope) = visible(snapshot);
+    let (client, visible) = visible(snapshot);
     let asked: BTreeSet<Hostname> = asked.iter().map(|host| Hostname::new(host)).collect();
     let fence = client.fence.as_ref().expect("it is fenced");
-    let fenced = Visible::new(scope).fenced(fence, &asked, &Reader::new(snapshot)).scope;
+    let fenced = visible.fenced(fence, &asked, &Reader::new(snapshot)).scope;
     let listener = &fenced.listeners[0];
     let ports: Vec<u16> = listener.open_ports.iter().copied().collect();
     assert_eq!(ports, [80, 8080, 9000], "all ports stay open");
@@ -122,7 +122,7 @@ fn what_was_learned_is_there_from_the_start() {
 #[test]
 fn a_caller_means_what_it_may_see() {
     let snapshot = fixture::snapshot(MESH);
-    let (client, scope) = visible(&snapshot);
+    let (client, visible) = visible(&snapshot);
     let cart = Some("cart.shop.svc.cluster.local");
     let cases = [
         ("cart", 80, cart),
@@ -140,7 +140,7 @@ fn a_caller_means_what_it_may_see() {
     ];
     for (written, port, expected) in cases {
         let found =
-            scope.find_host(Written { host: written, port, dns_domain: &client.dns_domain });
+            visible.find_host(Written { host: written, port, dns_domain: &client.dns_domain });
         assert_eq!(found.as_ref().map(Hostname::as_str), expected, "{written} on {port}");
     }
 }
@@ -152,7 +152,7 @@ fn on_80<'a>(host: &'a str, client: &'a Client) -> Written<'a> {
 #[test]
 fn an_unknown_host_is_answered_for_all_like_it() {
     let snapshot = fixture::snapshot(MESH);
-    let (client, scope) = visible(&snapshot);
+    let (client, visible) = visible(&snapshot);
     let cases = [
         ("www.google.org", "*.org"),
         ("www.google.com", "*.google.com"),
@@ -164,12 +164,12 @@ fn an_unknown_host_is_answered_for_all_like_it() {
         ("10.9.9.9", "*.9"),
     ];
     for (written, expected) in cases {
-        let domain = scope.unknown_domain(on_80(written, &client));
+        let domain = visible.unknown_domain(on_80(written, &client));
         assert_eq!(domain, expected, "{written}");
-        assert!(scope.is_unknown(on_80(&domain, &client)), "{domain}");
+        assert!(visible.is_unknown(on_80(&domain, &client)), "{domain}");
     }
-    assert!(!scope.is_unknown(on_80("*.com", &client)), "what is below is known");
-    assert!(!scope.is_unknown(on_80("*y.example.com", &client)), "what is above is known");
+    assert!(!visible.is_unknown(on_80("*.com", &client)), "what is below is known");
+    assert!(!visible.is_unknown(on_80("*y.example.com", &client)), "what is above is known");
 }
 
 /// What a workload is told with `before`, and whether that is looked at again with `after`.
@@ -178,9 +178,8 @@ fn looks_again(before: &str, after: &str) -> bool {
     let (client, old) = visible(&before);
     let fence = client.fence.as_ref().expect("it is fenced");
     let asked = ["cart.shop.svc.cluster.local".into()].into();
-    let old = Visible::new(old);
     let fenced = old.fenced(fence, &asked, &Reader::new(&before));
-    let new = Visible::new(visible(&after).1);
+    let new = visible(&after).1;
     let change = new.since(&old);
     let again = fenced.depends_on(fence, &new, &change);
     if !again {

@@ -32,7 +32,7 @@ static FORMS: LazyLock<Vec<(ObjectKey, Vec<Object>)>> = LazyLock::new(|| {
 
 /// An object gets a form, or goes. Prints itself as the object that it is about.
 #[derive(Clone)]
-struct Edit {
+pub(super) struct Edit {
     key: ObjectKey,
     form: Option<(usize, Object)>,
 }
@@ -47,7 +47,7 @@ impl fmt::Debug for Edit {
 }
 
 impl Edit {
-    fn change(&self) -> Change {
+    pub(super) fn change(&self) -> Change {
         match &self.form {
             Some((_, object)) => Change::Put(object.clone()),
             None => Change::Delete(self.key.clone()),
@@ -55,7 +55,7 @@ impl Edit {
     }
 }
 
-fn edits() -> impl Strategy<Value = Edit> {
+pub(super) fn edits() -> impl Strategy<Value = Edit> {
     (any::<Pick>(), prop::option::weighted(0.8, any::<Pick>())).prop_map(|(object, form)| {
         let (key, forms) = &FORMS[object.index(FORMS.len())];
         let form = form.map(|form| form.index(forms.len()));
@@ -78,7 +78,7 @@ enum Event {
 const LAZY: std::ops::Range<usize> = 9..11;
 
 /// Hosts as callers write them.
-const HOSTS: [&str; 8] = [
+pub(super) const HOSTS: [&str; 8] = [
     "cart.shop",
     "cart.shop.svc.cluster.local:80",
     "cart.example.com",
@@ -119,7 +119,7 @@ fn proxies() -> Vec<Proxy> {
 }
 
 /// A proxy that can ask for virtual hosts.
-fn lazy(address: &str, label: &str) -> Proxy {
+pub(super) fn lazy(address: &str, label: &str) -> Proxy {
     Proxy { loads_on_demand: true, ..sidecar(address, "edge", &[label], "r1/z1") }
 }
 
@@ -230,7 +230,7 @@ impl Mesh {
     }
 }
 
-fn question(host: &str) -> String {
+pub(super) fn question(host: &str) -> String {
     format!("on-demand-80/{host}")
 }
 

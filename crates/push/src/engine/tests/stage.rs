@@ -196,6 +196,18 @@ impl Stage {
         names.map(|(_, name)| name.to_string()).collect()
     }
 
+    /// What a stream sees, decoded.
+    pub(super) fn resources(&self, stream: StreamId) -> verify::Resources {
+        let views = &self.streams[&stream].views;
+        let held = views.iter().flat_map(|view| {
+            ResourceKind::ALL.into_iter().flat_map(|kind| view.table(kind).values())
+        });
+        let held =
+            held.map(|it| (it.resource.type_url(), it.resource.name(), it.resource.to_any()));
+        let held: Vec<_> = held.collect();
+        verify::Resources::from_any(held.iter().map(|(url, name, any)| (*url, &**name, any)))
+    }
+
     /// A resource in Envoy's words.
     pub(super) fn render(&self, stream: StreamId, kind: ResourceKind, name: &str) -> String {
         let views = self.streams[&stream].views.iter();
