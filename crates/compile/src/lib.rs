@@ -41,8 +41,8 @@ pub use route::{
     select_destinations, translate_routes,
 };
 pub use route_config::{
-    CatchAll, RouteInput, RouteName, answer, compile_route, host_resources, select_route,
-    unknown_host,
+    CatchAll, RouteInput, RouteName, answer, compile_route, host_resources, is_answered,
+    select_route, unknown_host,
 };
 pub use route_parts::{LastHost, RouteParts};
 pub use scope::{

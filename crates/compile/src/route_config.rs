@@ -23,7 +23,7 @@ mod tests;
 
 pub use catch_all::CatchAll;
 pub use name::RouteName;
-pub use on_demand::{answer, host_resources, unknown_host};
+pub use on_demand::{answer, host_resources, is_answered, unknown_host};
 pub use select::select_route;
 pub(crate) use select::{OPEN_PORT, find_listener};
 

@@ -108,6 +108,19 @@ pub fn answer<'a>(
     fitting.max_by_key(|(fit, _)| *fit).map(|(_, name)| resource_name(&route.name, name))
 }
 
+/// Whether one of the configuration's hosts is for something that a domain is for. An answer for
+/// unknown hosts must not stand in its way, nor have its domain.
+pub fn is_answered(route: &RouteParts, domain: &str) -> bool {
+    let mut known = route.hosts.iter().flat_map(|host| host.domains.iter());
+    match domain.strip_prefix('*') {
+        Some(suffix) => known.any(|it| match it.strip_prefix('*') {
+            Some(rest) => rest.ends_with(suffix) || suffix.ends_with(rest) && !rest.is_empty(),
+            None => it.ends_with(suffix),
+        }),
+        None => known.any(|it| &**it != "*" && fit(it, domain).is_some()),
+    }
+}
+
 /// How well a domain fits, as Envoy orders it: exact, then the longest that ends with the rest, then
 /// the longest that begins with it, then all.
 fn fit(domain: &str, host: &str) -> Option<(u8, usize)> {

@@ -1,11 +1,11 @@
 //! Which host a class means by what a caller wrote, and what else could be written for what nothing
 //! defines.
 
-use std::net::IpAddr;
+use std::{cmp::Reverse, net::IpAddr};
 
 use model::{Hostname, Service, Shared};
 
-use super::{Visible, visible::Arranged};
+use super::{Visible, http_ports, visible::Arranged};
 use crate::{route_config::OPEN_PORT, virtual_host::short_names};
 
 /// A host as a caller wrote it, on a port.
@@ -36,11 +36,13 @@ impl Written<'_> {
 }
 
 impl Visible {
-    /// The host that a class means among all that it may see; `None` for what nothing defines.
-    pub fn find_host(&self, written: Written<'_>) -> Option<Hostname> {
+    /// The hosts that a class may mean among all that it may see, the likeliest first; none for what
+    /// nothing defines. That there are several does not make all of them answer: a rule for the
+    /// narrowest may be for other ports or protocols.
+    pub fn find_hosts(&self, written: Written<'_>) -> Vec<Hostname> {
         let host = without_port(written.host).trim_matches(['[', ']']).trim_end_matches('.');
         if host.is_empty() {
-            return None;
+            return Vec::new();
         }
         let host = host.to_ascii_lowercase();
         let names = full_names(&host, written.dns_domain);
@@ -50,13 +52,16 @@ impl Visible {
         let pods = || names.iter().filter_map(|name| name.as_str().split_once('.'));
         let headless = |host: &str| serving(&host.into()).filter(|it| it.is_headless());
         let of_pod = || pods().find_map(|(_, rest)| headless(rest));
-        if let Some(found) = exact.or_else(of_pod) {
-            return Some(found.hostname().clone());
+        let found = exact.or_else(of_pod);
+        let mut hosts: Vec<Hostname> = found.iter().map(|it| it.hostname().clone()).collect();
+        if found.is_some_and(|it| http_ports(it).any(|port| port == written.port)) {
+            return hosts;
         }
         match host.parse::<IpAddr>() {
-            Ok(_) => self.find_address(&host, written),
-            Err(_) => self.find_wildcard(&names, written),
+            Ok(_) => hosts.extend(self.find_address(&host, written)),
+            Err(_) => hosts.extend(self.find_wildcards(&names, written)),
         }
+        hosts
     }
 
     fn find_address(&self, address: &str, written: Written<'_>) -> Option<Hostname> {
@@ -67,8 +72,9 @@ impl Visible {
         self.scope.services.iter().find(at).map(|it| it.hostname().clone())
     }
 
-    /// The narrowest name with a wildcard, or the name that only a rule knows.
-    fn find_wildcard(&self, names: &[Hostname], written: Written<'_>) -> Option<Hostname> {
+    /// Names with a wildcard, and those that only rules know: the narrowest first, down to the first
+    /// that a service has.
+    fn find_wildcards(&self, names: &[Hostname], written: Written<'_>) -> Vec<Hostname> {
         let services = self.scope.services.iter();
         let wild = services.filter(|it| it.hostname().is_wildcard() && written.serves(it));
         let listeners = self.scope.listeners.iter().zip(&self.listeners);
@@ -78,11 +84,15 @@ impl Visible {
             let rules = listener.rules.iter().enumerate();
             let hosts = rules.flat_map(|(rule, it)| it.hosts.iter().map(move |host| (rule, host)));
             let free = hosts.filter(|(rule, host)| places.has_host(*rule, host, written.port));
-            free.map(|(_, host)| host)
+            free.map(|(_, host)| (host, false))
         });
-        let patterns = wild.map(|it| it.hostname()).chain(ruled);
-        let covering = patterns.filter(|pattern| names.iter().any(|name| pattern.covers(name)));
-        covering.max_by_key(|host| host.as_str().len()).cloned()
+        let patterns = wild.map(|it| (it.hostname(), true)).chain(ruled);
+        let mut covering: Vec<_> =
+            patterns.filter(|(host, _)| names.iter().any(|name| host.covers(name))).collect();
+        covering.sort_by_key(|(host, _)| Reverse(host.as_str().len()));
+        let last = covering.iter().position(|(_, is_service)| *is_service);
+        covering.truncate(last.map_or(covering.len(), |last| last + 1));
+        covering.into_iter().map(|(host, _)| host.clone()).collect()
     }
 
     /// The domain by which a host that nothing defines is answered: as wide as it can be without a
@@ -107,9 +117,9 @@ impl Visible {
         match domain.host.strip_prefix('*') {
             Some(suffix) => {
                 !self.known_names(domain).any(|name| name.ends_with(suffix))
-                    && self.find_wildcard(&[Hostname::new(domain.host)], domain).is_none()
+                    && self.find_wildcards(&[Hostname::new(domain.host)], domain).is_empty()
             }
-            None => self.find_host(domain).is_none(),
+            None => self.find_hosts(domain).is_empty(),
         }
     }
 

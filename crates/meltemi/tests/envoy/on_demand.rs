@@ -8,6 +8,10 @@ use testkit::{
     mesh::{ProxyProtocol, ProxySettings},
     ports,
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::shop::{
     BINARY, Instance, PORT, Shop, ShopSettings, backend, eventually, require, send, service,
@@ -349,4 +353,81 @@ async fn first_calls_and_their_waits_are_counted() {
     let client = &scopes["items"][0]["fenced"];
     assert_eq!((&client["mode"], &client["asked"]), (&"on-demand".into(), &2.into()));
     assert_eq!((&client["services"], &client["visible"]), (&2.into(), &2.into()), "{scopes:#}");
+
+/// Takes one upgrade, and says everything back from then on.
+async fn switch(listener: TcpListener) -> std::io::Result<()> {
+    let (mut stream, _) = listener.accept().await?;
+    read_head(&mut stream).await?;
+    let answer =
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    stream.write_all(answer).await?;
+    let (mut from, mut to) = stream.split();
+    tokio::io::copy(&mut from, &mut to).await?;
+    Ok(())
+}
+
+async fn read_head(stream: &mut TcpStream) -> std::io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
+#[tokio::test]
+async fn an_upgrade_survives_the_wait() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    let server = tokio::spawn(switch(server));
+    let entry = format!(
+        "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: chat, namespace: shop}}
+spec:
+  hosts: [chat.internal]
+  resolution: STATIC
+  ports: [{{name: http, number: {PORT}, protocol: HTTP, targetPort: {port}}}]
+  endpoints: [{{address: 127.0.0.1}}]
+"
+    );
+    let fenced = Fenced::start_with(&entry, "", ProxySettings::sidecar("client.shop")).await;
+    let mut stream = TcpStream::connect(fenced.shop.address).await.unwrap();
+    let head = "GET / HTTP/1.1\r\nHost: chat.internal\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answer = read_head(&mut stream).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    for _ in 0..3 {
+        stream.write_all(b"hello").await.unwrap();
+        let mut heard = [0; 5];
+        stream.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"hello");
+    }
+    assert_eq!(fenced.questions().await, 1);
+    drop(stream);
+    server.await.unwrap().unwrap();
+}
+
+/// What was loaded goes with its service, and comes back with it.
+#[tokio::test]
+async fn a_host_that_was_loaded_goes_and_comes_back() {
+    const LATE: &str = "late.yaml";
+    let fenced = Fenced::start_with("", REGISTRY_ONLY, ProxySettings::sidecar("client.shop")).await;
+    let late = backend("late").await;
+    let yaml = service("late", &[Instance::new("v1", &late)]);
+    let answers = async |expected: (u16, Option<String>)| {
+        eventually(async || {
+            let answer = fenced.call("late").await;
+            require(answer == expected, format!("{answer:?}"))
+        })
+        .await;
+    };
+    assert_eq!(fenced.call("late").await, (502, None));
+    for _ in 0..3 {
+        fenced.shop.mesh.write(LATE, &yaml).unwrap();
+        answers(from("late")).await;
+        fenced.shop.mesh.remove(LATE).unwrap();
+        answers((502, None)).await;
+        assert!(fenced.told(&["late"]).await.is_empty());
+    }
 }

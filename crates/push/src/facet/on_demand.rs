@@ -11,7 +11,9 @@ use std::{
     sync::Arc,
 };
 
-use compile::{Client, Fenced, RouteName, Scope, Visible, Written, answer, unknown_host};
+use compile::{
+    Client, Fenced, RouteName, Scope, Visible, Written, answer, is_answered, unknown_host,
+};
 use model::{Hostname, WorkloadKey};
 
 use super::{Job, Made, Sight, Work, outbound::Outbound};
@@ -116,18 +118,17 @@ impl Outbound {
         for question in questions {
             let Some((route, port, host)) = self.parse(question) else { continue };
             let written = Written { host, port, dns_domain: &self.client.dns_domain };
-            match visible.find_host(written) {
-                Some(found) => {
-                    self.on_demand.called.insert(found.clone());
-                    if self.on_demand.asked.insert(found) {
-                        jobs.insert(Job::Scope);
-                    }
+            let found = visible.find_hosts(written);
+            if found.is_empty() {
+                let domain = visible.unknown_domain(written);
+                if self.on_demand.add_unknown(route, &domain) {
+                    jobs.insert(Job::Unknown(route.into()));
                 }
-                None => {
-                    let domain = visible.unknown_domain(written);
-                    if self.on_demand.add_unknown(route, &domain) {
-                        jobs.insert(Job::Unknown(route.into()));
-                    }
+            }
+            for host in found {
+                self.on_demand.called.insert(host.clone());
+                if self.on_demand.asked.insert(host) {
+                    jobs.insert(Job::Scope);
                 }
             }
         }
@@ -162,8 +163,12 @@ impl Outbound {
         }
     }
 
-    pub(super) fn run_unknown(&mut self, route: &Arc<str>) -> Made {
+    pub(super) fn run_unknown(&mut self, route: &Arc<str>, view: &FacetView) -> Made {
         let Some(Some(input)) = self.routes.get(route) else { return Made::new() };
+        let parts = view.get(ResourceKind::Route, route).and_then(|it| it.parts.as_ref());
+        if let (Some(parts), Some(domains)) = (parts, self.on_demand.unknown.get_mut(route)) {
+            domains.retain(|domain| &**domain == EVERYTHING || !is_answered(parts, domain));
+        }
         let domains = self.on_demand.domains(route);
         let hosts = domains.filter_map(|domain| {
             unknown_host(route, domain, &input.catch_all, input.counts_attempts)

@@ -183,13 +183,13 @@ pub(super) fn set_routes<I>(
 }
 
 impl Jobs for Outbound {
-    fn run(&mut self, job: &Job, _view: &FacetView, work: &mut Work<'_>) -> Option<Made> {
+    fn run(&mut self, job: &Job, view: &FacetView, work: &mut Work<'_>) -> Option<Made> {
         match job {
             Job::Scope => self.run_scope(work),
             Job::Telemetry => Some(self.run_telemetry(work)),
             Job::Listeners => self.run_listeners(work),
             Job::Route(name) => self.run_route(name, work),
-            Job::Unknown(route) => Some(self.run_unknown(route)),
+            Job::Unknown(route) => Some(self.run_unknown(route, view)),
             Job::Clusters(key) => self.clusters.run_clusters(key, &self.client, work),
             Job::Assignments(key) => self.clusters.run_assignments(key, &self.client, work),
             Job::Wanted | Job::Inbound | Job::Secret(_) => None,

@@ -140,8 +140,8 @@ fn a_caller_means_what_it_may_see() {
     ];
     for (written, port, expected) in cases {
         let found =
-            visible.find_host(Written { host: written, port, dns_domain: &client.dns_domain });
-        assert_eq!(found.as_ref().map(Hostname::as_str), expected, "{written} on {port}");
+            visible.find_hosts(Written { host: written, port, dns_domain: &client.dns_domain });
+        assert_eq!(found.first().map(Hostname::as_str), expected, "{written} on {port}");
     }
 }
 
