@@ -346,21 +346,58 @@ impl Facet {
         counters: &Counters,
     ) -> Update {
         let mut update = Update::default();
+        self.run_all(&mut dirty, snapshot, memos, counters, &mut update);
+        // What answers a question may be gone, and what answers it instead may have to be found first.
+        for _ in 0..2 {
+            dirty = self.ask_again(&update.changed);
+            self.run_all(&mut dirty, snapshot, memos, counters, &mut update);
+        }
+        self.shelf.view.revision = snapshot.revision;
+        update
+    }
+
+    /// Jobs for questions of which a change has taken the answers.
+    fn ask_again(&mut self, changed: &Changed) -> BTreeSet<Job> {
+        let is_gone = |(kind, name): &(ResourceKind, Arc<str>)| {
+            *kind == ResourceKind::VirtualHost && self.shelf.view.get(*kind, name).is_none()
+        };
+        match &mut self.kind {
+            Kind::Outbound(outbound) if changed.iter().any(is_gone) => {
+                outbound.ask_again(&self.shelf.view)
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn unanswered(&self) -> Vec<Arc<str>> {
+        match &self.kind {
+            Kind::Outbound(outbound) => outbound.unanswered(&self.shelf.view),
+            _ => Vec::new(),
+        }
+    }
+
+    fn run_all(
+        &mut self,
+        dirty: &mut BTreeSet<Job>,
+        snapshot: &Snapshot,
+        memos: &mut Memos,
+        counters: &Counters,
+        update: &mut Update,
+    ) {
         // `Job` is ordered by dependency: later jobs may be added while earlier ones run.
         while let Some(job) = dirty.pop_first() {
             counters.jobs.inc();
             let reader = Reader::new(snapshot);
             let dropped = Vec::new();
-            let mut work = Work { reader: &reader, memos, counters, dirty: &mut dirty, dropped };
+            let mut work = Work { reader: &reader, memos, counters, dirty: &mut *dirty, dropped };
             let made = self.run_job(&job, &mut work);
             for gone in work.dropped {
-                self.shelf.drop_job(&gone, &mut update);
+                self.shelf.drop_job(&gone, update);
             }
-            self.shelf.store(&job, made, &mut update);
-            self.shelf.set_reads(job, reader.into_reads(), &mut update);
+            self.shelf.store(&job, made, update);
+            self.shelf.set_reads(job, reader.into_reads(), update);
         }
-        self.shelf.view.revision = snapshot.revision;
-        update
     }
 
     fn run_job(&mut self, job: &Job, work: &mut Work<'_>) -> Option<Made> {

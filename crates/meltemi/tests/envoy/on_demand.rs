@@ -338,7 +338,7 @@ async fn first_calls_and_their_waits_are_counted() {
     let fenced = Fenced::start_with("", REGISTRY_ONLY, ProxySettings::sidecar("client.shop")).await;
     assert_eq!(fenced.call("web").await, from("web-v1"));
     assert_eq!(fenced.call("cart").await, from("cart"));
-    assert_eq!(fenced.call("nobody.example").await.0, 404);
+    assert_eq!(fenced.call("nobody.example").await.0, 502);
     let metrics = fenced.shop.mesh.control_plane().metrics().await.unwrap();
     let value = |name: &str| -> u64 {
         let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -353,6 +353,7 @@ async fn first_calls_and_their_waits_are_counted() {
     let client = &scopes["items"][0]["fenced"];
     assert_eq!((&client["mode"], &client["asked"]), (&"on-demand".into(), &2.into()));
     assert_eq!((&client["services"], &client["visible"]), (&2.into(), &2.into()), "{scopes:#}");
+}
 
 /// Takes one upgrade, and says everything back from then on.
 async fn switch(listener: TcpListener) -> std::io::Result<()> {

@@ -53,7 +53,11 @@ impl Engine {
         open.cloned().collect()
     }
 
-    fn change<T: Default>(&mut self, facet: FacetId, change: impl FnOnce(&mut Facet) -> T) -> T {
+    pub(super) fn change<T: Default>(
+        &mut self,
+        facet: FacetId,
+        change: impl FnOnce(&mut Facet) -> T,
+    ) -> T {
         let entry = self.facets.get_mut(&facet);
         entry.map(|entry| change(Arc::make_mut(&mut entry.facet))).unwrap_or_default()
     }

@@ -24,6 +24,8 @@ const MAX_ASKED: usize = 500;
 /// More domains of unknown hosts than this become one for all.
 const MAX_UNKNOWN: usize = 1_000;
 const EVERYTHING: &str = "*";
+/// Of so many questions it is remembered that they were asked.
+const MAX_REMEMBERED: usize = 2_000;
 
 /// What a question has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,9 @@ pub(super) struct OnDemand {
     asked: BTreeSet<Hostname>,
     /// Domains that nothing defines, by route configuration.
     unknown: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// What was asked. Envoy asks for no name twice: as long as a proxy lives, what was answered once
+    /// must have an answer.
+    questions: BTreeSet<Arc<str>>,
     /// Asked for, and not told to those who learn it.
     called: BTreeSet<Hostname>,
 }
@@ -118,6 +123,10 @@ impl Outbound {
         for question in questions {
             let Some((route, port, host)) = self.parse(question) else { continue };
             let written = Written { host, port, dns_domain: &self.client.dns_domain };
+            let is_known = self.on_demand.questions.contains(question);
+            if !is_known && self.on_demand.questions.len() < MAX_REMEMBERED {
+                self.on_demand.questions.insert(question.clone());
+            }
             let found = visible.find_hosts(written);
             if found.is_empty() {
                 let domain = visible.unknown_domain(written);
@@ -133,6 +142,23 @@ impl Outbound {
             }
         }
         jobs
+    }
+
+    /// Questions that were answered, and are not any more.
+    pub(super) fn unanswered(&self, view: &FacetView) -> Vec<Arc<str>> {
+        let questions = self.on_demand.questions.iter();
+        let open = questions.filter(|it| self.parse(it).is_some());
+        open.filter(|it| self.answer(it, view).is_none()).cloned().collect()
+    }
+
+    /// What is to be done about questions that are not answered any more.
+    pub(super) fn ask_again(&mut self, view: &FacetView) -> BTreeSet<Job> {
+        let open = self.unanswered(view);
+        let jobs = self.ask(&open);
+        match jobs.is_empty() {
+            true => self.refuse(&open),
+            false => jobs,
+        }
     }
 
     /// Nothing answers these: they are for unknown hosts.
@@ -187,7 +213,8 @@ impl Outbound {
 
     pub(super) fn told(&self) -> Option<Told> {
         let fence = self.client.fence.as_ref()?;
-        let OnDemand { visible, asked, unknown, fenced: _, called: _ } = &self.on_demand;
+        let OnDemand { visible, asked, unknown, fenced: _, called: _, questions: _ } =
+            &self.on_demand;
         let visible = visible.as_ref().map(|visible| &visible.scope);
         let services = |scope: Option<&Arc<Scope>>| scope.map_or(0, |it| it.services.len());
         let closed = unknown.iter().filter(|(_, domains)| domains.contains(EVERYTHING));

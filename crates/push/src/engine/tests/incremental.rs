@@ -182,6 +182,7 @@ impl Mesh {
 
     /// Everything is as a fresh start would have it.
     fn check(&mut self) -> Result<(), TestCaseError> {
+        self.stage.learn_late();
         let objects = self.stage.index.objects().values().cloned().map(Change::Put);
         let objects = objects.chain(self.stage.learned()).collect();
         let mut fresh = Self::new(objects, self.streams.keys().copied());

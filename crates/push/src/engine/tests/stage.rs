@@ -16,6 +16,7 @@ use snapshot::{Change, Features, Index};
 use crate::{
     Counters, FacetView, Preview, ResourceKind,
     engine::{Engine, Mailbox, StreamId},
+    facet::Facet,
 };
 
 /// Versions by type and name.
@@ -111,6 +112,20 @@ impl Stage {
         let letter = stream.mailbox.try_take().expect("an answer");
         stream.views = letter.views;
         let found = letter.found.into_iter().next().map(|(_, host)| host);
+        self.learn(called);
+        found
+    }
+
+    /// What classes were found to have called when a host came to exist: it would be told with the
+    /// next question.
+    pub(super) fn learn_late(&mut self) {
+        let facets: Vec<_> = self.engine.facets.keys().copied().collect();
+        let called = facets.into_iter().flat_map(|it| self.engine.change(it, Facet::take_called));
+        let called = called.collect();
+        self.learn(called);
+    }
+
+    fn learn(&mut self, called: Vec<(WorkloadKey, Hostname)>) {
         let news = called.into_iter().filter(|(workload, host)| {
             self.learned.entry(workload.clone()).or_default().insert(host.clone())
         });
@@ -118,7 +133,6 @@ impl Stage {
             let changes = self.learned();
             self.apply(changes);
         }
-        found
     }
 
     /// What was learned, as changes.
@@ -156,6 +170,9 @@ impl Stage {
             stream.views = letter.views;
         }
         assert_eq!(self.engine.counters.panics.get(), 0, "a job panicked");
+        let facets = self.engine.facets.values();
+        let unanswered: Vec<_> = facets.flat_map(|entry| entry.facet.unanswered()).collect();
+        assert!(unanswered.is_empty(), "proxies do not ask twice: {unanswered:?}");
         Work::of(&self.engine.counters).since(before)
     }
 
