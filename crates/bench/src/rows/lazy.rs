@@ -16,7 +16,7 @@ pub(crate) const LAZY_ROWS: &[Row] = &[
     row(
         RowId::LazyMany,
         "10,000 first calls of random services, 20 Envoys, HTTP/1, HTTP/2 and gRPC",
-        120,
+        200,
         &[Target::at_most("", "failed", 0.0)],
     ),
     row(
