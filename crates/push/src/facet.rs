@@ -124,9 +124,9 @@ trait Jobs {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Outbound(Outbound),
-    Gateway(Gateway),
-    Placed(Placed),
+    Outbound(Box<Outbound>),
+    Gateway(Box<Gateway>),
+    Placed(Box<Placed>),
     Inbound(Inbound),
     Secrets(Secrets),
     Visible(Seen),
@@ -182,14 +182,15 @@ impl Facet {
         let (kind, first) = match key {
             FacetKey::Outbound(client) => {
                 let outbound = Outbound::new((**client).clone());
-                (Kind::Outbound(outbound), [Job::Scope, Job::Telemetry].into())
+                (Kind::Outbound(Box::new(outbound)), [Job::Scope, Job::Telemetry].into())
             }
             FacetKey::Gateway(client, ports) => {
                 let gateway = Gateway::new((**client).clone(), ports.clone());
-                (Kind::Gateway(gateway), [Job::Scope, Job::Telemetry].into())
+                (Kind::Gateway(Box::new(gateway)), [Job::Scope, Job::Telemetry].into())
             }
             FacetKey::Placed(_, client, place) => {
-                (Kind::Placed(Placed::new((**client).clone(), place.clone())), BTreeSet::new())
+                let placed = Placed::new((**client).clone(), place.clone());
+                (Kind::Placed(Box::new(placed)), BTreeSet::new())
             }
             FacetKey::Inbound(input) => {
                 (Kind::Inbound(Inbound::new(input.clone())), [Job::Inbound].into())
@@ -402,9 +403,9 @@ impl Facet {
 
     fn run_job(&mut self, job: &Job, work: &mut Work<'_>) -> Option<Made> {
         let jobs: &mut dyn Jobs = match &mut self.kind {
-            Kind::Outbound(outbound) => outbound,
-            Kind::Gateway(gateway) => gateway,
-            Kind::Placed(placed) => placed,
+            Kind::Outbound(outbound) => &mut **outbound,
+            Kind::Gateway(gateway) => &mut **gateway,
+            Kind::Placed(placed) => &mut **placed,
             Kind::Inbound(inbound) => inbound,
             Kind::Secrets(secrets) => secrets,
             Kind::Visible(seen) => seen,
