@@ -11,6 +11,7 @@ mod debug;
 mod diff;
 mod difference;
 mod error;
+mod explain;
 mod fence_switches;
 mod fences;
 mod finding;
@@ -50,6 +51,7 @@ pub use self::{
     diff::{DiffReport, EnvoyEffect, ObjectDiff},
     difference::{FieldChange, differences},
     error::{ApiError, ErrorBody, Reason},
+    explain::ScopeReason,
     fence_switches::{FenceSwitchRequest, ScopeFenceOff},
     fences::ScopeExport,
     finding::{Finding, FindingList},
@@ -61,9 +63,9 @@ pub use self::{
     },
     pushes::{Push, PushCause, PushCost, PushList, PushProxies, PushSent},
     scopes::{
-        ScopeCall, ScopeDecision, ScopeEdge, ScopeEdgeList, ScopeExplanation, ScopeFenced,
-        ScopeImportReport, ScopeImportRequest, ScopeList, ScopeNote, ScopePart, ScopeSensor,
-        ScopeTarget, ScopeWorkload,
+        MetricsSource, ScopeCall, ScopeDecision, ScopeEdge, ScopeEdgeList, ScopeExplanation,
+        ScopeFenced, ScopeImportReport, ScopeImportRequest, ScopeList, ScopeNote, ScopePart,
+        ScopePrometheus, ScopeSensor, ScopeTarget, ScopeWorkload,
     },
     wait::{RefusedResource, WaitEvent, WaitOutcome, WaitQuery, WaitReport, WaitingProxy},
 };

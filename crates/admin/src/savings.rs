@@ -7,13 +7,13 @@
 //!   pauses in between.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use compile::Client;
-use model::Proxy;
+use model::{Proxy, WorkloadKey};
 use push::{FencedClass, Reckoner, Sizes};
 use snapshot::Snapshot;
 
@@ -64,12 +64,22 @@ impl ClassSavings {
 type Unfenced = (Client, Arc<Proxy>);
 
 impl Savings {
-    /// All classes with a fence, their sizes of the newest revision as far as time allows. `None`
+    /// The classes with a fence, of all workloads or of one, their sizes of the newest revision as far
+    /// as time allows. `None`
     /// when the process is ending.
-    pub(crate) async fn measure(&self, admin: &Shared) -> Option<Vec<ClassSavings>> {
-        let classes = admin.engine.fenced_classes().await?;
+    pub(crate) async fn measure(
+        &self,
+        admin: &Shared,
+        only: Option<&WorkloadKey>,
+    ) -> Option<Vec<ClassSavings>> {
+        let mut classes = admin.engine.fenced_classes().await?;
         let snapshot = admin.writer.read(|index| index.snapshot()).await?;
         let mut pause = self.measuring.lock().await;
+        self.forget_all_but(&classes);
+        let is_asked_for = |class: &FencedClass| {
+            only.is_none_or(|only| class.client.fence.iter().any(|it| it.workload == *only))
+        };
+        classes.retain(is_asked_for);
         let open = self.open(&classes, &snapshot);
         if !open.is_empty() {
             let (measured, pause_until) = measure(open, snapshot).await?;
@@ -83,6 +93,7 @@ impl Savings {
     pub(crate) async fn look(self: &Arc<Self>, admin: &Shared) -> Option<Vec<ClassSavings>> {
         let classes = admin.engine.fenced_classes().await?;
         let snapshot = admin.writer.read(|index| index.snapshot()).await?;
+        self.forget_all_but(&classes);
         let open = self.open(&classes, &snapshot);
         if let Ok(mut pause) = self.measuring.clone().try_lock_owned()
             && !open.is_empty()
@@ -99,12 +110,18 @@ impl Savings {
         Some(self.known(classes))
     }
 
-    /// What must be compiled to know all of this revision. What no class needs any more is forgotten.
+    /// What no class needs any more is forgotten.
+    fn forget_all_but(&self, classes: &[FencedClass]) {
+        let needed: HashSet<Client> = classes.iter().map(|it| unfenced(&it.client)).collect();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|client, _| needed.contains(client));
+    }
+
+    /// What must be compiled to know all of this revision.
     fn open(&self, classes: &[FencedClass], snapshot: &Snapshot) -> Vec<Unfenced> {
         let needed = classes.iter().map(|class| (unfenced(&class.client), class.proxy.clone()));
         let mut needed: HashMap<Client, Arc<Proxy>> = needed.collect();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|client, _| needed.contains_key(client));
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let is_open = |client: &Client| {
             known.get(client).is_none_or(|measured| measured.revision != snapshot.revision)
         };

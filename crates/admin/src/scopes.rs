@@ -1,7 +1,11 @@
 //! `/debug/scope` and `/api/scope/…`: what each workload was seen to call, and what people decide
 //! about it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use api::Timestamp;
 use axum::{
@@ -9,16 +13,18 @@ use axum::{
     extract::{Query, State},
     routing::{get, post},
 };
-use model::{Hostname, Name, Namespace, WorkloadKey};
-use push::Told;
+use model::{Hostname, Name, Namespace, Proxy, ProxyKind, WorkloadKey};
+use push::{FencedClass, Told};
 use scope::{
     EdgeState, EdgeView, Import, ImportInput, NoteKind, ScopeEnded, ScopeHandle, Sensor,
     WorkloadView, parse_import,
 };
 use serde::{Deserialize, Serialize};
+use snapshot::{DomainStatus, Snapshot};
 
 use crate::{
-    ApiError, FileSetRequest, Reason, ScopeFenceOff, ScopeSizes, Shared,
+    ApiError, FileSetRequest, Reason, ScopeFenceOff, ScopeReason, ScopeSizes, Shared,
+    explain::{self, Verdict},
     savings::{ClassSavings, Savings},
 };
 
@@ -39,6 +45,20 @@ pub struct ScopePart {
     pub handle: ScopeHandle,
     /// The folder; `None` when it ends with the process.
     pub folder: Option<Arc<str>>,
+    /// A Prometheus that is asked who calls whom, if one is.
+    pub metrics: Option<Arc<Mutex<MetricsSource>>>,
+}
+
+/// A Prometheus, and how the last questions to it ended.
+#[derive(Clone, Debug, Default)]
+pub struct MetricsSource {
+    pub url: String,
+    /// When it last had an answer.
+    pub answered: Option<SystemTime>,
+    /// Series of the last answer.
+    pub series: usize,
+    /// Why the last question had none.
+    pub problem: Option<String>,
 }
 
 /// The answer of `/debug/scope`: those first where something needs a look.
@@ -61,6 +81,33 @@ pub struct ScopeList {
     /// What sees calls, and whether it works.
     #[serde(default)]
     pub sensors: Vec<ScopeSensor>,
+    /// The Prometheus that is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<ScopePrometheus>,
+}
+
+/// A Prometheus that is asked who calls whom.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScopePrometheus {
+    pub url: String,
+    /// When it last had an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_at: Option<String>,
+    /// Series of the last answer.
+    pub series: usize,
+    /// Why the last question had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+impl ScopePrometheus {
+    fn of(source: &Mutex<MetricsSource>) -> Self {
+        let source = source.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let MetricsSource { url, answered, series, problem } = source;
+        let seconds = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self { url, answered_at: answered.map(|at| time(seconds(at))), series, problem }
+    }
 }
 
 /// A sensor that has worked once.
@@ -123,21 +170,32 @@ pub struct ScopeWorkload {
 
 /// The answer of `/debug/scope/edges`, by host.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ScopeEdgeList {
     pub items: Vec<ScopeEdge>,
+    /// How its connected proxies are limited; absent when nothing limits any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fenced: Option<ScopeFenced>,
+    /// What was switched off, if its fences are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence_off: Option<String>,
 }
 
 /// One dependency.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScopeEdge {
     pub host: String,
     /// `request`, `access-log` and others, in a fixed order.
     pub sensors: Vec<String>,
+    /// Empty for what was never seen.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub first_seen: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub last_seen: String,
     pub count: u64,
-    /// `pinned`, `learned`, `seeded`, `kept` or `due`.
+    /// `pinned`, `learned`, `seeded`, `kept` or `due`; for what a fence declares `declared`,
+    /// `declared-no-longer` or `deadline`; `asked` for what is asked for and not learned.
     pub state: String,
     /// Why it is kept although it is old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,9 +213,15 @@ pub struct ScopeExplanation {
     pub host: String,
     /// Whether anything is known of the workload.
     pub known: bool,
-    /// Absent when the host is not in the scope.
+    /// Absent when it was not learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edge: Option<ScopeEdge>,
+    /// Whether the connected proxies are sent it, or would be; absent while none is connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_scope: Option<bool>,
+    /// Why so.
+    #[serde(default)]
+    pub reasons: Vec<ScopeReason>,
     /// What happened before, the latest last.
     pub notes: Vec<ScopeNote>,
 }
@@ -233,8 +297,8 @@ async fn list(
     State(admin): State<Shared>,
     Extension(savings): Extension<Arc<Savings>>,
 ) -> Result<Json<ScopeList>, ApiError> {
-    let ScopePart { handle, folder } = &admin.scope;
-    let classes = savings.measure(&admin).await.ok_or_else(ApiError::ending)?;
+    let ScopePart { handle, folder, metrics } = &admin.scope;
+    let classes = savings.measure(&admin, None).await.ok_or_else(ApiError::ending)?;
     let known = handle.list().await?.into_iter().map(describe_workload);
     let mut items: BTreeMap<String, ScopeWorkload> =
         known.map(|it| (it.workload.clone(), it)).collect();
@@ -267,16 +331,73 @@ async fn list(
     let fences_off = fences_off.iter().map(|(target, off)| ScopeFenceOff::new(target, off));
     let kept_in = folder.as_deref().map(str::to_owned);
     let (fences_off, sensors) = (fences_off.collect(), sensors.collect());
-    Ok(Json(ScopeList { items, kept_in, fences_off, held, unfenced, sensors }))
+    let prometheus = metrics.as_deref().map(ScopePrometheus::of);
+    Ok(Json(ScopeList { items, kept_in, fences_off, held, unfenced, sensors, prometheus }))
 }
 
 async fn edges(
     State(admin): State<Shared>,
+    Extension(savings): Extension<Arc<Savings>>,
     Query(target): Query<ScopeTarget>,
 ) -> Result<Json<ScopeEdgeList>, ApiError> {
     let workload = workload(&target)?;
     let edges = admin.scope.handle.edges(&workload).await?;
-    Ok(Json(ScopeEdgeList { items: edges.into_iter().map(describe_edge).collect() }))
+    let classes = savings.measure(&admin, Some(&workload)).await.ok_or_else(ApiError::ending)?;
+    let largest = classes.iter().max_by_key(|it| it.class.streams);
+    let snapshot = snapshot(&admin).await?;
+    let mut all: BTreeMap<String, ScopeEdge> =
+        edges.into_iter().map(|edge| (edge.host.to_string(), describe_edge(edge))).collect();
+    if let Some(proxy) = proxy_of(&admin, &workload) {
+        add_declared(&proxy, &snapshot, &mut all);
+    }
+    for host in largest.iter().flat_map(|it| &it.class.told.asked) {
+        let asked = || ScopeEdge {
+            host: host.to_string(),
+            sensors: vec![Sensor::Request.to_string()],
+            state: "asked".to_owned(),
+            ..ScopeEdge::default()
+        };
+        all.entry(host.to_string()).or_insert_with(asked);
+    }
+    Ok(Json(ScopeEdgeList {
+        items: all.into_values().collect(),
+        fenced: largest.and_then(ScopeFenced::of).map(|(_, fenced)| fenced),
+        fence_off: snapshot.fence_off(&workload).map(ToString::to_string),
+    }))
+}
+
+async fn snapshot(admin: &Shared) -> Result<Arc<Snapshot>, ApiError> {
+    let snapshot = admin.writer.read(|index| index.snapshot());
+    snapshot.await.ok_or_else(ApiError::ending)
+}
+
+/// A connected sidecar of a workload.
+fn proxy_of(admin: &Shared, workload: &WorkloadKey) -> Option<Arc<Proxy>> {
+    let mut proxies = admin.streams.proxies().into_iter();
+    proxies.find(|it| it.kind == ProxyKind::Sidecar && it.workload() == *workload)
+}
+
+/// What fences around a proxy declare.
+fn add_declared(proxy: &Proxy, snapshot: &Snapshot, edges: &mut BTreeMap<String, ScopeEdge>) {
+    let fences = snapshot.fences_around(&proxy.namespace, &proxy.labels);
+    for (key, domain) in fences.into_iter().flat_map(|fence| &fence.domains) {
+        let state = match domain.status {
+            DomainStatus::Active => "declared",
+            DomainStatus::ExpireWait => "declared-no-longer",
+            DomainStatus::Expire => "deadline",
+        };
+        let declared = Sensor::Declared.to_string();
+        match edges.get_mut(key) {
+            Some(known) if known.sensors.first() == Some(&declared) => (),
+            Some(known) => known.sensors.insert(0, declared),
+            None => {
+                let (host, state) = (key.clone(), state.to_owned());
+                let sensors = vec![declared];
+                let edge = ScopeEdge { host, sensors, state, ..ScopeEdge::default() };
+                edges.insert(key.clone(), edge);
+            }
+        }
+    }
 }
 
 async fn explain(
@@ -293,13 +414,43 @@ async fn explain(
         };
         ScopeNote { at: time(note.at), event: event.to_owned(), reason }
     });
+    let verdict = verdict(&admin, &workload, &host).await?;
+    let (in_scope, reasons) = match verdict {
+        Some(verdict) => (Some(verdict.is_in), verdict.reasons),
+        None => (None, Vec::new()),
+    };
     Ok(Json(ScopeExplanation {
         workload: workload.to_string(),
         host: host.to_string(),
         known: explained.is_known,
         edge: explained.edge.map(describe_edge),
+        in_scope,
+        reasons,
         notes: notes.collect(),
     }))
+}
+
+/// `None` while no proxy of the workload is connected.
+async fn verdict(
+    admin: &Shared,
+    workload: &WorkloadKey,
+    host: &Hostname,
+) -> Result<Option<Verdict>, ApiError> {
+    let classes = admin.engine.fenced_classes().await.ok_or_else(ApiError::ending)?;
+    let own = |class: &&FencedClass| class.client.fence.iter().any(|it| it.workload == *workload);
+    let class = classes.iter().filter(own).max_by_key(|class| class.streams);
+    let proxy = match class {
+        Some(class) => Some(class.proxy.clone()),
+        None => proxy_of(admin, workload),
+    };
+    let Some(proxy) = proxy else { return Ok(None) };
+    let told = class.map(|class| class.told.clone()).unwrap_or_default();
+    let asked = (!told.everything).then(|| told.asked.into_iter().collect());
+    let (host, snapshot) = (host.clone(), snapshot(admin).await?);
+    let explaining = tokio::task::spawn_blocking(move || {
+        explain::explain(&proxy, &host, asked.as_ref(), &snapshot)
+    });
+    explaining.await.map(Some).map_err(|_| ApiError::ending())
 }
 
 async fn pin(

@@ -6,7 +6,7 @@
 use std::{io, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, StatusCode, Uri, header, uri::Scheme};
+use http::{HeaderValue, Request, StatusCode, Uri, header, uri::Scheme};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -30,6 +30,8 @@ const MOST_REDIRECTIONS: usize = 3;
 #[derive(Clone, Debug, Default)]
 pub struct HttpsClient {
     tls: Arc<OnceCell<Arc<ClientConfig>>>,
+    /// Of an answer; [`MOST_BYTES`] unless set.
+    most_bytes: Option<usize>,
 }
 
 /// What came of one request.
@@ -39,6 +41,27 @@ enum Answer {
 }
 
 impl HttpsClient {
+    /// The same for answers of up to so many bytes.
+    #[must_use]
+    pub fn with_most_bytes(self, bytes: usize) -> Self {
+        Self { most_bytes: Some(bytes), ..self }
+    }
+
+    /// The answer of one place, whatever its status: redirections are not followed, so that a token
+    /// (the value of `Authorization`) is shown to nobody else.
+    pub async fn get(
+        &self,
+        uri: &str,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<(StatusCode, Bytes), FetchError> {
+        let parsed = parse(uri)?;
+        let response = self.respond(&parsed, uri, authorization).await?;
+        let host = parsed.host().unwrap_or_default().to_owned();
+        let status = response.status();
+        let failed = |source| FetchError::Http { host: host.clone(), source };
+        Ok((status, self.read(response.into_body(), failed).await?))
+    }
+
     async fn tls(&self) -> Result<Arc<ClientConfig>, FetchError> {
         let read = || async {
             let roots = tokio::task::spawn_blocking(|| {
@@ -58,7 +81,12 @@ impl HttpsClient {
         self.tls.get_or_try_init(read).await.cloned()
     }
 
-    async fn ask(&self, uri: &Uri, text: &str) -> Result<Answer, FetchError> {
+    async fn respond(
+        &self,
+        uri: &Uri,
+        text: &str,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<hyper::Response<Incoming>, FetchError> {
         let bad = || FetchError::BadUri { uri: text.to_owned() };
         let host = uri.host().ok_or_else(bad)?;
         let encrypted = uri.scheme() == Some(&Scheme::HTTPS);
@@ -67,12 +95,15 @@ impl HttpsClient {
         let name = host.trim_start_matches('[').trim_end_matches(']');
         let failed = |source: io::Error| FetchError::Connect { host: host.to_owned(), source };
         let socket = TcpStream::connect((name, port)).await.map_err(failed)?;
-        let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
+        let mut request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
             .header(header::HOST, uri.authority().map_or(host, |it| it.as_str()))
             .header(header::ACCEPT, "application/json")
             .header(header::USER_AGENT, "meltemi")
             .body(Empty::<Bytes>::new())
             .map_err(|_| bad())?;
+        if let Some(value) = authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, value.clone());
+        }
         let response = if encrypted {
             let server = ServerName::try_from(name.to_owned()).map_err(|_| bad())?;
             let connector = TlsConnector::from(self.tls().await?);
@@ -80,10 +111,15 @@ impl HttpsClient {
         } else {
             exchange(socket, request).await
         };
+        response.map_err(|source| FetchError::Http { host: host.to_owned(), source })
+    }
+
+    async fn ask(&self, uri: &Uri, text: &str) -> Result<Answer, FetchError> {
+        let response = self.respond(uri, text, None).await?;
+        let host = uri.host().unwrap_or_default();
         let failed = |source| FetchError::Http { host: host.to_owned(), source };
-        let response = response.map_err(failed)?;
         match response.status() {
-            StatusCode::OK => Ok(Answer::Content(read(response.into_body(), failed).await?)),
+            StatusCode::OK => Ok(Answer::Content(self.read(response.into_body(), failed).await?)),
             status if status.is_redirection() => {
                 let location = response.headers().get(header::LOCATION);
                 let location = location.and_then(|value| value.to_str().ok());
@@ -92,6 +128,25 @@ impl HttpsClient {
             }
             status => Err(FetchError::Status { uri: text.to_owned(), status }),
         }
+    }
+
+    async fn read(
+        &self,
+        mut body: Incoming,
+        failed: impl Fn(hyper::Error) -> FetchError,
+    ) -> Result<Bytes, FetchError> {
+        let limit = self.most_bytes.unwrap_or(MOST_BYTES);
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(&failed)?;
+            if let Some(data) = frame.data_ref() {
+                if bytes.len() + data.len() > limit {
+                    return Err(FetchError::TooLarge { limit });
+                }
+                bytes.extend_from_slice(data);
+            }
+        }
+        Ok(bytes.freeze())
     }
 }
 
@@ -131,21 +186,4 @@ async fn exchange(
     // It ends with the answer, or when that is dropped.
     tokio::spawn(connection);
     sender.send_request(request).await
-}
-
-async fn read(
-    mut body: Incoming,
-    failed: impl Fn(hyper::Error) -> FetchError,
-) -> Result<Bytes, FetchError> {
-    let mut bytes = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(&failed)?;
-        if let Some(data) = frame.data_ref() {
-            if bytes.len() + data.len() > MOST_BYTES {
-                return Err(FetchError::TooLarge { limit: MOST_BYTES });
-            }
-            bytes.extend_from_slice(data);
-        }
-    }
-    Ok(bytes.freeze())
 }

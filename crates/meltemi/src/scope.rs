@@ -3,6 +3,7 @@
 //! - Not here: how is learned and forgotten (the crate `scope`).
 
 mod export;
+mod fences;
 mod import;
 mod plan;
 mod print;
@@ -18,6 +19,7 @@ use crate::{
 
 use self::{
     export::Export,
+    fences::Fences,
     import::Import,
     plan::Plan,
     switch::{Disable, Enable},
@@ -71,6 +73,8 @@ pub(crate) enum ScopeVerb {
     Disable(Disable),
     /// Let fences and labels count again.
     Enable(Enable),
+    /// Show fences with their dependencies, as Slime's status has them.
+    Fences(Fences),
     /// Take in call graphs: CSV and JSON, Jaeger, SkyWalking, Kiali.
     Import(Import),
     /// Print fences, with what was learned, as ordinary Sidecar objects.
@@ -167,6 +171,7 @@ impl Scope {
             Some(ScopeVerb::Import(args)) => args.output,
             Some(ScopeVerb::List(args)) => args.output,
             Some(ScopeVerb::Plan(args)) => args.output,
+            Some(ScopeVerb::Fences(args)) => args.output,
             Some(ScopeVerb::Disable(args)) => args.output,
             Some(
                 ScopeVerb::Pin(_)
@@ -186,6 +191,7 @@ impl Scope {
             (Some(ScopeVerb::Unpin(args)), _) => args.run(Decision::Unpin, screen).await,
             (Some(ScopeVerb::Reset(args)), _) => args.run(screen).await,
             (Some(ScopeVerb::Plan(args)), _) => args.run(screen).await,
+            (Some(ScopeVerb::Fences(args)), _) => args.run(screen).await,
             (Some(ScopeVerb::Disable(args)), _) => args.run(screen).await,
             (Some(ScopeVerb::Enable(args)), _) => args.run(screen).await,
             (Some(ScopeVerb::Import(args)), _) => args.run(screen).await,
@@ -218,7 +224,8 @@ impl Explain {
         let path = format!("/debug/scope/explain?{query}");
         let explanation: ScopeExplanation = server.get(&path, screen.catalogue()).await?;
         print::explanation(&explanation, output, screen)?;
-        Ok(if explanation.edge.is_some() { Exit::Done } else { Exit::Failed })
+        let is_in = explanation.in_scope.unwrap_or(explanation.edge.is_some());
+        Ok(if is_in { Exit::Done } else { Exit::Failed })
     }
 }
 

@@ -3,6 +3,8 @@
 mod access;
 mod learning;
 mod load;
+mod places;
+mod prometheus;
 mod reports;
 mod state;
 
@@ -37,6 +39,8 @@ use xds::{Control, Server};
 
 use self::{
     access::{ServerCertificate, Signer},
+    places::NewestPlaces,
+    prometheus::PrometheusSensor,
     reports::ReportService,
     state::Keeper,
 };
@@ -338,6 +342,11 @@ impl Settings {
         let keys = KeyMetrics::register(&mut metrics);
         let learned = learning::start(&self.learning, outgoing.clone(), &shutdown).await?;
         learned.register(metrics.sub_registry_with_prefix("meltemi_scope"));
+        let prometheus = PrometheusSensor::new(
+            self.lazyload.prometheus.as_ref(),
+            &self.learning.scope,
+            metrics.sub_registry_with_prefix("meltemi_scope_prometheus"),
+        );
         let service = service.with_learner(Arc::new(learning::Calls(learned.clone())));
         let keys = KeyStage::new(self.keys(), HttpsClient::default(), keys, statuses.clone());
         tokio::spawn(keys.run(keyed, outgoing, shutdown.clone()));
@@ -360,7 +369,7 @@ impl Settings {
             writer: writer.handle(),
             engine: engine.clone(),
             streams: service.registry().clone(),
-            scope: self.learning.part(&learned),
+            scope: self.learning.part(&learned, prometheus.as_ref().map(PrometheusSensor::status)),
             load: Box::new(load.clone()),
         };
         let admin = serve_admin(self.admin_address, admin, shutdown.clone()).await?;
@@ -380,6 +389,7 @@ impl Settings {
         let (aliases, known_aliases) = watch::channel(Arc::from([]));
         let state = keeper.snapshots.take();
         let (newest, snapshots) = watch::channel(None);
+        let places = NewestPlaces::new(snapshots);
         let sink = EngineSink { engine: engine.clone(), mesh, aliases, newest, state };
         tokio::spawn(writer.run(receiver, sink, on_sync, shutdown.clone()));
         tracing::info!(xds = %self.xds_address, admin = %self.admin_address, "Meltemi serves");
@@ -390,8 +400,12 @@ impl Settings {
                 let tls = self.certificate().serve(signer.clone(), &shutdown)?;
                 let trust = signer.as_ref().map(|signer| (signer, known_aliases));
                 let granting = access::grant(&self.identity, trust, &signing, &shutdown)?;
+                if let Some(sensor) = prometheus {
+                    let asking = sensor.run(places.clone(), learned.clone(), shutdown.clone());
+                    tokio::spawn(asking);
+                }
                 let reports =
-                    ReportService::new(granting.access.clone(), snapshots, learned.clone());
+                    ReportService::new(granting.access.clone(), places, learned.clone());
                 let service = service.with_access(granting.access);
                 let settings = xds::Settings { tls, ..self.limits.xds() };
                 let server = Server::new(settings, xds_metrics).steered_by(control);

@@ -14,6 +14,7 @@ mod edge;
 mod import;
 mod keeper;
 mod metrics;
+mod prometheus;
 mod record;
 mod sensor;
 mod settings;
@@ -29,6 +30,7 @@ pub use self::{
     edge::{Edge, EdgeState, EdgeView},
     import::{Import, ImportError, ImportFinding, ImportInput, ImportedCall, parse_import},
     keeper::{Keeper, SOURCE, ScopeEnded, ScopeHandle},
+    prometheus::{AnswerError, Measured, parse_measured, query_address, usual_query},
     sensor::{Sensor, Sensors},
     settings::ScopeSettings,
     switches::FenceOff,

@@ -126,6 +126,12 @@ impl Prometheus {
         Ok(sample.value)
     }
 
+    /// Where it answers: `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Its log.
     #[must_use]
     pub fn log(&self) -> String {

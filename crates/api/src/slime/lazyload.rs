@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Duration, is_default};
 
-/// The module's `general` section, and what is ours: `mode`, `expireWait` and `service`.
+/// The module's `general` section, and what is ours: `mode`, `expireWait`, `service` and `prometheus`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LazyloadSettings {
@@ -42,6 +42,9 @@ pub struct LazyloadSettings {
     pub cluster_gs_namespace: String,
     #[serde(alias = "metric_source_type", skip_serializing_if = "is_default")]
     pub metric_source_type: String,
+    /// Ours: a Prometheus that is asked who calls whom.
+    #[serde(skip_serializing_if = "is_default")]
+    pub prometheus: Option<PrometheusSettings>,
     #[serde(skip_serializing_if = "is_default")]
     pub dispatches: Vec<DispatchSettings>,
     #[serde(alias = "domain_aliases", skip_serializing_if = "is_default")]
@@ -68,6 +71,27 @@ pub struct LazyloadSettings {
     pub proxy_version: String,
     #[serde(skip_serializing_if = "is_default")]
     pub render: String,
+}
+
+/// A Prometheus that is asked who calls whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PrometheusSettings {
+    /// `http://prometheus.monitoring:9090`, with a path where its API is below one.
+    #[serde(skip_serializing_if = "is_default")]
+    pub url: String,
+    /// The time between two questions.
+    #[serde(skip_serializing_if = "is_default")]
+    pub interval: Option<Duration>,
+    /// How long an answer may take.
+    #[serde(skip_serializing_if = "is_default")]
+    pub timeout: Option<Duration>,
+    /// An expression that gives the calls of the last `$range`, by caller and callee.
+    #[serde(skip_serializing_if = "is_default")]
+    pub query: Option<String>,
+    /// A file with a token that is shown to Prometheus.
+    #[serde(alias = "bearer_token_file", skip_serializing_if = "is_default")]
+    pub bearer_token_file: Option<String>,
 }
 
 /// Where calls of some unknown hosts go.

@@ -5,12 +5,12 @@ use admin::{ScopeEdge, ScopeEdgeList, ScopeExplanation, ScopeList, ScopeWorkload
 use crate::output::{self, Cell, Format, Role, Screen, Table, bytes};
 
 pub(super) fn list(list: ScopeList, output: Format, screen: &mut Screen<'_>) -> anyhow::Result<()> {
-    let ScopeList { items, kept_in, fences_off, held, unfenced, sensors } = list;
+    let ScopeList { items, kept_in, fences_off, held, unfenced, sensors, prometheus } = list;
     match output {
         Format::Json | Format::Yaml => {
             let metadata = serde_json::json!({
                 "keptIn": kept_in, "fencesOff": fences_off, "held": held, "unfenced": unfenced,
-                "sensors": sensors,
+                "sensors": sensors, "prometheus": prometheus,
             });
             return screen.structured(output, &output::List::new(items).metadata(metadata));
         }
@@ -44,6 +44,12 @@ pub(super) fn list(list: ScopeList, output: Format, screen: &mut Screen<'_>) -> 
         let words =
             [("sensor", sensor.sensor.as_str().into()), ("at", sensor.worked_at.as_str().into())];
         let text = screen.text("scope-silent", &words);
+        screen.mark(Role::Warning, &text)?;
+    }
+    if let Some(problem) = prometheus.as_ref().and_then(|it| it.problem.as_deref()) {
+        let url = prometheus.as_ref().map_or("", |it| &it.url);
+        let text =
+            screen.text("scope-prometheus", &[("url", url.into()), ("problem", problem.into())]);
         screen.mark(Role::Warning, &text)?;
     }
     if items.is_empty() {
@@ -139,7 +145,9 @@ pub(super) fn edges(
 ) -> anyhow::Result<()> {
     match output {
         Format::Json | Format::Yaml => {
-            let metadata = serde_json::json!({ "workload": workload });
+            let metadata = serde_json::json!({
+                "workload": workload, "fenced": edges.fenced, "fenceOff": edges.fence_off,
+            });
             let list = output::List::new(edges.items).metadata(metadata);
             return screen.structured(output, &list);
         }
@@ -150,6 +158,25 @@ pub(super) fn edges(
             return Ok(());
         }
         _ => {}
+    }
+    if let Some(target) = &edges.fence_off {
+        let text = screen.text("scope-why-fence-off", &[("by", target.as_str().into())]);
+        screen.mark(Role::Warning, &text)?;
+    }
+    if let Some(fenced) = &edges.fenced {
+        let held = fenced.held;
+        let all = fenced.unfenced.unwrap_or_default();
+        let words = [
+            ("workload", workload.to_owned().into()),
+            ("mode", fenced.mode.as_str().into()),
+            ("proxies", fenced.proxies.into()),
+            ("bytes", bytes(held.bytes).into()),
+            ("resources", held.resources.into()),
+            ("all", bytes(all.bytes).into()),
+            ("of", all.resources.into()),
+        ];
+        let key = if fenced.unfenced.is_some() { "scope-holds-of" } else { "scope-holds" };
+        screen.say(key, &words)?;
     }
     if edges.items.is_empty() {
         screen.say("scope-unknown", &[("workload", workload.to_owned().into())])?;
@@ -165,8 +192,8 @@ pub(super) fn edges(
         let mut row: Vec<Cell> = vec![
             edge.host.clone().into(),
             sensors(&edge).into(),
-            edge.first_seen.clone().into(),
-            edge.last_seen.clone().into(),
+            seen(&edge.first_seen).into(),
+            seen(&edge.last_seen).into(),
             edge.count.to_string().into(),
             state(&edge),
         ];
@@ -182,6 +209,11 @@ pub(super) fn edges(
     Ok(())
 }
 
+/// A time, if there is one.
+fn seen(at: &str) -> &str {
+    if at.is_empty() { "-" } else { at }
+}
+
 fn sensors(edge: &ScopeEdge) -> String {
     match edge.sensors.is_empty() {
         true => "-".to_owned(),
@@ -192,7 +224,8 @@ fn sensors(edge: &ScopeEdge) -> String {
 fn state(edge: &ScopeEdge) -> Cell {
     match (edge.state.as_str(), &edge.kept_because) {
         ("kept", Some(reason)) => Cell::marked(format!("kept ({reason})"), Role::Notice),
-        (state @ "due", _) => Cell::marked(state, Role::Warning),
+        (state @ ("due" | "deadline"), _) => Cell::marked(state, Role::Warning),
+        (state @ "declared-no-longer", _) => Cell::marked(state, Role::Notice),
         (state, _) => state.into(),
     }
 }
@@ -206,18 +239,23 @@ pub(super) fn explanation(
         return screen.structured(output, it);
     }
     let place = [("workload", it.workload.as_str().into()), ("host", it.host.as_str().into())];
-    match &it.edge {
-        Some(edge) => {
-            let text = screen.text("scope-in", &place);
-            screen.mark(Role::Good, &text)?;
-            explain_edge(edge, screen)?;
-        }
-        None => {
-            let key = if it.known { "scope-out" } else { "scope-unknown" };
-            let text = screen.text(key, &place);
-            screen.mark(Role::Warning, &text)?;
-            screen.say("scope-how", &place)?;
-        }
+    let is_in = it.in_scope.unwrap_or(it.edge.is_some());
+    let (role, key) = match (is_in, it.known || it.in_scope.is_some()) {
+        (true, _) => (Role::Good, "scope-in"),
+        (false, true) => (Role::Warning, "scope-out"),
+        (false, false) => (Role::Warning, "scope-unknown"),
+    };
+    let text = screen.text(key, &place);
+    screen.mark(role, &text)?;
+    for reason in &it.reasons {
+        let words = [place[0].clone(), place[1].clone(), ("by", reason.by.as_str().into())];
+        screen.say(&format!("scope-why-{}", reason.kind), &words)?;
+    }
+    if let Some(edge) = &it.edge {
+        explain_edge(edge, screen)?;
+    }
+    if !is_in && it.reasons.is_empty() {
+        screen.say("scope-how", &place)?;
     }
     for note in &it.notes {
         let reason = note.reason.as_deref().unwrap_or_default();

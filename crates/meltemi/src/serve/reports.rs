@@ -4,26 +4,18 @@
 //!   that must not contradict what the stream has proven, as for configuration.
 //! - Nothing is kept of a report but which services were called, and how often.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::SystemTime,
-};
+use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use compile::telemetry::REPORT_LOG;
 use envoy::service::accesslog::v3::StreamAccessLogsMessage;
-use model::{Hostname, Service, Shared, WorkloadKey};
+use model::WorkloadKey;
 use prost::Message;
 use push::{Access, Caller, proxy_of};
-use scope::{CallLog, Places, ScopeHandle, Sensor, called_hosts};
-use snapshot::{Reader, Snapshot};
-use tokio::sync::watch;
+use scope::{CallLog, ScopeHandle, Sensor, called_hosts};
 use xds::{Code, PeerInfo, Sink, SinkMethod, SinkOpening, Status};
 
-/// The newest snapshot.
-pub(super) type Snapshots = watch::Receiver<Option<Arc<Snapshot>>>;
+use super::places::NewestPlaces;
 
 /// The service, to be mounted on the port of the ADS streams. Clones share their state.
 #[derive(Clone)]
@@ -31,10 +23,8 @@ pub(super) struct ReportService(Arc<Inner>);
 
 struct Inner {
     access: Access,
-    snapshots: Snapshots,
+    mesh: NewestPlaces,
     scope: ScopeHandle,
-    /// Of the snapshot that was last looked at.
-    places: Mutex<Option<Arc<MeshPlaces>>>,
 }
 
 /// One stream.
@@ -52,28 +42,9 @@ struct Reporter {
     log: CallLog,
 }
 
-/// The services of a snapshot.
-struct MeshPlaces {
-    snapshot: Arc<Snapshot>,
-    /// Made when the first address is asked for.
-    addresses: OnceLock<HashMap<IpAddr, Vec<Shared<Service>>>>,
-}
-
 impl ReportService {
-    pub(super) fn new(access: Access, snapshots: Snapshots, scope: ScopeHandle) -> Self {
-        Self(Arc::new(Inner { access, snapshots, scope, places: Mutex::default() }))
-    }
-
-    fn places(&self) -> Option<Arc<MeshPlaces>> {
-        let snapshot = self.0.snapshots.borrow().clone()?;
-        let mut known = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*known {
-            Some(places) if places.snapshot.revision == snapshot.revision => Some(places.clone()),
-            Some(_) | None => {
-                let places = Arc::new(MeshPlaces { snapshot, addresses: OnceLock::new() });
-                Some(known.insert(places).clone())
-            }
-        }
+    pub(super) fn new(access: Access, mesh: NewestPlaces, scope: ScopeHandle) -> Self {
+        Self(Arc::new(Inner { access, mesh, scope }))
     }
 }
 
@@ -99,7 +70,7 @@ impl Sink for Reports {
         if self.caller.proof.as_ref().is_some_and(|proof| proof.expires <= SystemTime::now()) {
             return Err(Status::new(Code::Unauthenticated, "the proof of this stream has ended"));
         }
-        let Some(places) = self.service.places() else { return Ok(()) };
+        let Some(places) = self.service.0.mesh.get() else { return Ok(()) };
         let Reporter { workload, log } = match &self.reporter {
             Some(reporter) => reporter,
             None => {
@@ -128,38 +99,5 @@ impl Sink for Reports {
             }
         }
         Ok(())
-    }
-}
-
-impl Places for MeshPlaces {
-    fn domain(&self) -> &str {
-        &self.snapshot.mesh().domain
-    }
-
-    fn has(&self, host: &Hostname) -> bool {
-        !Reader::new(&self.snapshot).services_named(host).is_empty()
-    }
-
-    /// The service of a virtual address, else one that has an endpoint there.
-    fn at(&self, address: IpAddr, port: Option<u16>) -> Option<Hostname> {
-        let addresses = self.addresses.get_or_init(|| {
-            let mut addresses = HashMap::<IpAddr, Vec<Shared<Service>>>::new();
-            for service in self.snapshot.services() {
-                let of_ports = service.ports.iter().filter_map(|port| port.addresses.as_ref());
-                let written = of_ports.chain([&service.addresses]).flat_map(|all| all.iter());
-                let written = written.filter_map(|address| address.parse().ok());
-                for address in written.chain(service.allocated.iter().copied()) {
-                    addresses.entry(address).or_default().push(service.clone());
-                }
-            }
-            addresses
-        });
-        let first = |services: &mut dyn Iterator<Item = &Shared<Service>>| {
-            let serving = services.filter(|it| port.is_none_or(|port| it.port(port).is_some()));
-            serving.map(|service| service.hostname()).min().cloned()
-        };
-        let own = addresses.get(&address).and_then(|services| first(&mut services.iter()));
-        let reader = Reader::new(&self.snapshot);
-        own.or_else(|| first(&mut reader.services_at(address).into_iter()))
     }
 }

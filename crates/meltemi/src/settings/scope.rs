@@ -1,9 +1,12 @@
 //! The settings of what is learned: the section `scope` of the file, and a folder.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
 
 use ::scope::{ScopeHandle, ScopeSettings};
-use admin::ScopePart;
+use admin::{MetricsSource, ScopePart};
 use serde::{Deserialize, Deserializer, de::Error};
 
 use super::Resolver;
@@ -97,8 +100,12 @@ impl LearnSettings {
     }
 
     /// What the API answers from.
-    pub(crate) fn part(&self, handle: &ScopeHandle) -> ScopePart {
+    pub(crate) fn part(
+        &self,
+        handle: &ScopeHandle,
+        metrics: Option<Arc<Mutex<MetricsSource>>>,
+    ) -> ScopePart {
         let folder = self.folder.as_ref().map(|it| it.display().to_string().into());
-        ScopePart { handle: handle.clone(), folder }
+        ScopePart { handle: handle.clone(), folder, metrics }
     }
 }

@@ -236,6 +236,14 @@ spec: {hosts: [web], http: [{timeout: 9s, route: [{destination: {host: web}}]}]}
         .await;
     }
     watched.expect_healthy().await;
+    // What is asked for learning. The caller's series alone count, of requests and of bytes.
+    let calls = scope::usual_query().replace("$range", "300s");
+    let calls = format!(
+        "count by (source_workload_namespace, source_workload, destination_service) ({calls})"
+    );
+    watched.check(&calls, expect![[r#"
+        destination_service=web.shop.svc.cluster.local source_workload=client-1 source_workload_namespace=shop = 1
+    "#]]).await;
     // Envoy's own metrics, of which only some are made: who calls whom, and with what success.
     let own = "sum by (app, destination_service, response_code_class) \
                (envoy_cluster_upstream_rq{app='client', cluster_name=~'outbound.+'}) > 0";

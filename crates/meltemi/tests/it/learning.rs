@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use testkit::mesh::{Mesh, MeshSettings};
+use testkit::{
+    mesh::{Mesh, MeshSettings},
+    prometheus::{CONFIG, Prometheus},
+};
 
 use crate::plane::{Plane, SHOP};
 
@@ -76,4 +79,93 @@ async fn what_is_learned_outlives_a_killed_process() {
         }
     }
     panic!("it was never written down");
+}
+
+/// Series as the sidecar of `client` would have them.
+const FORGED: &str = "groups:
+- name: forged
+  rules:
+  - record: istio_requests_total
+    expr: vector(time())
+    labels:
+      reporter: source
+      source_workload_namespace: shop
+      source_workload: client
+      destination_service: web.shop.svc.cluster.local
+  - record: istio_requests_total
+    expr: vector(time())
+    labels:
+      reporter: destination
+      source_workload_namespace: shop
+      source_workload: other
+      destination_service: web.shop.svc.cluster.local
+";
+
+/// A control plane that asks this Prometheus.
+async fn asking(prometheus: &str) -> (tempfile::NamedTempFile, Plane) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("lazyload: {{prometheus: {{{prometheus}}}}}\n")).unwrap();
+    let environment = [("MELTEMI_SETTINGS", file.path().to_str().unwrap())];
+    let settings = MeshSettings::new(env!("CARGO_BIN_EXE_meltemi"), &[("shop.yaml", SHOP)]);
+    let settings = MeshSettings { environment: &environment, ..settings };
+    let plane = Plane { mesh: Mesh::start(&settings).await.unwrap() };
+    (file, plane)
+}
+
+/// What `/debug/scope` says once that is what is waited for.
+async fn until(plane: &Plane, is_so: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    let waiting = async {
+        loop {
+            let page = plane.page("/debug/scope").await;
+            if is_so(&page) {
+                return page;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(90), waiting).await.expect("it is said in time")
+}
+
+#[tokio::test]
+async fn a_real_prometheus_tells_who_calls_whom_and_its_silence_is_noticed() {
+    let config = "global: {evaluation_interval: 1s}\nrule_files: [rules.yaml]\n";
+    let files = [(CONFIG, config), ("rules.yaml", FORGED)];
+    let prometheus = Prometheus::start(&files).await.unwrap();
+    let (_file, plane) = asking(&format!("url: {}, interval: 1s", prometheus.url())).await;
+    let page = until(&plane, |page| page["items"][0].is_object()).await;
+    assert_eq!(page["items"].as_array().unwrap().len(), 1, "callers alone report: {page:#}");
+    let edges = plane.run(&["scope", "shop/client", "-o", "json"]).await.expect(0).json();
+    let edge = &edges["items"][0];
+    assert_eq!(edge["host"], "web.shop.svc.cluster.local");
+    assert_eq!(edge["sensors"], serde_json::json!(["metrics"]));
+    let page = until(&plane, |page| page["prometheus"]["answeredAt"].is_string()).await;
+    assert_eq!(
+        (&page["prometheus"]["series"], &page["prometheus"]["problem"]),
+        (&1.into(), &serde_json::Value::Null)
+    );
+    let sensor = page["sensors"].as_array().unwrap().iter().find(|it| it["sensor"] == "metrics");
+    assert_eq!(sensor.unwrap()["silent"], false, "{page:#}");
+    let metrics = plane.mesh.control_plane().metrics().await.unwrap();
+    assert!(metrics.contains("meltemi_scope_prometheus_series 1\n"), "{metrics}");
+
+    drop(prometheus);
+    until(&plane, |page| page["prometheus"]["problem"].is_string()).await;
+    let said = plane.run(&["scope"]).await.expect(0);
+    assert!(said.out.contains("does not say who calls whom: it cannot be asked"), "{said:?}");
+    assert!(said.out.contains("shop/client"), "what it told stays: {said:?}");
+}
+
+#[tokio::test]
+async fn a_question_that_is_wrong_is_said_so_by_its_answer() {
+    let prometheus = Prometheus::start(&[(CONFIG, "global: {}\n")]).await.unwrap();
+    for (query, problem) in [
+        ("", "it knows no calls"),
+        (", query: '1'", "the expression gives a scalar"),
+        (", query: 'sum by ('", "Prometheus refuses the question"),
+    ] {
+        let (_file, plane) = asking(&format!("url: {}{query}", prometheus.url())).await;
+        let page = until(&plane, |page| page["prometheus"]["problem"].is_string()).await;
+        let said = page["prometheus"]["problem"].as_str().unwrap();
+        assert!(said.starts_with(problem), "{said}");
+    }
 }

@@ -60,6 +60,14 @@ async fn fences_show_their_dependencies_in_slimes_shape() {
     assert_eq!(domains["base/*"]["status"], "ACTIVE", "{domains:#}");
     let log = &domains["log.infra.svc.cluster.local"];
     assert_eq!(log["hosts"], serde_json::json!(["log.infra.svc.cluster.local"]), "{domains:#}");
+    let said = plane.run(&["scope", "fences", "shop/web"]).await.expect(0);
+    let line = |host: &str| said.out.lines().find(|line| line.contains(host)).unwrap_or_default();
+    assert!(line("old.trade").contains("EXPIRE"), "{said:?}");
+    assert!(line("base/*").contains("ACTIVE"), "{said:?}");
+    let said = plane.run(&["scope", "fences", "-o", "json"]).await.expect(0).json();
+    assert_eq!(&said["items"][0]["status"]["domains"], domains);
+    let said = plane.run(&["scope", "fences", "elsewhere"]).await.expect(0);
+    assert_eq!(said.out, "nothing is fenced there\n");
 }
 
 const FENCED: &str = "
@@ -174,6 +182,18 @@ async fn a_plan_says_what_a_fence_would_cut_and_a_list_what_it_does() {
     assert_eq!(item["now"], fenced["unfenced"], "both reckon alike");
     let said = plane.run(&["scope"]).await.expect(0);
     assert!(said.out.contains("fenced proxies hold"), "{said:?}");
+    let host = "web.shop.svc.cluster.local";
+    let said = plane.run(&["scope", "explain", "shop/client", host]).await.expect(1);
+    assert!(said.out.contains("in the mode learned a call does not bring it in"), "{said:?}");
+    plane.run(&["scope", "pin", "shop/client", host]).await.expect(0);
+    plane.run(&["wait"]).await.expect(0);
+    let said = plane.run(&["scope", "explain", "shop/client", host]).await.expect(0);
+    assert!(said.out.contains("is in the scope") && said.out.contains("pinned"), "{said:?}");
+    let said = plane.run(&["scope", "shop/client"]).await.expect(0);
+    assert!(said.out.contains("shop/client is limited (learned): each of 1 proxies"), "{said:?}");
+    plane.run(&["scope", "unpin", "shop/client", host]).await.expect(0);
+    plane.run(&["scope", "reset", "shop/client"]).await.expect(0);
+    plane.run(&["wait"]).await.expect(0);
     let metrics = plane.mesh.control_plane().metrics().await.unwrap();
     let value = |name: &str| -> u64 {
         let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

@@ -91,7 +91,8 @@ impl Conversion {
             (
                 "metricSourceType",
                 !metric_source_type.is_empty(),
-                "leave it out: calls are learned from what proxies ask for",
+                "leave it out: calls are learned from what proxies ask for, and from Prometheus \
+                 where `lazyload.prometheus.url` names one",
             ),
             (
                 "enableShortDomain",

@@ -100,7 +100,7 @@ fn both_spellings_say_the_same() {
         warning[MEL0236] lazyload.namespace: `namespace` has no effect (leave it out: no proxy is on the way; `mode` says what unknown hosts meet)
         warning[MEL0236] lazyload.globalSidecarMode: `globalSidecarMode` has no effect (leave it out: no proxy is on the way; `mode` says what unknown hosts meet)
         warning[MEL0236] lazyload.clusterGsNamespace: `clusterGsNamespace` has no effect (leave it out: no proxy is on the way; `mode` says what unknown hosts meet)
-        warning[MEL0236] lazyload.metricSourceType: `metricSourceType` has no effect (leave it out: calls are learned from what proxies ask for)
+        warning[MEL0236] lazyload.metricSourceType: `metricSourceType` has no effect (leave it out: calls are learned from what proxies ask for, and from Prometheus where `lazyload.prometheus.url` names one)
         warning[MEL0236] lazyload.enableShortDomain: `enableShortDomain` has no effect (leave it out: short names lead to their service in any case)
         warning[MEL0236] lazyload.disableIpv4Passthrough: `disableIpv4Passthrough` has no effect (leave it out: `outboundTrafficPolicy` of the mesh decides about unknown addresses)
         warning[MEL0236] lazyload.supportH2: `supportH2` has no effect (leave it out: HTTP/2 and gRPC take part like HTTP/1.1)

@@ -1,0 +1,142 @@
+//! Why a host is in the scope of a workload, or is not: which object, rule or decision says so.
+//!
+//! - Pure: the answer follows from the snapshot, one proxy of the workload, and what its class has
+//!   asked for.
+
+use std::collections::BTreeSet;
+
+use compile::{Client, Scope, Visible};
+use model::{Hostname, Proxy, Service, Shared};
+use serde::{Deserialize, Serialize};
+use snapshot::{Domain, DomainStatus, Reader, Snapshot, VirtualServiceRecord};
+
+use crate::savings::unfenced;
+
+/// One reason.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ScopeReason {
+    /// `declared`, `learned`, `not-exported` and others: stable words.
+    pub kind: String,
+    /// The object that says so, the mode, or what was switched off; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+}
+
+/// What holds for a host and the proxies of a workload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) is_in: bool,
+    /// Those that speak for it first, each once.
+    pub(crate) reasons: Vec<ScopeReason>,
+}
+
+impl Verdict {
+    fn add(&mut self, kind: &str, by: impl ToString) {
+        let reason = ScopeReason { kind: kind.to_owned(), by: by.to_string() };
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+
+    fn of(is_in: bool, kind: &str, by: impl ToString) -> Self {
+        let mut verdict = Self { is_in, ..Self::default() };
+        verdict.add(kind, by);
+        verdict
+    }
+}
+
+/// `asked` is what the class of the proxy has asked for; `None` when it asked for so much that it is
+/// sent everything.
+pub(crate) fn explain(
+    proxy: &Proxy,
+    host: &Hostname,
+    asked: Option<&BTreeSet<Hostname>>,
+    snapshot: &Snapshot,
+) -> Verdict {
+    let reader = Reader::new(snapshot);
+    let client = Client::reduce(proxy, &reader);
+    let visible = Scope::select(&unfenced(&client), &reader);
+    let Some(service) = visible.service(host).cloned() else {
+        return unseen(host, &client, &reader);
+    };
+    let Some(fence) = &client.fence else {
+        return match snapshot.fence_off(&proxy.workload()) {
+            Some(target) => Verdict::of(true, "fence-off", target),
+            None => Verdict::of(true, "not-fenced", ""),
+        };
+    };
+    let Some(asked) = asked else { return Verdict::of(true, "everything", "") };
+    let scope = Visible::new(visible).fenced(fence, asked, &reader).scope;
+    let mut verdict = Verdict { is_in: scope.service(host).is_some(), ..Verdict::default() };
+    by_fences(proxy, &service, snapshot, &mut verdict);
+    if asked.contains(host) {
+        verdict.add("asked", "");
+    }
+    let is_learned = reader.learned(&fence.workload).is_some_and(|hosts| hosts.contains(host));
+    match (is_learned, fence.mode.learns()) {
+        (true, true) if !fence.declared.bars(host) => verdict.add("learned", ""),
+        (true, false) => verdict.add("mode-without-learning", fence.mode),
+        (_, _) => (),
+    }
+    let rules = scope.listeners.iter().flat_map(|it| &it.rules);
+    // A rule for the host itself leads to it as well.
+    let rules: BTreeSet<_> =
+        rules.filter(|rule| !rule.hosts.contains(host)).map(|rule| &rule.key).collect();
+    let leads = |record: &Shared<VirtualServiceRecord>| record.imports().contains(host.as_str());
+    for key in rules {
+        if reader.virtual_service(key).is_some_and(leads) {
+            verdict.add("led-to", key);
+        }
+    }
+    if verdict.is_in && verdict.reasons.is_empty() {
+        verdict.add("alias", "");
+    }
+    if !verdict.is_in && verdict.reasons.is_empty() {
+        let kind = if fence.loads_on_demand { "waits-for-a-call" } else { "not-declared" };
+        verdict.add(kind, fence.mode);
+    }
+    verdict
+}
+
+/// Why a workload may not see a host.
+fn unseen(host: &Hostname, client: &Client, reader: &Reader<'_>) -> Verdict {
+    let defined = reader.services_named(host);
+    let Some(first) = defined.first() else { return Verdict::of(false, "not-defined", "") };
+    let is_exported =
+        reader.visible_services(&client.namespace).iter().any(|it| it.hostname() == host);
+    match (&client.sidecar, is_exported) {
+        (Some(sidecar), true) => Verdict::of(false, "sidecar", sidecar),
+        (_, _) => Verdict::of(false, "not-exported", &first.origin),
+    }
+}
+
+/// What is written down about it.
+fn by_fences(proxy: &Proxy, service: &Service, snapshot: &Snapshot, verdict: &mut Verdict) {
+    let host = service.hostname();
+    let namespace = format!("{}/*", service.namespace());
+    for fence in snapshot.fences_around(&proxy.namespace, &proxy.labels) {
+        let holds = |(key, domain): &(&String, &Domain)| {
+            domain.hosts.contains(host)
+                || **key == namespace
+                || key.as_str() == "*/*"
+                || key.starts_with('*') && Hostname::new(key).covers(host)
+        };
+        for (key, domain) in fence.domains.iter().filter(holds) {
+            let kind = match domain.status {
+                DomainStatus::Active => "declared",
+                DomainStatus::ExpireWait => "declared-no-longer",
+                DomainStatus::Expire => "deadline",
+            };
+            verdict.add(kind, format!("{}: {key}", fence.key));
+        }
+    }
+    if snapshot.fencing().always.has(service) {
+        verdict.add("stable-host", "");
+    }
+    if *service.namespace() == snapshot.mesh().root_namespace {
+        verdict.add("root-namespace", service.namespace());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! Why hosts are in a scope or not, case by case.
+
+use std::sync::Arc;
+
+use expect_test::{Expect, expect};
+use model::{Locality, WorkloadKey};
+use serde_json::json;
+use snapshot::{Change, Features, Index};
+
+use super::*;
+
+const MESH: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop}
+spec: {ports: [{port: 80, name: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: pay, namespace: bank}
+spec: {ports: [{port: 80, name: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: old, namespace: bank}
+spec: {ports: [{port: 80, name: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: log, namespace: infra}
+spec: {ports: [{port: 80, name: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: hidden, namespace: infra, annotations: {networking.istio.io/exportTo: .}}
+spec: {ports: [{port: 80, name: http}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: audit, namespace: bank}
+spec:
+  hosts: [pay.bank.svc.cluster.local]
+  http:
+  - route: [{destination: {host: pay.bank.svc.cluster.local}}]
+    mirror: {host: log.infra.svc.cluster.local}
+---
+apiVersion: microservice.slime.io/v1alpha1
+kind: ServiceFence
+metadata: {name: web, namespace: shop}
+spec:
+  enable: true
+  host:
+    pay.bank.svc.cluster.local: {}
+    old.bank.svc.cluster.local: {deadline: {expire: {seconds: 1}}}
+";
+const SIDECAR: &str = "
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: narrow, namespace: shop}
+spec: {egress: [{hosts: [bank/*]}]}
+";
+
+struct Case {
+    index: Index,
+    label: &'static str,
+    asked: &'static [&'static str],
+}
+
+impl Case {
+    fn new(more: &str) -> Self {
+        let mut index = Index::new(Arc::default(), Features::default(), "cluster.local");
+        for text in [MESH, more] {
+            let (objects, findings) = api::parse_documents("mesh.yaml", text.as_bytes());
+            assert!(findings.is_empty(), "{findings:?}");
+            index.apply(objects.into_iter().map(Change::Put));
+        }
+        index.apply([Change::Time(10)]);
+        Self { index, label: "", asked: &[] }
+    }
+
+    fn learned(mut self, host: &str) -> Self {
+        let workload = WorkloadKey { namespace: "shop".into(), name: "web".into() };
+        let hosts = BTreeSet::from([full(host)]);
+        self.index.apply([Change::Learned(workload, Some(Shared::new(hosts)))]);
+        self
+    }
+
+    /// A line for each host.
+    #[track_caller]
+    fn check(&self, hosts: &[&str], expected: Expect) {
+        let mut labels = json!({"app": "web"});
+        if !self.label.is_empty() {
+            labels["meltemi.io/scope"] = self.label.into();
+        }
+        let metadata = json!({ "LABELS": labels }).as_object().unwrap().clone();
+        let id = "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local";
+        let proxy = Proxy::parse(id, metadata, Locality::default()).unwrap();
+        let proxy = Proxy { loads_on_demand: true, ..proxy };
+        let asked = self.asked.iter().map(|host| full(host)).collect();
+        let mut text = String::new();
+        for host in hosts {
+            let found = explain(&proxy, &full(host), Some(&asked), &self.index.snapshot());
+            let reasons = found.reasons.iter().map(|it| format!("{} {}", it.kind, it.by));
+            let reasons: Vec<String> = reasons.map(|it| it.trim().to_owned()).collect();
+            let verdict = if found.is_in { "in" } else { "out" };
+            text.push_str(&format!("{host} {verdict}: {}\n", reasons.join("; ")));
+        }
+        expected.assert_eq(&text.replace(".svc.cluster.local", ""));
+    }
+}
+
+fn full(host: &str) -> Hostname {
+    Hostname::new(&format!("{host}.svc.cluster.local"))
+}
+
+#[test]
+fn whoever_says_so_is_named() {
+    let case = Case { asked: &["cart.shop"], ..Case::new("").learned("old.bank") };
+    let hosts = ["pay.bank", "log.infra", "cart.shop", "old.bank", "hidden.infra", "gone.infra"];
+    case.check(
+        &hosts,
+        expect![[r#"
+        pay.bank in: declared ServiceFence shop/web: pay.bank
+        log.infra in: declared ServiceFence shop/web: pay.bank; led-to VirtualService bank/audit
+        cart.shop in: asked
+        old.bank out: deadline ServiceFence shop/web: old.bank
+        hidden.infra out: not-exported Service infra/hidden
+        gone.infra out: not-defined
+    "#]],
+    );
+}
+
+#[test]
+fn what_nobody_named_waits_for_a_call_or_never_comes() {
+    Case::new("").check(
+        &["cart.shop"],
+        expect![[r#"
+        cart.shop out: waits-for-a-call on-demand
+    "#]],
+    );
+    let case = Case { label: "declared", ..Case::new("").learned("cart.shop") };
+    case.check(
+        &["cart.shop"],
+        expect![[r#"
+        cart.shop out: mode-without-learning declared
+    "#]],
+    );
+    Case { label: "learned", ..Case::new("") }.check(
+        &["cart.shop"],
+        expect![[r#"
+        cart.shop out: not-declared learned
+    "#]],
+    );
+    Case::new("").learned("cart.shop").check(
+        &["cart.shop"],
+        expect![[r#"
+        cart.shop in: learned
+    "#]],
+    );
+}
+
+#[test]
+fn a_sidecar_that_leaves_a_host_out_is_named() {
+    Case::new(SIDECAR).check(
+        &["cart.shop", "pay.bank"],
+        expect![[r#"
+        cart.shop out: sidecar Sidecar shop/narrow
+        pay.bank in: declared ServiceFence shop/web: pay.bank
+    "#]],
+    );
+}
+
+#[test]
+fn without_a_fence_everything_is_in() {
+    let mut case = Case { label: "full", ..Case::new("") };
+    case.check(
+        &["cart.shop"],
+        expect![[r#"
+        cart.shop in: not-fenced
+    "#]],
+    );
+    case.label = "";
+    let target = "shop".parse().unwrap();
+    case.index.apply([Change::FenceSwitched(target, model::FenceSwitch::Off)]);
+    case.check(
+        &["cart.shop"],
+        expect![[r#"
+        cart.shop in: fence-off shop
+    "#]],
+    );
+}
