@@ -12,7 +12,7 @@ use envoy::service::accesslog::v3::StreamAccessLogsMessage;
 use identity::{ClaimMapping, TokenRules};
 use model::{Diagnostic, Diagnostics, Hostname};
 use prost::Message;
-use scope::{ImportInput, Places, called_hosts, parse_import};
+use scope::{CallLog, ImportInput, Places, called_hosts, parse_import};
 use xds::{Frames, Protocol, decode_request};
 
 pub use mesh::{accepted, mesh};
@@ -105,8 +105,10 @@ pub fn requests(data: &[u8]) {
 /// what is left out says where.
 pub fn graphs(data: &[u8]) {
     if let Ok(report) = StreamAccessLogsMessage::decode(data) {
-        let called = called_hosts(&report, &"shop".into(), &Everything);
-        assert!(called.keys().all(|host| !host.as_str().is_empty()));
+        for log in [CallLog::All, CallLog::Unknown] {
+            let called = called_hosts(&report, &"shop".into(), log, &Everything);
+            assert!(called.keys().all(|host| !host.as_str().is_empty()));
+        }
     }
     let Ok(text) = str::from_utf8(data) else { return };
     let namespace = "shop".into();
@@ -132,7 +134,7 @@ impl Places for Everything {
         !host.as_str().is_empty()
     }
 
-    fn at(&self, address: IpAddr) -> Option<Hostname> {
+    fn at(&self, address: IpAddr, _port: Option<u16>) -> Option<Hostname> {
         Some(Hostname::new(&address.to_string()))
     }
 }
