@@ -41,13 +41,13 @@ pub use route::{
     select_destinations, translate_routes,
 };
 pub use route_config::{
-    CatchAll, RouteInput, RouteName, answer, compile_route, host_resources, is_answered,
-    select_route, unknown_host,
+    CatchAll, DispatchRoute, RouteInput, RouteName, answer, compile_route, host_resources,
+    is_answered, select_route, unknown_host,
 };
 pub use route_parts::{LastHost, RouteParts};
 pub use scope::{
-    EgressListener, EgressPort, Fenced, RuleRef, Scope, ScopeKey, Untold, Visible, VisibleChange,
-    Written,
+    EgressListener, EgressPort, Fenced, OpenPorts, RuleRef, Scope, ScopeKey, Untold, Visible,
+    VisibleChange, Written,
 };
 pub use virtual_host::{
     Caller, CompiledVirtualHost, DomainForm, VirtualHostInput, compile_virtual_host,

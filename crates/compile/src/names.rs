@@ -24,6 +24,12 @@ pub fn without_subset(cluster: &str) -> Option<String> {
     (!subset.is_empty()).then(|| format!("outbound|{port}||{hostname}"))
 }
 
+/// The host of an outbound cluster; `None` for what is no name of one.
+pub fn service_of(cluster: &str) -> Option<Hostname> {
+    let host = cluster.strip_prefix("outbound|")?.splitn(3, '|').nth(2)?;
+    (!host.is_empty()).then(|| Hostname::new(host))
+}
+
 /// `inbound|8080||`.
 pub fn inbound_cluster(port: u16) -> String {
     format!("inbound|{port}||")

@@ -70,6 +70,8 @@ pub struct ListenerInput {
     pub chains: Vec<ChainInput>,
     /// For connections that no chain matches. A chain that matches everything makes it needless.
     pub fallback: Option<TcpRoute>,
+    /// Whether TLS is looked at although no chain asks for it.
+    pub inspects_tls: bool,
     /// How long the first bytes of a connection are waited for; `None` is for ever.
     pub inspection_timeout: Option<Duration>,
     pub http: HttpSettings,

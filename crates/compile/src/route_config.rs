@@ -12,9 +12,13 @@ use std::{
 
 use model::{Diagnostics, Shared};
 
-use crate::{Compiled, CompiledVirtualHost, LastHost, RouteParts, VirtualHostInput, codes};
+use crate::{
+    Compiled, CompiledVirtualHost, LastHost, RouteParts, VirtualHostInput, codes,
+    virtual_host::encode_field,
+};
 
 mod catch_all;
+mod dispatch;
 mod name;
 mod on_demand;
 mod select;
@@ -22,6 +26,7 @@ mod select;
 mod tests;
 
 pub use catch_all::CatchAll;
+pub use dispatch::DispatchRoute;
 pub use name::RouteName;
 pub use on_demand::{answer, host_resources, is_answered, unknown_host};
 pub use select::select_route;
@@ -34,6 +39,8 @@ pub struct RouteInput {
     /// In the order in which they win conflicts.
     pub virtual_hosts: Vec<Shared<VirtualHostInput>>,
     pub catch_all: CatchAll,
+    /// Before it, in this order.
+    pub dispatches: Arc<[DispatchRoute]>,
     /// Whether the catch-all tells upstreams which try it is.
     pub counts_attempts: bool,
     /// Whether the ports that callers write count: only where one listener serves all ports.
@@ -49,6 +56,7 @@ impl RouteInput {
             name: name.into(),
             virtual_hosts: Vec::new(),
             catch_all: CatchAll::None,
+            dispatches: Arc::from([]),
             counts_attempts: false,
             matches_ports: false,
             on_demand: false,
@@ -65,8 +73,9 @@ pub fn compile_route(
     let mut hosts = distinct_hosts(input, virtual_host, &mut diagnostics);
     hosts.sort_by(|a, b| a.name.cmp(&b.name));
     let everything = hosts.iter().any(|host| host.domains.iter().any(|it| &**it == "*"));
-    let last = (!everything).then(|| input.catch_all.encode(input.counts_attempts)).flatten();
-    let last = last.map(|bytes| LastHost { bytes, cluster: input.catch_all.cluster() });
+    let last = (!everything).then(|| input.last_host("*")).flatten();
+    let last =
+        last.map(|host| LastHost { bytes: encode_field(&host), clusters: input.last_clusters() });
     let ignores_ports = !input.matches_ports;
     let on_demand = input.on_demand;
     RouteParts { name: input.name.clone(), hosts, last, ignores_ports, on_demand, diagnostics }

@@ -45,7 +45,7 @@ pub struct RouteParts {
 pub struct LastHost {
     /// A field of a `RouteConfiguration`, tag included.
     pub bytes: Bytes,
-    pub cluster: Option<Arc<str>>,
+    pub clusters: Vec<Arc<str>>,
 }
 
 impl RouteParts {
@@ -69,7 +69,7 @@ impl RouteParts {
             .collect();
         let resource = Resource::new(self.name.clone(), type_url::ROUTE, body);
         let named = self.hosts.iter().flat_map(|host| &host.clusters);
-        let last = self.last.iter().filter_map(|last| last.cluster.as_ref());
+        let last = self.last.iter().flat_map(|last| &last.clusters);
         let clusters: BTreeSet<&Arc<str>> = named.chain(last).collect();
         let origins: BTreeSet<&ObjectKey> =
             self.hosts.iter().flat_map(|host| &host.origins).collect();

@@ -66,9 +66,18 @@ pub struct EgressListener {
     /// Closest first, then oldest. With a port, each service has only that port.
     pub services: Vec<Shared<Service>>,
     pub rules: Vec<RuleRef>,
-    /// Ports on which the class may ask for services that it was not told of.
-    pub open_ports: BTreeSet<u16>,
+    /// Ports on which the class may call services that it was not told of.
+    pub open_ports: OpenPorts,
     pub untold: Untold,
+}
+
+/// Ports that have a listener also without a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenPorts {
+    /// The class asks for hosts.
+    pub http: BTreeSet<u16>,
+    /// It says the server names that it calls.
+    pub tls: BTreeSet<u16>,
 }
 
 /// Services that a fenced class was not told of, as far as they decide about rules that it was told
@@ -157,7 +166,7 @@ impl Scope {
             capture_mode: CaptureMode::Default,
             services: services.clone(),
             rules: rules.iter().map(|rule| rule_ref(rule)).collect(),
-            open_ports: BTreeSet::new(),
+            open_ports: OpenPorts::default(),
             untold: Untold::default(),
         };
         Self::new(vec![listener], services, outbound_policy)
@@ -262,7 +271,7 @@ fn egress_listener(
         capture_mode: egress.capture_mode,
         services: one_per_host(narrowed.collect(), Some(own)),
         rules: rules.map(|rule| rule_ref(rule)).collect(),
-        open_ports: BTreeSet::new(),
+        open_ports: OpenPorts::default(),
         untold: Untold::default(),
         port,
     }

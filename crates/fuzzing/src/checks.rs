@@ -134,6 +134,10 @@ impl Places for Everything {
         !host.as_str().is_empty()
     }
 
+    fn has_pods(&self, host: &Hostname) -> bool {
+        self.has(host)
+    }
+
     fn at(&self, address: IpAddr, _port: Option<u16>) -> Option<Hostname> {
         Some(Hostname::new(&address.to_string()))
     }

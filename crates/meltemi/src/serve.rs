@@ -5,6 +5,7 @@ mod learning;
 mod load;
 mod places;
 mod prometheus;
+mod queries;
 mod reports;
 mod state;
 
@@ -41,6 +42,7 @@ use self::{
     access::{ServerCertificate, Signer},
     places::NewestPlaces,
     prometheus::PrometheusSensor,
+    queries::QueryService,
     reports::ReportService,
     state::Keeper,
 };
@@ -405,12 +407,18 @@ impl Settings {
                     tokio::spawn(asking);
                 }
                 let reports =
-                    ReportService::new(granting.access.clone(), places, learned.clone());
-                let service = service.with_access(granting.access);
+                    ReportService::new(granting.access.clone(), places.clone(), learned.clone());
+                let service = service.with_access(granting.access.clone());
                 let settings = xds::Settings { tls, ..self.limits.xds() };
                 let server = Server::new(settings, xds_metrics).steered_by(control);
                 let server = granting.method.into_iter().fold(server, Server::mount);
-                let server = server.mount_sink(Arc::new(reports));
+                let queries = QueryService {
+                    access: granting.access.clone(),
+                    mesh: places,
+                    scope: learned.clone(),
+                    engine: engine.clone(),
+                };
+                let server = server.mount(Arc::new(queries)).mount_sink(Arc::new(reports));
                 drop(synced);
                 server.run(xds, Arc::new(service), shutdown.clone()).await;
             }

@@ -14,6 +14,8 @@ pub trait Places {
     fn domain(&self) -> &str;
     /// Whether a service has exactly this host.
     fn has(&self, host: &Hostname) -> bool;
+    /// Whether a service has exactly this host, and no address: its pods have names below it.
+    fn has_pods(&self, host: &Hostname) -> bool;
     /// The host of the service that has the address, on the port if one is named.
     fn at(&self, address: IpAddr, port: Option<u16>) -> Option<Hostname>;
 }
@@ -34,6 +36,20 @@ pub fn complete_host(
         return None;
     }
     let domain = places.domain();
+    let named = candidates(name, namespace, domain).find(|host| places.has(host));
+    let of_pod = || {
+        let (_, service) = name.split_once('.')?;
+        candidates(service, namespace, domain).find(|host| places.has_pods(host))
+    };
+    named.or_else(of_pod).or_else(|| wildcards(name).find(|host| places.has(host)))
+}
+
+/// The hosts that a name may stand for.
+fn candidates(
+    name: &str,
+    namespace: &Namespace,
+    domain: &str,
+) -> impl Iterator<Item = Hostname> + use<> {
     let completed = match name.split('.').count() {
         1 => Some(resolve_short_name(name, namespace, domain)),
         2 => Some(Hostname::new(&format!("{name}.svc.{domain}"))),
@@ -43,8 +59,7 @@ pub fn complete_host(
         _ => None,
     };
     // A host of a ServiceEntry may look like any of these.
-    let named = completed.into_iter().chain([Hostname::new(name)]).find(|host| places.has(host));
-    named.or_else(|| wildcards(name).find(|host| places.has(host)))
+    completed.into_iter().chain([Hostname::new(name)])
 }
 
 /// The wildcards that cover a name, the longest first.
@@ -94,6 +109,10 @@ pub(crate) mod tests {
             known.contains(&host.as_str())
         }
 
+        fn has_pods(&self, host: &Hostname) -> bool {
+            host.as_str() == "pay.bank.svc.cluster.local"
+        }
+
         /// The first service is at one port.
         fn at(&self, address: IpAddr, port: Option<u16>) -> Option<Hostname> {
             let known: [(IpAddr, &str); 2] = [
@@ -129,6 +148,9 @@ pub(crate) mod tests {
         ] {
             check(name, cart);
         }
+        for name in ["pay-0.pay.bank", "pay-0.pay.bank.svc.cluster.local."] {
+            check(name, pay);
+        }
         for name in ["pay.bank", "pay.bank:443", "fd00::1", "[fd00::1]", "[fd00::1]:443"] {
             check(name, pay);
         }
@@ -140,6 +162,7 @@ pub(crate) mod tests {
             "pay",
             "pay.shop",
             "cart.shop.svc.other",
+            "cart-0.cart",
             "10.9.9.9",
             "10.0.0.1:80",
             "",

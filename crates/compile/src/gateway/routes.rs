@@ -202,7 +202,9 @@ pub fn compile_gateway_route(
     RouteParts {
         name: input.name.clone(),
         hosts: input.hosts.iter().map(virtual_host).collect(),
-        last: input.black_hole.map(|port| LastHost { bytes: black_hole(port), cluster: None }),
+        last: input
+            .black_hole
+            .map(|port| LastHost { bytes: black_hole(port), clusters: Vec::new() }),
         ignores_ports: true,
         on_demand: false,
         diagnostics: Diagnostics::default(),

@@ -108,7 +108,7 @@ pub fn compile_listener(input: &ListenerInput) -> Compiled {
 
 fn add_inspectors(listener: &mut Listener, input: &ListenerInput) {
     let http = input.chains.iter().any(|chain| chain.matches.needs_http());
-    let tls = input.chains.iter().any(|chain| chain.matches.needs_tls());
+    let tls = input.inspects_tls || input.chains.iter().any(|chain| chain.matches.needs_tls());
     let mut filters: Vec<ListenerFilter> = Vec::new();
     // The HTTP inspector leaves TLS alone only if it is told that it is TLS.
     if tls || http {
@@ -147,7 +147,8 @@ fn add_chains(listener: &mut Listener, input: &ListenerInput) {
             listener.default_filter_chain = Some(compiled);
         }
     }
-    if listener.filter_chains.is_empty() {
+    // With no chain at all, the way out is the same that it is beside chains that come later.
+    if listener.filter_chains.is_empty() && !input.chains.is_empty() {
         listener.filter_chains.extend(listener.default_filter_chain.take());
     } else if let Some(fallback) = input.fallback_used() {
         listener.default_filter_chain = Some(FilterChain {

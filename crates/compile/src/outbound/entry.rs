@@ -29,6 +29,8 @@ pub(super) struct Entry {
     pub capture: Capture,
     pub chains: Vec<ChainInput>,
     pub pod: Option<IpAddr>,
+    /// TLS is looked at although no chain asks for it.
+    pub inspects_tls: bool,
     locked: bool,
 }
 
@@ -85,6 +87,22 @@ impl Entries {
         self.merge(&key, request);
     }
 
+    /// Has TLS looked at, at a place that may have no service. Where the server may speak first, nothing
+    /// is waited for.
+    pub(super) fn open_tls(&mut self, bind: Arc<str>, port: u16, capture: Capture) {
+        let open = || Entry {
+            protocol: Protocol::Tls,
+            capture,
+            chains: Vec::new(),
+            pod: None,
+            inspects_tls: true,
+            locked: false,
+        };
+        let entry = self.map.entry((bind, port)).or_insert_with(open);
+        let is_complete = entry.chains.iter().any(|chain| chain.matches.is_everything());
+        entry.inspects_tls |= !entry.locked && !is_complete;
+    }
+
     /// Adds the chains that can be told from those that are there.
     fn merge(&mut self, key: &(Arc<str>, u16), mut request: Request) {
         let Some(current) = self.map.get_mut(key) else { return };
@@ -114,6 +132,7 @@ impl Entry {
             capture: request.capture,
             chains,
             pod: request.pod,
+            inspects_tls: false,
             locked: false,
         }
     }

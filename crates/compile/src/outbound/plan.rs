@@ -105,23 +105,34 @@ impl<'a> Planner<'a> {
         if listener.port.is_none() {
             self.entries.lock();
         }
-        for port in &listener.open_ports {
+        for port in &listener.open_ports.http {
             self.add_open_port(*port, &binding);
         }
+        self.add_services(listener, &binding, &rules);
+        for port in &listener.open_ports.tls {
+            self.open_tls(*port, &binding);
+        }
+    }
+
+    fn add_services(
+        &mut self,
+        listener: &EgressListener,
+        binding: &Binding,
+        rules: &RuleIndex<'_>,
+    ) {
         let Some(port) = &listener.port else {
             for service in &listener.services {
                 for ServicePort { number, protocol, .. } in service.ports.iter() {
-                    let wanted =
-                        Wanted { service, port: *number, protocol: *protocol, rules: &rules };
-                    self.add_port(wanted, &binding, EachPod::Apart);
+                    let wanted = Wanted { service, port: *number, protocol: *protocol, rules };
+                    self.add_port(wanted, binding, EachPod::Apart);
                 }
             }
             return;
         };
         for service in &listener.services {
             let (port, protocol) = (port.number, port.protocol);
-            let wanted = Wanted { service, port, protocol, rules: &rules };
-            self.add_port(wanted, &binding, EachPod::Together);
+            let wanted = Wanted { service, port, protocol, rules };
+            self.add_port(wanted, binding, EachPod::Together);
         }
     }
 
@@ -280,6 +291,16 @@ impl<'a> Planner<'a> {
         });
     }
 
+    /// Has the server name of TLS looked at where no service of the class is told by one yet, since what
+    /// leaves there is reported with it. A listener that takes everything has no way out.
+    fn open_tls(&mut self, port: u16, binding: &Binding) {
+        let bind = binding.bind.clone().unwrap_or_else(|| self.wildcard.clone());
+        // The HTTP listener of a port is at the same place.
+        if binding.refusal(port, Protocol::Http, self.client).is_none() {
+            self.entries.open_tls(bind, port, binding.capture);
+        }
+    }
+
     /// Shared by all services of the port; for a socket in the file system it is its path.
     fn route_name(&self, bind: &Arc<str>, port: u16) -> Arc<str> {
         match port {
@@ -334,6 +355,7 @@ impl<'a> Planner<'a> {
             capture: entry.capture,
             chains: entry.chains,
             fallback: Some(self.fallback.clone()),
+            inspects_tls: entry.inspects_tls,
             inspection_timeout: self.mesh.config.protocol_detection_timeout,
             http: self.http.clone(),
             telemetry: self.telemetry.clone(),

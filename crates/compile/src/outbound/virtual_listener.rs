@@ -70,6 +70,7 @@ impl Planner<'_> {
             },
             chains,
             fallback: None,
+            inspects_tls: false,
             inspection_timeout: self.mesh.config.protocol_detection_timeout,
             http: self.http.clone(),
             telemetry: self.telemetry.clone(),

@@ -1,17 +1,16 @@
 //! The last virtual host: what happens to requests for unknown hosts.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use bytes::Bytes;
 use envoy::config::route::v3::{
     DirectResponseAction, Route, VirtualHost, route::Action, route_action::ClusterSpecifier,
 };
 
+use super::RouteInput;
 use crate::{
     names::{DYNAMIC_DNS_CLUSTER, PASSTHROUGH_CLUSTER},
     route::every_path,
     route::forward,
-    virtual_host::encode_field,
 };
 
 /// Where requests for unknown hosts go.
@@ -30,7 +29,7 @@ pub enum CatchAll {
 }
 
 impl CatchAll {
-    pub(super) fn cluster(&self) -> Option<Arc<str>> {
+    fn cluster(&self) -> Option<Arc<str>> {
         match self {
             Self::None | Self::Block => None,
             Self::Passthrough => Some(PASSTHROUGH_CLUSTER.into()),
@@ -39,13 +38,8 @@ impl CatchAll {
         }
     }
 
-    /// The encoded field of a route configuration, if there is one.
-    pub(super) fn encode(&self, counts_attempts: bool) -> Option<Bytes> {
-        self.host("*", counts_attempts).map(|host| encode_field(&host))
-    }
-
-    /// The host for what a domain stands for.
-    pub(super) fn host(&self, domain: &str, counts_attempts: bool) -> Option<VirtualHost> {
+    /// What happens to all requests; `None` where Envoy answers by itself.
+    fn route(&self) -> Option<Route> {
         let (name, action) = match (self, self.cluster()) {
             (Self::None, _) => return None,
             (_, Some(cluster)) => {
@@ -59,18 +53,33 @@ impl CatchAll {
                 ("block_all", Action::DirectResponse(refusal))
             }
         };
-        let route = Route {
+        Some(Route {
             name: name.to_owned(),
             r#match: Some(every_path()),
             action: Some(action),
             ..Route::default()
-        };
+        })
+    }
+}
+
+impl RouteInput {
+    /// The host for what a domain stands for, if nothing defines it.
+    pub(super) fn last_host(&self, domain: &str) -> Option<VirtualHost> {
+        let last = self.catch_all.route()?;
+        let dispatched = self.dispatches.iter().map(|it| it.compile(&last));
         Some(VirtualHost {
-            name: name.to_owned(),
+            name: last.name.clone(),
             domains: vec![domain.to_owned()],
-            routes: vec![route],
-            include_request_attempt_count: counts_attempts,
+            routes: dispatched.chain([last.clone()]).collect(),
+            include_request_attempt_count: self.counts_attempts,
             ..VirtualHost::default()
         })
+    }
+
+    /// The clusters that it names, sorted.
+    pub(super) fn last_clusters(&self) -> Vec<Arc<str>> {
+        let dispatched = self.dispatches.iter().filter_map(|it| it.cluster.clone());
+        let clusters: BTreeSet<Arc<str>> = dispatched.chain(self.catch_all.cluster()).collect();
+        clusters.into_iter().collect()
     }
 }

@@ -17,7 +17,7 @@ use envoy::{
 };
 use prost::Message;
 
-use super::CatchAll;
+use super::RouteInput;
 use crate::{
     Compiled, RouteParts, filters::on_demand::lift_wait, route::every_path, scope::without_port,
     virtual_host,
@@ -77,17 +77,11 @@ fn resource_name(route: &str, host: &str) -> String {
 }
 
 /// What happens to requests for a domain that nothing defines. `None` where Envoy answers by itself.
-pub fn unknown_host(
-    route: &str,
-    domain: &str,
-    catch_all: &CatchAll,
-    counts_attempts: bool,
-) -> Option<Compiled> {
-    let mut host = catch_all.host(domain, counts_attempts)?;
+pub fn unknown_host(route: &RouteInput, domain: &str) -> Option<Compiled> {
+    let mut host = route.last_host(domain)?;
     host.name = domain.to_owned();
     host.routes.iter_mut().for_each(lift_wait);
-    let clusters = catch_all.cluster().into_iter().collect();
-    Some(Compiled { clusters, ..compile(route, host) })
+    Some(Compiled { clusters: route.last_clusters(), ..compile(&route.name, host) })
 }
 
 /// The resource that answers a question for a host as a caller wrote it, if one of the

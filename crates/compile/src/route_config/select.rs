@@ -12,7 +12,7 @@ use api::istio::sidecar::Sidecar;
 use model::{Hostname, Labels, Protocol, Resolution, Service, Shared};
 use snapshot::{Mesh, OutboundPolicy, Reader, VirtualServiceRecord, resolve_short_name};
 
-use super::{CatchAll, RouteInput, RouteName};
+use super::{CatchAll, RouteInput, RouteName, dispatch::select_dispatches};
 use crate::{
     Client, DomainForm, EgressListener, Scope, VirtualHostInput, names,
     route::{Destination, select_destinations},
@@ -35,6 +35,7 @@ pub fn select_route(
     input.counts_attempts = counts_attempts(mesh);
     if !matches!(name, RouteName::Host(..) | RouteName::Service(..)) {
         input.catch_all = catch_all(scope, client, reader);
+        input.dispatches = select_dispatches(client, reader);
     }
     let (number, bind) = match name {
         RouteName::Port(port)

@@ -6,13 +6,13 @@ use std::{
 };
 
 use model::{Hostname, Service, Shared};
-use snapshot::{Learned, Reader};
+use snapshot::{DispatchTarget, Learned, Reader};
 
 use super::{
-    EgressListener, RuleRef, Scope, Untold,
+    EgressListener, OpenPorts, RuleRef, Scope, Untold,
     visible::{Arranged, Visible, VisibleChange},
 };
-use crate::ClientFence;
+use crate::{ClientFence, names};
 
 /// What a class is told, and what that depends on.
 #[derive(Clone, Debug)]
@@ -61,6 +61,7 @@ impl Visible {
             .map(|(listener, places)| interest.narrow(listener, places, fence))
             .collect();
         interest.led_to = led_to(&listeners, reader);
+        interest.led_to.extend(dispatched(reader));
         let rules = listeners.iter().flat_map(|it| &it.rules);
         interest.ruled = rules.flat_map(|rule| rule.hosts.iter().cloned()).collect();
         let hosts = interest.kept.union(&interest.led_to);
@@ -126,7 +127,7 @@ impl Fenced {
             wildcards_of(ruled).chain(wildcards_of(kept)).any(|it| it.overlaps(host))
         };
         change.is_general
-            || change.open_ports && fence.loads_on_demand
+            || change.open_ports && (fence.loads_on_demand || fence.reports.is_some())
             || change.hosts.iter().any(|it| {
                 kept.contains(it)
                     || led_to.contains(it)
@@ -180,13 +181,17 @@ impl Interest {
             capture_mode: listener.capture_mode,
             services: pick(&listener.services, &places.services, &self.kept),
             rules: rules.into_iter().map(|place| listener.rules[place].clone()).collect(),
-            open_ports: match fence.loads_on_demand {
-                true => places.open_ports.clone(),
-                false => BTreeSet::new(),
+            open_ports: OpenPorts {
+                http: ports_if(fence.loads_on_demand, &places.open_ports.http),
+                tls: ports_if(fence.reports.is_some(), &places.open_ports.tls),
             },
             untold,
         }
     }
+}
+
+fn ports_if(are_open: bool, ports: &BTreeSet<u16>) -> BTreeSet<u16> {
+    if are_open { ports.clone() } else { BTreeSet::new() }
 }
 
 /// Services with these hosts, in the order in which they stand.
@@ -217,6 +222,15 @@ fn led_to(listeners: &[EgressListener], reader: &Reader<'_>) -> BTreeSet<Hostnam
         listeners.iter().flat_map(|it| &it.rules).map(|rule| &rule.key).collect();
     let records = rules.into_iter().filter_map(|key| reader.virtual_service(key));
     records.flat_map(|record| record.imports()).map(Hostname::new).collect()
+}
+
+/// The services that unknown hosts are dispatched to.
+fn dispatched(reader: &Reader<'_>) -> impl Iterator<Item = Hostname> {
+    let targets = reader.fencing().dispatches.iter();
+    targets.filter_map(|dispatch| match &dispatch.target {
+        DispatchTarget::Cluster(name) => names::service_of(name),
+        DispatchTarget::Passthrough | DispatchTarget::Gateway => None,
+    })
 }
 
 #[cfg(test)]

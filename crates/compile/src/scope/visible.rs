@@ -10,7 +10,7 @@ use std::{
 
 use model::{Hostname, Namespace, Resolution, Service, Shared};
 
-use super::{EgressListener, RuleRef, Scope};
+use super::{EgressListener, OpenPorts, RuleRef, Scope};
 
 /// All that workloads may see, of which fences leave them a part.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) struct Arranged {
     /// Of rules for a host by its full name.
     pub(super) rules: HashMap<Hostname, Vec<usize>>,
     pub(super) wildcard_rules: BTreeSet<usize>,
-    pub(super) open_ports: BTreeSet<u16>,
+    pub(super) open_ports: OpenPorts,
     /// By rule: ports on which it is about a service that speaks HTTP.
     pub(super) rule_ports: Vec<BTreeSet<u16>>,
     /// By wildcard of a rule: ports of the services whose names it covers.
@@ -70,7 +70,7 @@ impl Visible {
             change.add_services(&new.services, &old.services);
             change.add_rules(&new.rules, &old.rules);
         }
-        let open_ports = |it: &Self| -> Vec<BTreeSet<u16>> {
+        let open_ports = |it: &Self| -> Vec<OpenPorts> {
             it.listeners.iter().map(|listener| listener.open_ports.clone()).collect()
         };
         change.open_ports = open_ports(self) != open_ports(before);
@@ -97,7 +97,7 @@ impl Arranged {
             services: places.map(|(place, it)| (it.hostname().clone(), place)).collect(),
             rules,
             wildcard_rules,
-            open_ports: BTreeSet::new(),
+            open_ports: OpenPorts::default(),
             rule_ports: vec![BTreeSet::new(); listener.rules.len()],
             wildcard_ports: HashMap::new(),
         };
@@ -123,7 +123,8 @@ impl Arranged {
                 self.wildcard_ports.entry((*pattern).clone()).or_default().extend(ports);
             }
             if service.resolution != Resolution::Alias {
-                self.open_ports.extend(http);
+                self.open_ports.http.extend(http);
+                self.open_ports.tls.extend(named_ports(service));
             }
         }
     }
@@ -143,6 +144,12 @@ pub(crate) fn http_ports(service: &Service) -> impl Iterator<Item = u16> {
     let http =
         service.ports.iter().filter(|it| it.protocol.is_http() || it.protocol.is_unsupported());
     http.map(|port| port.number)
+}
+
+/// Ports of a service that speak TLS, on which only its name tells it from others.
+fn named_ports(service: &Service) -> impl Iterator<Item = u16> {
+    let tls = service.ports.iter().filter(|it| it.protocol.is_tls());
+    tls.map(|it| it.number).filter(|port| service.addresses_of(*port).is_empty())
 }
 
 impl VisibleChange {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use compile::{EgressListener, Scope, Untold};
+use compile::{EgressListener, OpenPorts, Scope, Untold};
 use model::{Hostname, Namespace};
 
 use super::special::Special;
@@ -78,7 +78,7 @@ impl Public {
             capture_mode: listener.capture_mode,
             services,
             rules,
-            open_ports: BTreeSet::new(),
+            open_ports: OpenPorts::default(),
             untold: Untold::default(),
         }
     }

@@ -34,6 +34,11 @@ impl NewestPlaces {
         Self { snapshots, known: Arc::default() }
     }
 
+    /// Each snapshot as it comes.
+    pub(super) fn snapshots(&self) -> Snapshots {
+        self.snapshots.clone()
+    }
+
     /// `None` before the first snapshot.
     pub(super) fn get(&self) -> Option<Arc<MeshPlaces>> {
         let snapshot = self.snapshots.borrow().clone()?;
@@ -55,6 +60,11 @@ impl Places for MeshPlaces {
 
     fn has(&self, host: &Hostname) -> bool {
         !Reader::new(&self.snapshot).services_named(host).is_empty()
+    }
+
+    fn has_pods(&self, host: &Hostname) -> bool {
+        let reader = Reader::new(&self.snapshot);
+        reader.services_named(host).iter().any(|service| service.is_headless())
     }
 
     /// The service of a virtual address, else one that has an endpoint there.

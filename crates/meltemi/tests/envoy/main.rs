@@ -6,6 +6,7 @@ mod changes;
 mod corpus;
 mod credentials;
 mod cycles;
+mod dispatches;
 mod entrance;
 mod gateways;
 mod identity;

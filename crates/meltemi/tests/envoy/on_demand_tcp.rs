@@ -5,9 +5,12 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use envoy::config::core::v3::Node;
+use prost::Message;
 use serde_json::{Value, json};
 use testkit::{
-    http::{TcpBackend, tcp_exchange},
+    certs::CertificateAuthority,
+    http::{Backend, BackendSettings, Client, Request, TcpBackend, TlsSettings, tcp_exchange},
     ports,
 };
 use tokio::{
@@ -15,7 +18,13 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::shop::{Instance, Shop, ShopSettings, egress, eventually, require, service_on};
+use crate::{
+    shop::{
+        Instance, Shop, ShopSettings, backend, egress, eventually, require, send, service,
+        service_on,
+    },
+    tls::entry,
+};
 
 /// The client's namespace is fenced: it is told of nothing until it calls.
 const FENCE: &str = "---
@@ -113,5 +122,141 @@ async fn a_connection_to_an_unknown_service_is_learned_and_the_next_one_meshed()
     running.write_all(b"b").await.unwrap();
     running.read_exact(&mut said[..1]).await.unwrap();
     assert_eq!(said[0], b'b');
+    shop.mesh.expect_synced(1).await.unwrap();
+}
+
+/// Told of `web` alone, and not able to ask.
+const LEARNED: &str = "---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {meltemi.io/scope: learned}}
+---
+apiVersion: microservice.slime.io/v1alpha1
+kind: ServiceFence
+metadata: {name: client, namespace: shop}
+spec:
+  enable: true
+  host: {web.shop.svc.cluster.local: {stable: {}}}
+";
+
+#[tokio::test]
+async fn a_request_without_a_route_is_learned_where_hosts_are_not_asked_for() {
+    let cart = backend("cart").await;
+    let yaml = service("cart", &[Instance::new("v1", &cart)]);
+    let files = [("fence.yaml", LEARNED)];
+    let shop = Shop::start_with(ShopSettings {
+        versions: &["v1"],
+        yaml: &yaml,
+        files: &files,
+        mesh_config: "outboundTrafficPolicy: {mode: REGISTRY_ONLY}",
+        ..ShopSettings::default()
+    })
+    .await;
+    let call =
+        async |host: &str| send(&Request::get(shop.address, host, "/")).await.status.as_u16();
+    assert_eq!(call("web").await, 200);
+    assert_eq!(call("cart").await, 502);
+    eventually(async || require(call("cart").await == 200, "not learned")).await;
+    // What it was told of is not reported.
+    let expected = ("cart.shop.svc.cluster.local".to_owned(), json!(["access-log"]));
+    assert_eq!(learned(&shop).await, [expected]);
+}
+
+#[tokio::test]
+async fn a_server_name_is_learned_and_the_next_connection_meshed() {
+    let authority = CertificateAuthority::new("outside").unwrap();
+    let leaf = authority.leaf(&["secure.example"]).unwrap();
+    let backend = Backend::start_with(BackendSettings {
+        address: ports::loopback_socket(9443),
+        tls: Some(authority.server_config(&leaf).unwrap()),
+        ..BackendSettings::new("secure")
+    });
+    let backend = backend.await.unwrap();
+    let address = ports::loopback_socket(9443);
+    let yaml = entry("secure", "secure.example", "TLS", backend.address());
+    let egress = egress(address, "TLS", "secure.example");
+    let files = [("fence.yaml", FENCE)];
+    let settings =
+        ShopSettings { yaml: &yaml, egress: &egress, files: &files, ..ShopSettings::default() };
+    let shop = Shop::start_with(settings).await;
+    shop.wait_listening(address).await;
+    let call = async |server_name: &str| {
+        let request = Request::get(address, "secure.example", "/");
+        Client::new().send(&request.tls(TlsSettings::new(server_name))).await
+    };
+    assert!(call("nobody.example").await.is_err(), "it is nobody's name");
+    assert!(call("secure.example").await.is_err(), "it was told of before it was called");
+    let answer = eventually(async || call("secure.example").await).await;
+    assert_eq!(answer.backend(), Some("secure"));
+    assert_eq!(learned(&shop).await, [("secure.example".to_owned(), json!(["access-log"]))]);
+    shop.mesh.expect_synced(1).await.unwrap();
+}
+
+/// As whoever answers an application's queries says it.
+#[derive(Clone, PartialEq, prost::Message)]
+struct QueryReport {
+    #[prost(message, optional, tag = "1")]
+    node: Option<Node>,
+    #[prost(string, repeated, tag = "2")]
+    names: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct QueryReportAnswer {
+    #[prost(uint32, tag = "1")]
+    services: u32,
+}
+
+/// How many services were meant, or the code of the refusal.
+async fn report(shop: &Shop, node: &str, names: &[&str]) -> Result<u32, u32> {
+    let node = Some(Node { id: node.to_owned(), ..Node::default() });
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    let message = QueryReport { node, names }.encode_to_vec();
+    let path = "/meltemi.scope.v1.Queries/Report";
+    let answer = send(&Request::grpc(shop.mesh.xds_address(), "meltemi", path, &message)).await;
+    match answer.grpc_status() {
+        Some(0) => {
+            let message = answer.grpc_message().unwrap();
+            Ok(QueryReportAnswer::decode(message).unwrap().services)
+        }
+        code => Err(code.unwrap_or_default()),
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_looked_up_is_there_before_the_first_connection() {
+    let store = Store::start("store", 9000).await;
+    let known = store.yaml("store").replace("name: data", "name: tcp-data");
+    let hidden = "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: hidden, namespace: other}
+spec:
+  hosts: [hidden.internal]
+  exportTo: [.]
+  ports: [{number: 9000, name: tcp, protocol: TCP}]
+  resolution: STATIC
+  endpoints: [{address: 10.9.9.9}]
+";
+    let (yaml, egress) = (format!("{known}{hidden}"), store.egress());
+    let files = [("fence.yaml", FENCE)];
+    let settings =
+        ShopSettings { yaml: &yaml, egress: &egress, files: &files, ..ShopSettings::default() };
+    let shop = Shop::start_with(settings).await;
+    assert!(TcpStream::connect(store.address).await.is_err(), "nobody has asked for it");
+    let node = "sidecar~127.0.0.1~client.shop~shop.svc.cluster.local";
+    let junk: Vec<String> = (0..100).map(|number| format!("junk-{number}.example.com")).collect();
+    let junk: Vec<&str> = junk.iter().map(String::as_str).collect();
+    assert_eq!(report(&shop, node, &junk).await, Ok(0));
+    assert_eq!(report(&shop, node, &["STORE", "store.shop.", "junk"]).await, Ok(1));
+    shop.wait_listening(store.address).await;
+    assert!(store.is_reached().await);
+    let expected = ("store.shop.svc.cluster.local".to_owned(), json!(["dns"]));
+    assert_eq!(learned(&shop).await, [expected]);
+    // What another namespace keeps for itself exists, and is not seen all the same.
+    assert_eq!(report(&shop, node, &["hidden.internal"]).await, Ok(1));
+    let clusters = shop.envoy.admin_get("/clusters").await.unwrap();
+    assert!(!clusters.text().contains("hidden.internal"));
+    assert_eq!(report(&shop, "nobody", &["store"]).await, Err(3));
     shop.mesh.expect_synced(1).await.unwrap();
 }

@@ -196,9 +196,7 @@ impl Outbound {
             domains.retain(|domain| &**domain == EVERYTHING || !is_answered(parts, domain));
         }
         let domains = self.on_demand.domains(route);
-        let hosts = domains.filter_map(|domain| {
-            unknown_host(route, domain, &input.catch_all, input.counts_attempts)
-        });
+        let hosts = domains.filter_map(|domain| unknown_host(input, domain));
         hosts.map(|it| (ResourceKind::VirtualHost, Arc::new(it))).collect()
     }
 

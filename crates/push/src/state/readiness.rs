@@ -102,8 +102,8 @@ impl StreamState {
             base.hosts.iter().find(|it| it.name == host.name).cloned()
         });
         let hosts = hosts.collect();
-        let last = target.last.as_ref().and_then(|last| last.cluster.as_ref());
-        let last = match last.is_some_and(|cluster| missing.contains(cluster)) {
+        let mut last = target.last.iter().flat_map(|last| &last.clusters);
+        let last = match last.any(|cluster| missing.contains(cluster)) {
             true => &base.last,
             false => &target.last,
         };

@@ -213,12 +213,6 @@ impl Conversion {
     }
 
     fn dispatches(&mut self, dispatches: &[DispatchSettings]) -> Vec<Dispatch> {
-        if !dispatches.is_empty() {
-            let message = "`dispatches` are checked, but no call is sent by them yet";
-            let hint =
-                "declare the hosts by a ServiceEntry; calls of other unknown hosts follow the mode";
-            self.report("dispatches", message, hint);
-        }
         let mut converted: Vec<Dispatch> = Vec::new();
         for (index, dispatch) in dispatches.iter().enumerate() {
             let field = format!("dispatches[{index}]");

@@ -1,6 +1,6 @@
 //! Which chains of a fenced proxy report what leaves by them.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use envoy::{
     config::{
@@ -13,12 +13,18 @@ use envoy::{
     json::{FieldNames, typed_to_json},
 };
 use expect_test::{Expect, expect};
-use model::Proxy;
+use model::{Hostname, Proxy, Shared};
 use prost::Message;
 use serde_json::json;
+use snapshot::{Change, Features, Index, Reader};
 
 use super::Case;
-use crate::{Compiled, filters::testing::validate, fixture, outbound::compile_listener};
+use crate::{
+    Client, Compiled, Scope, Visible,
+    filters::testing::{render_listener, validate},
+    fixture,
+    outbound::{compile_listener, plan_outbound},
+};
 
 const SERVICES: &str = "
 apiVersion: v1
@@ -210,4 +216,75 @@ fn a_report_is_made_once_and_says_the_server_name() {
             }
           }
         }"#]].assert_eq(&text);
+}
+
+const TLS: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {meltemi.io/scope: learned}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: one, namespace: shop}
+spec:
+  hosts: [one.example]
+  resolution: DNS
+  ports: [{number: 443, name: tls, protocol: TLS}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: two, namespace: shop}
+spec:
+  hosts: [two.example]
+  resolution: DNS
+  ports: [{number: 443, name: tls, protocol: TLS}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: addressed, namespace: shop}
+spec: {clusterIP: 10.0.0.1, ports: [{name: tls, port: 8443}]}
+";
+
+/// The listeners of a class that has learned these hosts.
+#[track_caller]
+fn check_tls(learned: &[&str], expected: Expect) {
+    let (objects, _) = api::parse_documents("mesh.yaml", TLS.as_bytes());
+    let mut index = Index::new(Default::default(), Features::default(), "cluster.local");
+    let hosts = learned.iter().map(|host| Hostname::new(host)).collect::<BTreeSet<_>>();
+    let learned = Change::Learned(proxy().workload(), Some(Shared::new(hosts)));
+    index.apply(objects.into_iter().map(Change::Put).chain([learned]));
+    let snapshot = index.snapshot();
+    let reader = Reader::new(&snapshot);
+    let client = Client::reduce(&proxy(), &reader);
+    let visible = Visible::new(Scope::select(&client, &reader));
+    let fenced = visible.fenced(client.fence.as_ref().unwrap(), &BTreeSet::new(), &reader);
+    let plan = plan_outbound(&fenced.scope, &client, &reader);
+    let compiled: Vec<Compiled> = plan.listeners.iter().map(compile_listener).collect();
+    validate(&compiled, &[]);
+    expected.assert_eq(&compiled.iter().map(render_listener).collect::<String>());
+}
+
+#[test]
+fn server_names_are_looked_at_before_one_is_known() {
+    check_tls(
+        &[],
+        expect![[r#"
+        0.0.0.0_443 0.0.0.0:443 tls_inspector
+          default [PassthroughFilterChain] -> tcp PassthroughCluster
+        virtualOutbound 0.0.0.0:15001 bound use_original_dst
+          [virtualOutbound-blackhole] :15001 -> tcp BlackHoleCluster
+          [virtualOutbound-catchall-tcp] -> tcp PassthroughCluster
+    "#]],
+    );
+    check_tls(
+        &["two.example"],
+        expect![[r#"
+        0.0.0.0_443 0.0.0.0:443 tls_inspector
+          sni=two.example -> tcp outbound|443||two.example
+          default [PassthroughFilterChain] -> tcp PassthroughCluster
+        virtualOutbound 0.0.0.0:15001 bound use_original_dst
+          [virtualOutbound-blackhole] :15001 -> tcp BlackHoleCluster
+          [virtualOutbound-catchall-tcp] -> tcp PassthroughCluster
+    "#]],
+    );
 }

@@ -80,7 +80,7 @@ fn fenced(snapshot: &Snapshot, asked: &[&str]) -> (Vec<String>, Vec<String>) {
     let fence = client.fence.as_ref().expect("it is fenced");
     let fenced = visible.fenced(fence, &asked, &Reader::new(snapshot)).scope;
     let listener = &fenced.listeners[0];
-    let ports: Vec<u16> = listener.open_ports.iter().copied().collect();
+    let ports: Vec<u16> = listener.open_ports.http.iter().copied().collect();
     assert_eq!(ports, [80, 8080, 9000], "all ports stay open");
     let name = |it: &Shared<model::Service>| it.hostname().to_string();
     let served: Vec<String> = listener.services.iter().map(name).collect();

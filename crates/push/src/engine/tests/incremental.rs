@@ -118,9 +118,11 @@ fn proxies() -> Vec<Proxy> {
     ]
 }
 
-/// A proxy that can ask for virtual hosts.
+/// A proxy that can ask for virtual hosts, and reports what it calls.
 pub(super) fn lazy(address: &str, label: &str) -> Proxy {
-    Proxy { loads_on_demand: true, ..sidecar(address, "edge", &[label], "r1/z1") }
+    let id = format!("sidecar~{address}~app.edge~edge.svc.cluster.local");
+    let reports = json!({"MELTEMI_REPORTS": "xds-grpc"});
+    Proxy { loads_on_demand: true, ..proxy(&id, &[label], "r1/z1", reports) }
 }
 
 /// Whether it answers for hosts that nothing defines. Which of these have such an answer depends on

@@ -11,7 +11,7 @@ use api::istio::mesh_config::MeshConfig;
 use envoy::json::{FieldNames, bytes_to_json};
 use model::{Hostname, Kind, Locality, ObjectKey, Proxy, Shared, WorkloadKey};
 use serde_json::{Map, Value, json};
-use snapshot::{Change, Features, Index};
+use snapshot::{Change, Dispatch, DispatchTarget, Features, FencingSettings, Index};
 
 use crate::{
     Counters, FacetView, Preview, ResourceKind,
@@ -77,7 +77,15 @@ impl fmt::Display for Work {
 impl Stage {
     pub(super) fn new(objects: Vec<Change>) -> Self {
         let mesh = Arc::new(MeshConfig::default());
-        let mut index = Index::new(mesh, Features::default(), "cluster.local");
+        let dispatch = Dispatch {
+            name: "sites".to_owned(),
+            target: DispatchTarget::Cluster("outbound|80||cart.shop.svc.cluster.local".to_owned()),
+            domains: vec!["*.org".to_owned()],
+            domain_regex: None,
+        };
+        let fencing = FencingSettings { dispatches: vec![dispatch], ..FencingSettings::default() };
+        let index = Index::new(mesh, Features::default(), "cluster.local");
+        let mut index = index.with_fencing(fencing);
         index.apply(objects);
         let engine = Engine::new(index.snapshot(), Arc::default());
         Self { index, engine, streams: BTreeMap::new(), learned: BTreeMap::new() }

@@ -102,7 +102,7 @@ fn parse_route<'a>(name: Arc<str>, words: impl Iterator<Item = &'a str>) -> Comp
         let bytes = word.as_bytes().to_vec().into();
         let (head, clusters) = word.split_once('=').expect("`host=cluster`");
         if head == "*" {
-            parts.last = Some(LastHost { bytes, cluster: names(clusters).next() });
+            parts.last = Some(LastHost { bytes, clusters: names(clusters).collect() });
             continue;
         }
         let host: Arc<str> = head.split('.').next().unwrap_or_default().into();

@@ -56,7 +56,6 @@ fn fields_in_effect_are_taken() {
             aliases: DomainAliases([DomainAlias { pattern: Regex("^(a)\\.b$"), templates: ["$1.c"] }]),
             dispatches: [Dispatch { name: "sites", target: Passthrough, domains: ["www.example.com"], domain_regex: None }, Dispatch { name: "rest", target: Gateway, domains: [], domain_regex: Some(".*\\.example") }, Dispatch { name: "dispatch-2", target: Cluster("outbound|80||egress.infra.svc.cluster.local"), domains: ["a.b"], domain_regex: None }],
             passthrough_by_default: true, expire_wait: 90 }
-            warning[MEL0236] lazyload.dispatches: `dispatches` are checked, but no call is sent by them yet (declare the hosts by a ServiceEntry; calls of other unknown hosts follow the mode)
         "#]],
     );
 }
@@ -107,7 +106,6 @@ fn both_spellings_say_the_same() {
         warning[MEL0236] lazyload.addEnvHeaderViaLua: `addEnvHeaderViaLua` has no effect (leave it out: requests carry no header for it)
         warning[MEL0236] lazyload.proxyVersion: `proxyVersion` has no effect (leave it out: each proxy says itself what it can do)
         warning[MEL0236] lazyload.render: `render` has no effect (leave it out: no chart is rendered)
-        warning[MEL0236] lazyload.dispatches: `dispatches` are checked, but no call is sent by them yet (declare the hosts by a ServiceEntry; calls of other unknown hosts follow the mode)
     "#]].assert_eq(&convert(camel).1);
 }
 
@@ -143,7 +141,6 @@ fn a_bad_entry_leaves_the_others() {
         warning[MEL0236] lazyload.stableHost[1]: `./*` stands for no namespace here (name the namespace)
         warning[MEL0236] lazyload.domainAliases[0]: the alias `((` has no effect: unclosed group
         warning[MEL0236] lazyload.domainAliases[1]: the alias `a` has no effect: it has no templates
-        warning[MEL0236] lazyload.dispatches: `dispatches` are checked, but no call is sent by them yet (declare the hosts by a ServiceEntry; calls of other unknown hosts follow the mode)
         warning[MEL0236] lazyload.dispatches[0]: the dispatch `one` has no effect: it names no `cluster`
         warning[MEL0236] lazyload.dispatches[1]: the dispatch `two` has no effect: its `cluster` is a template (write the name out)
         warning[MEL0236] lazyload.dispatches[2]: the dispatch `three` has no effect: its `domainRegex` is no regular expression (the syntax is RE2's)

@@ -1,0 +1,61 @@
+//! Requests of fenced workloads for hosts that nothing defines, on ways of their own.
+
+use testkit::{http::Request, mesh::ProxySettings};
+
+use crate::shop::{Instance, Shop, ShopSettings, backend, send, service};
+
+const FENCE: &str = "---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {meltemi.io/scope: MODE}}
+---
+apiVersion: microservice.slime.io/v1alpha1
+kind: ServiceFence
+metadata: {name: client, namespace: shop}
+spec:
+  enable: true
+  host: {web.shop.svc.cluster.local: {stable: {}}}
+";
+const SETTINGS: &str = "
+lazyload:
+  dispatches:
+  - {name: rest, domainRegex: '.*[.]org', cluster: BlackHoleCluster}
+  - {name: sites, domains: [www.example.com, '*.example.net'],
+     cluster: outbound|7080||edge.shop.svc.cluster.local}
+";
+
+#[tokio::test]
+async fn dispatched_hosts_go_to_their_cluster() {
+    let edge = backend("edge").await;
+    let yaml = service("edge", &[Instance::new("v1", &edge)]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("settings.yaml");
+    std::fs::write(&path, SETTINGS).unwrap();
+    for mode in ["on-demand", "learned"] {
+        let fence = FENCE.replace("MODE", mode);
+        let shop = Shop::start_with(ShopSettings {
+            versions: &["v1"],
+            yaml: &yaml,
+            files: &[("fence.yaml", &fence)],
+            mesh_config: "outboundTrafficPolicy: {mode: REGISTRY_ONLY}",
+            environment: &[("MELTEMI_SETTINGS", path.to_str().unwrap())],
+            proxy: Some(ProxySettings::sidecar("client.shop")),
+            ..ShopSettings::default()
+        })
+        .await;
+        let call = async |host: &str| {
+            let answer = send(&Request::get(shop.address, host, "/")).await;
+            (answer.status.as_u16(), answer.backend().map(str::to_owned))
+        };
+        let edge = (200, Some("edge".to_owned()));
+        for host in ["www.example.com", "WWW.example.com:7080", "a.b.example.net"] {
+            assert_eq!(call(host).await, edge, "{mode}: {host}");
+        }
+        // Into a cluster without endpoints.
+        assert_eq!(call("www.example.org").await.0, 503, "{mode}");
+        for host in ["example.com", "www-example.com", "example.net", "www.example.com.cn"] {
+            assert_eq!(call(host).await.0, 502, "{mode}: {host}");
+        }
+        shop.mesh.expect_synced(1).await.unwrap();
+    }
+}
