@@ -23,8 +23,9 @@ use clap::ArgMatches;
 use jwks::{HttpsClient, KeyMetrics, KeySettings, KeyStage};
 use model::ObjectKey;
 use prometheus_client::registry::Registry;
-use push::{Engine, EngineHandle, PushService};
+use push::{Access, Engine, EngineHandle, PushService};
 use runtime::Readiness;
+use scope::ScopeHandle;
 use snapshot::{Features, FencingSettings, Index, Snapshot};
 use source::{ExpiryStage, Source, SourceStatuses, SuperviseSettings, supervise};
 use source_directory::{
@@ -305,14 +306,7 @@ impl Settings {
         let readiness = Readiness::default();
         let block = readiness.block();
 
-        let (fencing, findings) = FencingSettings::convert(&self.lazyload);
-        for finding in findings.iter() {
-            tracing::warn!("{finding}");
-        }
-        let expire_wait = fencing.expire_wait;
-        let index =
-            Index::new(Arc::new(MeshConfig::default()), self.features.clone(), &self.domain)
-                .with_fencing(fencing);
+        let (index, expire_wait) = self.empty_index();
         let engine = Engine::start(index.snapshot());
         let settings = DirectorySettings {
             paths: self.config.clone(),
@@ -406,19 +400,11 @@ impl Settings {
                     let asking = sensor.run(places.clone(), learned.clone(), shutdown.clone());
                     tokio::spawn(asking);
                 }
-                let reports =
-                    ReportService::new(granting.access.clone(), places.clone(), learned.clone());
                 let service = service.with_access(granting.access.clone());
                 let settings = xds::Settings { tls, ..self.limits.xds() };
                 let server = Server::new(settings, xds_metrics).steered_by(control);
                 let server = granting.method.into_iter().fold(server, Server::mount);
-                let queries = QueryService {
-                    access: granting.access.clone(),
-                    mesh: places,
-                    scope: learned.clone(),
-                    engine: engine.clone(),
-                };
-                let server = server.mount(Arc::new(queries)).mount_sink(Arc::new(reports));
+                let server = with_sensors(server, &granting.access, places, &learned, &engine);
                 drop(synced);
                 server.run(xds, Arc::new(service), shutdown.clone()).await;
             }
@@ -429,6 +415,18 @@ impl Settings {
         learned.ended().await;
         let _ = admin.await;
         Ok(Exit::Done)
+    }
+
+    /// An index without objects, and how many seconds what a fence does not name any more stays in scopes.
+    fn empty_index(&self) -> (Index, i64) {
+        let (fencing, findings) = FencingSettings::convert(&self.lazyload);
+        for finding in findings.iter() {
+            tracing::warn!("{finding}");
+        }
+        let expire_wait = fencing.expire_wait;
+        let index =
+            Index::new(Arc::new(MeshConfig::default()), self.features.clone(), &self.domain);
+        (index.with_fencing(fencing), expire_wait)
     }
 
     fn xds_listener(&self) -> anyhow::Result<TcpListener> {
@@ -454,6 +452,20 @@ impl Settings {
             address: self.xds_address,
         }
     }
+}
+
+/// What tells of calls on the port of the ADS streams.
+fn with_sensors(
+    server: Server,
+    access: &Access,
+    mesh: NewestPlaces,
+    scope: &ScopeHandle,
+    engine: &EngineHandle,
+) -> Server {
+    let reports = ReportService::new(access.clone(), mesh.clone(), scope.clone());
+    let (access, scope, engine) = (access.clone(), scope.clone(), engine.clone());
+    let queries = QueryService { access, mesh, scope, engine };
+    server.mount(Arc::new(queries)).mount_sink(Arc::new(reports))
 }
 
 async fn serve_admin(

@@ -50,6 +50,7 @@ fn check(steps: &[&str], expected: Expect) {
                 Change::Delete(key) => format!("  delete {}\n", key.name),
                 Change::KeySet(source, _) => unreachable!("keys of {source}"),
                 Change::Learned(workload, _) => unreachable!("calls of {workload}"),
+                Change::FenceSwitched(target, _) => unreachable!("fence of {target:?}"),
                 Change::Time(now) => unreachable!("it is {now}"),
             };
         }
@@ -240,6 +241,7 @@ impl Replica {
                 Change::Delete(key) => assert!(self.objects.remove(&key).is_some(), "not there"),
                 Change::KeySet(source, _) => unreachable!("keys of {source}"),
                 Change::Learned(workload, _) => unreachable!("calls of {workload}"),
+                Change::FenceSwitched(target, _) => unreachable!("fence of {target:?}"),
                 Change::Time(now) => unreachable!("it is {now}"),
             }
         }

@@ -122,6 +122,7 @@ impl Rig {
                         }
                         Change::KeySet(source, _) => unreachable!("keys of {source}"),
                         Change::Learned(workload, _) => unreachable!("calls of {workload}"),
+                        Change::FenceSwitched(target, _) => unreachable!("fence of {target:?}"),
                         Change::Time(now) => unreachable!("it is {now}"),
                     }
                 }
