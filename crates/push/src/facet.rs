@@ -359,11 +359,10 @@ impl Facet {
 
     /// Jobs for questions of which a change has taken the answers.
     fn ask_again(&mut self, changed: &Changed) -> BTreeSet<Job> {
-        let is_gone = |(kind, name): &(ResourceKind, Arc<str>)| {
-            *kind == ResourceKind::VirtualHost && self.shelf.view.get(*kind, name).is_none()
-        };
         match &mut self.kind {
-            Kind::Outbound(outbound) if changed.iter().any(is_gone) => {
+            Kind::Outbound(outbound)
+                if changed.iter().any(|(kind, _)| *kind == ResourceKind::VirtualHost) =>
+            {
                 outbound.ask_again(&self.shelf.view)
             }
             _ => BTreeSet::new(),

@@ -91,6 +91,7 @@ async fn learned(shop: &Shop) -> Vec<(String, Value)> {
     let items = edges["items"].as_array().cloned().unwrap_or_default();
     items
         .iter()
+        .filter(|it| it["sensors"] != json!(["declared"]))
         .map(|it| (it["host"].as_str().unwrap().to_owned(), it["sensors"].clone()))
         .collect()
 }

@@ -65,7 +65,8 @@ proptest! {
         }
         stage.apply(changes(&later));
         stage.apply(puts(FENCE));
-        for host in HOSTS {
+        // A dispatch is for fenced workloads alone.
+        for host in HOSTS.into_iter().filter(|host| !host.ends_with(".org")) {
             stage.ask(fenced, &question(host));
             let [fenced, open] = [fenced, open].map(|stream| stage.resources(stream));
             for path in ["/", "/v2/x"] {
