@@ -5,12 +5,9 @@
 //! - The safe meaning of two hosts with one domain: the first keeps it.
 //! - Not here: gateways, inbound routes (inline in listeners), one host (`virtual_host`).
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use model::{Diagnostics, Shared};
+use model::{Diagnostics, Map, Set, Shared};
 
 use crate::{
     Compiled, CompiledVirtualHost, LastHost, RouteParts, VirtualHostInput, codes,
@@ -90,9 +87,9 @@ fn distinct_hosts(
     diagnostics: &mut Diagnostics,
 ) -> Vec<Arc<CompiledVirtualHost>> {
     let known = input.virtual_hosts.iter().filter(|host| host.service.is_some());
-    let services: HashSet<&str> = known.map(|host| host.hostname.as_str()).collect();
-    let mut owners: HashMap<Arc<str>, Arc<str>> = HashMap::new();
-    let mut names: HashSet<Arc<str>> = HashSet::new();
+    let services: Set<&str> = known.map(|host| host.hostname.as_str()).collect();
+    let mut owners: Map<Arc<str>, Arc<str>> = Map::default();
+    let mut names: Set<Arc<str>> = Set::default();
     let mut hosts = Vec::with_capacity(input.virtual_hosts.len());
     for host in &input.virtual_hosts {
         let mut compiled = virtual_host(host);
@@ -132,7 +129,7 @@ fn distinct_hosts(
 fn report(
     host: &VirtualHostInput,
     taken: &[Arc<str>],
-    owners: &HashMap<Arc<str>, Arc<str>>,
+    owners: &Map<Arc<str>, Arc<str>>,
     diagnostics: &mut Diagnostics,
 ) {
     let rule = host.rule.as_ref().map(|rule| &rule.key);

@@ -3,10 +3,7 @@
 //! Whoever holds two versions of a configuration can so take some hosts of one and some of the
 //! other, without decoding either.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use envoy::{
@@ -14,7 +11,7 @@ use envoy::{
     config::route::v3::{RouteConfiguration, Vhds},
     type_url,
 };
-use model::{Diagnostics, ObjectKey};
+use model::{Diagnostics, ObjectKey, Set};
 use prost::Message;
 
 use crate::{Compiled, CompiledVirtualHost, filters::ads};
@@ -104,8 +101,8 @@ impl RouteParts {
     /// The same configuration with other hosts; `None` when two of these cannot be together,
     /// because Envoy refuses a configuration in which a name or a domain occurs twice.
     pub fn with_hosts(&self, hosts: Vec<Arc<CompiledVirtualHost>>) -> Option<Compiled> {
-        let mut names = HashSet::new();
-        let mut domains: HashSet<&str> = self.last.iter().map(|_| "*").collect();
+        let mut names = Set::default();
+        let mut domains: Set<&str> = self.last.iter().map(|_| "*").collect();
         let distinct = hosts.iter().all(|host| {
             names.insert(&host.name) && host.domains.iter().all(|domain| domains.insert(domain))
         });

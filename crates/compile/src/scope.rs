@@ -10,13 +10,14 @@ mod visible;
 mod written;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use api::istio::sidecar::{CaptureMode, IstioEgressListener, OutboundTrafficPolicyMode, Sidecar};
 use model::{
-    Hostname, Namespace, ObjectKey, Protocol, Registry, Service, ServicePort, Shared, Visibility,
+    Hostname, Map, Namespace, ObjectKey, Protocol, Registry, Service, ServicePort, Shared,
+    Visibility,
 };
 use snapshot::{OutboundPolicy, Reader, VirtualServiceRecord};
 
@@ -45,7 +46,7 @@ pub struct Scope {
     /// Every service that any listener may lead to, oldest first, one per host.
     pub services: Vec<Shared<Service>>,
     pub outbound_policy: OutboundPolicy,
-    by_host: HashMap<Hostname, usize>,
+    by_host: Map<Hostname, usize>,
 }
 
 /// What decides what a class may see.
@@ -228,7 +229,8 @@ fn one_per_host(services: Vec<Shared<Service>>, own: Option<&Namespace>) -> Vec<
     let rank = |service: &Service| {
         (Some(service.namespace()) != own, service.registry != Registry::Kubernetes)
     };
-    let mut best: HashMap<Hostname, usize> = HashMap::with_capacity(services.len());
+    let mut best: Map<Hostname, usize> =
+        Map::with_capacity_and_hasher(services.len(), Default::default());
     for (index, service) in services.iter().enumerate() {
         best.entry(service.hostname().clone())
             .and_modify(|kept| {
@@ -312,7 +314,7 @@ fn imported_services(
         services.iter().copied().filter(|it| wanted.contains(it.hostname().as_str()));
     let destinations = one_per_host(destinations.cloned().collect(), Some(own));
     // One service may come through several listeners, each with one of its ports.
-    let originals: HashMap<_, _> = services.iter().map(|it| (&it.key, *it)).collect();
+    let originals: Map<_, _> = services.iter().map(|it| (&it.key, *it)).collect();
     let merged = found.into_values().filter_map(|parts| {
         let ports: BTreeSet<u16> =
             parts.iter().flat_map(|it| it.ports.iter().map(|port| port.number)).collect();

@@ -6,6 +6,7 @@
 //!   how they are indexed (`snapshot`).
 
 mod diagnostic;
+mod hash;
 mod identity;
 mod key;
 mod labels;
@@ -18,6 +19,7 @@ mod shared;
 mod workload;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
+pub use hash::{Map, Set};
 pub use identity::{Identity, IdentityParseError};
 pub use key::{Hostname, Kind, Name, Namespace, ObjectKey, ServiceKey};
 pub use labels::Labels;

@@ -62,6 +62,8 @@ pub(crate) type SecretNames = Arc<BTreeSet<Arc<str>>>;
 /// A unit of work within a facet. In the order in which jobs depend on each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Job {
+    /// What a fenced class was seen to call, and has asked for.
+    Called,
     /// Which services and rules the class sees; the other jobs follow from it.
     Scope,
     /// What the proxies look up while they run, and the clusters that their reports go to.
@@ -182,7 +184,9 @@ impl Facet {
         let (kind, first) = match key {
             FacetKey::Outbound(client) => {
                 let outbound = Outbound::new((**client).clone());
-                (Kind::Outbound(Box::new(outbound)), [Job::Scope, Job::Telemetry].into())
+                let mut first = BTreeSet::from([Job::Scope, Job::Telemetry]);
+                first.extend(client.fence.is_some().then_some(Job::Called));
+                (Kind::Outbound(Box::new(outbound)), first)
             }
             FacetKey::Gateway(client, ports) => {
                 let gateway = Gateway::new((**client).clone(), ports.clone());

@@ -1,7 +1,6 @@
 //! Remembers what inputs compiled to, across facets: equal inputs have one result.
 
 use std::{
-    collections::HashMap,
     hash::Hash,
     sync::{Arc, Weak},
 };
@@ -14,7 +13,7 @@ use compile::{
     outbound::ListenerInput,
     secret::{CompiledSecret, SecretInput},
 };
-use model::{Diagnostic, Shared};
+use model::{Diagnostic, Map, Shared};
 
 /// Below this size it is not worth the time to look for what is gone.
 const MIN_SWEEP: usize = 256;
@@ -22,14 +21,14 @@ const MIN_SWEEP: usize = 256;
 /// Results by input, as long as somebody holds them.
 #[derive(Debug)]
 pub(crate) struct Memo<I, O> {
-    known: HashMap<I, Weak<O>>,
+    known: Map<I, Weak<O>>,
     /// Size at which the results that nobody holds any more are looked for.
     sweep_at: usize,
 }
 
 impl<I, O> Default for Memo<I, O> {
     fn default() -> Self {
-        Self { known: HashMap::new(), sweep_at: MIN_SWEEP }
+        Self { known: Map::default(), sweep_at: MIN_SWEEP }
     }
 }
 

@@ -34,7 +34,10 @@ use compile::Compiled;
 use xds::Protocol;
 
 pub use self::types::{Held, Rejection, TypeState};
-pub(crate) use self::{holdings::share, request::quotable};
+pub(crate) use self::{
+    holdings::{share, share_of},
+    request::quotable,
+};
 use self::{on_demand::Questions, views::Views};
 use crate::{FacetView, ResourceKind, facet::Changed, parcels::Parcels, whole::Whole};
 

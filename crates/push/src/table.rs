@@ -1,12 +1,11 @@
 //! The resources of one facet, as streams see them.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use compile::Compiled;
 use rpds::RedBlackTreeMapSync;
+
+use model::{Map, Set};
 
 use crate::{ResourceKind, state::share, whole::Whole};
 
@@ -22,7 +21,7 @@ pub struct FacetView {
     /// Of the shares of all resources, by type.
     sums: [u64; ResourceKind::COUNT],
     /// What `references` has found.
-    references: OnceLock<Arc<HashSet<Arc<str>>>>,
+    references: OnceLock<Arc<Set<Arc<str>>>>,
     /// Of the newest revision that was asked for it, by type.
     wholes: Arc<[Mutex<Option<MadeWhole>>; ResourceKind::COUNT]>,
     closed: Arc<Mutex<Closed>>,
@@ -32,7 +31,7 @@ pub struct FacetView {
 #[derive(Debug, Default)]
 struct Closed {
     clusters: Option<Arc<Table>>,
-    resources: HashMap<Arc<str>, Arc<Compiled>>,
+    resources: Map<Arc<str>, Arc<Compiled>>,
 }
 
 /// A table as a whole. It lies with the facet and not with the table: streams keep old tables.
@@ -100,7 +99,7 @@ impl FacetView {
     }
 
     /// The clusters that listeners and routes name. Found once for all streams that see the view.
-    pub(crate) fn references(&self) -> &HashSet<Arc<str>> {
+    pub(crate) fn references(&self) -> &Set<Arc<str>> {
         self.references.get_or_init(|| {
             let naming = ResourceKind::ALL.into_iter().filter(|kind| kind.names_clusters());
             let naming = naming.flat_map(|kind| self.table(kind).values());
@@ -129,6 +128,11 @@ impl FacetView {
         name: &Arc<str>,
         new: Option<Arc<Compiled>>,
     ) -> bool {
+        let is_there =
+            |new: &Arc<Compiled>| self.get(kind, name).is_some_and(|it| Arc::ptr_eq(it, new));
+        if new.as_ref().is_some_and(is_there) {
+            return false;
+        }
         if kind.names_clusters() {
             self.references = OnceLock::new();
         }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use compile::Compiled;
 use xds::Protocol;
 
-use crate::state::share;
+use crate::state::{share, share_of};
 
 /// The resources of one type, sorted by name.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Whole {
     pub(crate) resources: Vec<Arc<Compiled>>,
     /// Of the shares of all of them.
     pub(crate) sum: u64,
+    /// Stands for their names, as [`sum_of_names`] says it.
+    pub(crate) names: u64,
     /// Of their encoded messages.
     pub(crate) bytes: usize,
     /// The pods that some of them stand for, sorted.
@@ -33,11 +35,12 @@ pub(crate) struct Whole {
 impl Whole {
     pub(crate) fn new(resources: Vec<Arc<Compiled>>) -> Self {
         let sum = resources.iter().fold(0, |sum: u64, it| sum.wrapping_add(share(it)));
+        let names = sum_of_names(resources.iter().map(|it| &**it.resource.name()));
         let mut pods: Vec<IpAddr> = resources.iter().filter_map(|it| it.pod).collect();
         pods.sort_unstable();
         let bytes = resources.iter().map(|it| it.resource.body().len()).sum();
         let (delta, sotw, is_new) = Default::default();
-        Self { resources, sum, bytes, pods, delta, sotw, is_new }
+        Self { resources, sum, names, bytes, pods, delta, sotw, is_new }
     }
 
     /// The same for what may be sent once: the first stream shares the bytes of each resource, and
@@ -67,6 +70,11 @@ impl Whole {
     }
 }
 
+/// Stands for names in any order: the same ones, each as often, have the same sum.
+pub(crate) fn sum_of_names<'n>(names: impl Iterator<Item = &'n str>) -> u64 {
+    names.fold(0, |sum: u64, name| sum.wrapping_add(share_of(name, 0)))
+}
+
 /// Stands for all resources of several.
 pub(crate) fn sum(wholes: &[Arc<Whole>]) -> u64 {
     wholes.iter().fold(0, |sum, whole| sum.wrapping_add(whole.sum))
@@ -75,6 +83,15 @@ pub(crate) fn sum(wholes: &[Arc<Whole>]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_the_same_in_any_order_and_as_often() {
+        let sum = |names: &[&str]| sum_of_names(names.iter().copied());
+        assert_eq!(sum(&["a", "b"]), sum(&["b", "a"]));
+        for others in [&["a", "a"][..], &["b", "b"], &["ab", ""], &["a"], &["a", "b", "b"]] {
+            assert_ne!(sum(&["a", "b"]), sum(others), "{others:?}");
+        }
+    }
 
     #[test]
     fn nothing_is_no_chunk() {

@@ -1,13 +1,6 @@
-//! Maps for the index: a hash that costs a few nanoseconds, as there are a dozen of them for each
-//! object.
-//!
-//! - The hash is seeded for each process, but an attacker who can measure times could find keys that
-//!   meet. That is no danger here: all keys come from those who may write the configuration of the
-//!   mesh, and they can do worse.
-//! - Nothing may depend on the order of these maps.
+//! The fast hash of `model` for what only the index needs.
 
 use std::{
-    collections::{HashMap, HashSet},
     hash::{BuildHasher, Hash},
     sync::LazyLock,
 };
@@ -15,8 +8,6 @@ use std::{
 use foldhash::fast::RandomState;
 use rpds::HashTrieMapSync;
 
-pub(crate) type Map<K, V> = HashMap<K, V, RandomState>;
-pub(crate) type Set<T> = HashSet<T, RandomState>;
 /// A map whose copies share what is equal.
 pub(crate) type SharedMap<K, V> = HashTrieMapSync<K, V, RandomState>;
 

@@ -23,13 +23,10 @@ mod workloads;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use api::istio::mesh_config::MeshConfig;
-use model::{Hostname, Locality, ObjectKey, Service, ServiceKey, Shared, Workload};
+use model::{Hostname, Locality, Map, ObjectKey, Service, ServiceKey, Set, Shared, Workload};
 
 use self::{fences::FenceIndex, selectors::Selectors, small_set::SmallSet, texts::Texts};
-use crate::{
-    Change, ChangeSet, Features, FencingSettings, Mesh, Objects, Snapshot,
-    hash::{Map, Set},
-};
+use crate::{Change, ChangeSet, Features, FencingSettings, Mesh, Objects, Snapshot};
 
 /// The objects, and everything that is kept to derive services and rules from them quickly.
 /// Cloning it gives an independent copy: what a dry run works on.

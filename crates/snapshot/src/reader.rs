@@ -4,14 +4,14 @@ use std::{cell::RefCell, collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use api::k8s::secret::Secret;
 use model::{
-    Hostname, Labels, Namespace, ObjectKey, Proxy, Service, ServiceKey, Shared, Workload,
+    Hostname, Labels, Namespace, ObjectKey, Proxy, Service, ServiceKey, Set, Shared, Workload,
     WorkloadKey,
 };
 
 use crate::{
     DestinationRuleRecord, EndpointIdentities, EndpointSet, Fence, FencingSettings, GatewayRecord,
     KeySource, Learned, Mesh, Policy, PolicyRecord, ReadKey, Reads, SidecarRecord, Snapshot,
-    VirtualServiceRecord, hash::Set, view::ServiceOrder,
+    VirtualServiceRecord, view::ServiceOrder,
 };
 
 /// One job's view of a snapshot. Every method notes what it looked at.

@@ -1,9 +1,8 @@
 //! What a job has looked at.
 
-use crate::{
-    ReadKey,
-    hash::{Set, hash_one},
-};
+use model::Set;
+
+use crate::{ReadKey, hash::hash_one};
 
 /// Keys, each once. They are in the order of their hashes: two lists of thousands of keys that have
 /// nearly everything in common are compared without a look at the keys themselves.

@@ -107,11 +107,15 @@ impl KnownVersion {
 }
 
 impl DeltaRequest {
+    /// Names and versions that the proxy says to hold, as they stand in the message.
+    pub fn said_versions(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> {
+        self.initial_resource_versions.iter().filter_map(KnownVersion::text)
+    }
+
     /// Names and versions that the proxy says to hold, by name; the last one counts where a name is
     /// said twice, as in every protobuf map.
     pub fn known_versions(&self) -> Vec<(&str, &str)> {
-        let entries = self.initial_resource_versions.iter().rev();
-        let mut known: Vec<_> = entries.filter_map(KnownVersion::text).collect();
+        let mut known: Vec<_> = self.said_versions().rev().collect();
         known.sort_by_key(|(name, _)| *name);
         known.dedup_by_key(|(name, _)| *name);
         known

@@ -1,7 +1,5 @@
 //! Takes endpoints that are gone from an assignment that nothing defines any more.
 
-use std::collections::HashSet;
-
 use envoy::{
     Resource,
     config::endpoint::v3::{
@@ -11,6 +9,8 @@ use envoy::{
 };
 use prost::Message;
 
+use model::Set;
+
 use crate::Compiled;
 
 /// `assignment` without the endpoints that `whole`, the assignment of all of the service, does not
@@ -19,7 +19,7 @@ use crate::Compiled;
 pub fn prune_endpoints(assignment: &Compiled, whole: &Compiled) -> Option<Compiled> {
     let mut kept = ClusterLoadAssignment::decode(assignment.resource.decode_bytes()).ok()?;
     let whole = ClusterLoadAssignment::decode(whole.resource.decode_bytes()).ok()?;
-    let known: HashSet<Vec<u8>> = endpoints(&whole.endpoints).filter_map(address).collect();
+    let known: Set<Vec<u8>> = endpoints(&whole.endpoints).filter_map(address).collect();
     let before = endpoints(&kept.endpoints).count();
     for locality in &mut kept.endpoints {
         locality.lb_endpoints.retain(|it| address(it).is_some_and(|it| known.contains(&it)));

@@ -3,12 +3,9 @@
 //! - A host is what a server and a rule that is bound to its Gateway have in common.
 //! - Hosts that the same rules serve are one virtual host, so that its routes are sent once.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use model::{Diagnostics, Generator, Hostname, ObjectKey, Shared};
+use model::{Diagnostics, Generator, Hostname, Map, ObjectKey, Shared};
 use snapshot::Reader;
 
 use super::{
@@ -53,7 +50,7 @@ pub fn select_gateway_route(
 ) -> GatewayRouteInput {
     let servers = servers(name, scope);
     let mut selection =
-        Selection { scope, client, reader, rules: HashMap::new(), hosts: BTreeMap::new() };
+        Selection { scope, client, reader, rules: Map::default(), hosts: BTreeMap::new() };
     for server in &servers {
         selection.add_server(server);
     }
@@ -82,7 +79,7 @@ struct Selection<'a> {
     client: &'a Client,
     reader: &'a Reader<'a>,
     /// By gateway and rule; `None` where the rule has no route here.
-    rules: HashMap<(&'a str, &'a ObjectKey), Option<Shared<GatewayRule>>>,
+    rules: Map<(&'a str, &'a ObjectKey), Option<Shared<GatewayRule>>>,
     hosts: BTreeMap<Hostname, Host>,
 }
 
@@ -163,7 +160,7 @@ impl<'a> Selection<'a> {
         let mut hosts: Vec<(Hostname, Host)> = self.hosts.into_iter().collect();
         hosts.sort_by(|(one, _), (other, _)| by_specificity(one, other));
         let mut inputs: Vec<GatewayHostInput> = Vec::new();
-        let mut known: HashMap<(Vec<Shared<GatewayRule>>, bool), usize> = HashMap::new();
+        let mut known: Map<(Vec<Shared<GatewayRule>>, bool), usize> = Map::default();
         for (hostname, host) in hosts {
             let domain: Arc<str> = hostname.as_str().into();
             let same = (host.rules, host.requires_tls);

@@ -3,9 +3,9 @@
 //! It refuses a whole assignment for one address that is no IP address or comes twice, for a
 //! locality that comes twice within a priority, and for a priority without localities.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use model::{EndpointAddress, Locality};
+use model::{EndpointAddress, Locality, Set};
 
 use super::cluster::is_encrypted;
 use crate::{
@@ -20,7 +20,7 @@ pub(crate) fn fit_groups(groups: &mut Vec<Group<'_>>, port: &str, policy: &Polic
         groups.clear();
         return;
     }
-    let mut seen = HashSet::new();
+    let mut seen = Set::default();
     let mut merged: BTreeMap<(u32, &Locality), Group<'_>> = BTreeMap::new();
     for mut group in groups.drain(..) {
         group.endpoints.retain(|endpoint| match endpoint.address {

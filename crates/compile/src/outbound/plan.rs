@@ -1,13 +1,13 @@
 //! Walks the egress listeners of a class and gives each service port its listeners.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
 };
 
 use model::{
-    EndpointAddress, Hostname, Protocol, Registry, Resolution, Service, ServicePort, Shared,
+    EndpointAddress, Hostname, Map, Protocol, Registry, Resolution, Service, ServicePort, Shared,
 };
 use snapshot::{Mesh, OutboundPolicy, Reader};
 
@@ -391,13 +391,13 @@ enum Sniff {
 /// The rules of an egress listener by their hosts.
 struct RuleIndex<'a> {
     rules: &'a [RuleRef],
-    exact: HashMap<&'a Hostname, Vec<usize>>,
+    exact: Map<&'a Hostname, Vec<usize>>,
     wildcards: Vec<usize>,
 }
 
 impl<'a> RuleIndex<'a> {
     fn new(rules: &'a [RuleRef]) -> Self {
-        let mut index = Self { rules, exact: HashMap::new(), wildcards: Vec::new() };
+        let mut index = Self { rules, exact: Map::default(), wildcards: Vec::new() };
         for (position, rule) in rules.iter().enumerate() {
             for host in rule.hosts.iter() {
                 match host.is_wildcard() {

@@ -19,36 +19,53 @@ use prost::Message;
 
 use super::RouteInput;
 use crate::{
-    Compiled, RouteParts, filters::on_demand::lift_wait, route::every_path, scope::without_port,
-    virtual_host,
+    Compiled, CompiledVirtualHost, RouteParts, filters::on_demand::lift_wait, route::every_path,
+    scope::without_port, virtual_host,
 };
 
 /// Envoy counts an empty first answer as none: there is always this host, which nobody calls.
 const SEED: &str = "meltemi.invalid";
 
-/// All hosts of a configuration.
-pub fn host_resources(route: &RouteParts) -> Vec<Compiled> {
+/// All hosts of a configuration. Those that it had `before` as they are now, `made` finds by their names.
+pub fn host_resources(
+    route: &RouteParts,
+    before: Option<&RouteParts>,
+    made: impl Fn(&str) -> Option<Arc<Compiled>>,
+) -> Vec<Arc<Compiled>> {
+    let before = before.map_or(&[][..], |route| &route.hosts);
+    let was_there = |host: &Arc<CompiledVirtualHost>| {
+        let found = before.binary_search_by(|it| it.name.cmp(&host.name));
+        found.is_ok_and(|place| Arc::ptr_eq(&before[place], host))
+    };
     let hosts = route.hosts.iter().map(|host| {
         let name = resource_name(&route.name, &host.name);
-        // Of a field that comes twice, the last holds.
-        let named = VirtualHost { name: name.clone(), ..VirtualHost::default() };
-        let message = virtual_host::message_bytes(&host.bytes);
-        let body: Rope = [message, named.encode_to_vec().into()].into_iter().collect();
-        let resource = Resource::new(name, type_url::VIRTUAL_HOST, body);
-        let mut clusters = host.clusters.clone();
-        clusters.sort();
-        clusters.dedup();
-        Compiled {
-            clusters,
-            origins: host.origins.clone(),
-            diagnostics: host.diagnostics.clone(),
-            ..Compiled::new(resource)
-        }
+        let made = was_there(host).then(|| made(&name)).flatten();
+        made.unwrap_or_else(|| Arc::new(host_resource(name, host)))
     });
-    hosts.chain([seed(&route.name)]).collect()
+    let mut resources: Vec<_> = hosts.collect();
+    let seed = made(&resource_name(&route.name, SEED));
+    resources.push(seed.unwrap_or_else(|| Arc::new(seed_of(&route.name))));
+    resources
 }
 
-fn seed(route: &str) -> Compiled {
+fn host_resource(name: String, host: &CompiledVirtualHost) -> Compiled {
+    // Of a field that comes twice, the last holds.
+    let named = VirtualHost { name: name.clone(), ..VirtualHost::default() };
+    let message = virtual_host::message_bytes(&host.bytes);
+    let body: Rope = [message, named.encode_to_vec().into()].into_iter().collect();
+    let resource = Resource::new(name, type_url::VIRTUAL_HOST, body);
+    let mut clusters = host.clusters.clone();
+    clusters.sort();
+    clusters.dedup();
+    Compiled {
+        clusters,
+        origins: host.origins.clone(),
+        diagnostics: host.diagnostics.clone(),
+        ..Compiled::new(resource)
+    }
+}
+
+fn seed_of(route: &str) -> Compiled {
     let refusal = DirectResponseAction { status: 404, ..DirectResponseAction::default() };
     let only = Route {
         r#match: Some(every_path()),

@@ -4,12 +4,12 @@
 //! equal hosts the oldest rule that has a route for the caller.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use api::istio::sidecar::Sidecar;
-use model::{Hostname, Labels, Protocol, Resolution, Service, Shared};
+use model::{Hostname, Labels, Map, Protocol, Resolution, Service, Shared};
 use snapshot::{Mesh, OutboundPolicy, Reader, VirtualServiceRecord, resolve_short_name};
 
 use super::{CatchAll, RouteInput, RouteName, dispatch::select_dispatches};
@@ -104,9 +104,9 @@ struct Selection<'a> {
     listener: &'a EgressListener,
     /// `None` is all ports.
     port: Option<u16>,
-    services: HashMap<&'a Hostname, &'a Shared<Service>>,
+    services: Map<&'a Hostname, &'a Shared<Service>>,
     /// Rules by exact host, oldest first, as indices into the listener's.
-    exact: HashMap<&'a Hostname, Vec<usize>>,
+    exact: Map<&'a Hostname, Vec<usize>>,
     /// Longest first, then oldest first.
     wildcards: Vec<(&'a Hostname, usize)>,
     aliases: BTreeMap<Hostname, Vec<Hostname>>,
@@ -135,7 +135,7 @@ impl<'a> Selection<'a> {
     ) -> Self {
         let served = |service: &&Shared<Service>| port.is_none_or(|it| service.port(it).is_some());
         let services = listener.services.iter().filter(served);
-        let mut exact: HashMap<&Hostname, Vec<usize>> = HashMap::new();
+        let mut exact: Map<&Hostname, Vec<usize>> = Map::default();
         for (index, rule) in listener.rules.iter().enumerate() {
             for host in rule.hosts.iter().filter(|host| !host.is_wildcard()) {
                 exact.entry(host).or_default().push(index);

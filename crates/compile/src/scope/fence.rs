@@ -1,12 +1,9 @@
 //! A scope that a fence has made smaller: what is left of all that a class may see.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use model::{Hostname, Service, Shared};
-use snapshot::{DispatchTarget, Learned, Reader};
+use model::{Hostname, Map, Service, Shared};
+use snapshot::{DispatchTarget, Reader};
 
 use super::{
     EgressListener, OpenPorts, RuleRef, Scope, Untold,
@@ -46,7 +43,17 @@ impl Visible {
         asked: &BTreeSet<Hostname>,
         reader: &Reader<'_>,
     ) -> Fenced {
-        let called = called(fence, asked, reader.learned(&fence.workload));
+        self.fenced_to(fence, fence.called(asked, reader), reader)
+    }
+
+    /// The same with all that was `called`, as [`ClientFence::called`] says it: what was learned is not
+    /// read.
+    pub fn fenced_to(
+        &self,
+        fence: &ClientFence,
+        called: BTreeSet<Hostname>,
+        reader: &Reader<'_>,
+    ) -> Fenced {
         let mut kept = called.clone();
         kept.extend(self.declared(fence).map(|it| it.hostname().clone()));
         self.scope.follow_aliases(&mut kept);
@@ -105,15 +112,13 @@ fn wildcards_of(hosts: &BTreeSet<Hostname>) -> impl Iterator<Item = &Hostname> {
     hosts.iter().take_while(|it| it.is_wildcard())
 }
 
-/// Without what is declared to be over.
-fn called(
-    fence: &ClientFence,
-    asked: &BTreeSet<Hostname>,
-    learned: Option<&Learned>,
-) -> BTreeSet<Hostname> {
-    let learned = learned.filter(|_| fence.mode.learns());
-    let learned = learned.into_iter().flat_map(|hosts| hosts.iter());
-    learned.filter(|host| !fence.declared.bars(host)).chain(asked).cloned().collect()
+impl ClientFence {
+    /// What the workload was seen to call and what was `asked` for, without what is declared to be over.
+    pub fn called(&self, asked: &BTreeSet<Hostname>, reader: &Reader<'_>) -> BTreeSet<Hostname> {
+        let learned = reader.learned(&self.workload).filter(|_| self.mode.learns());
+        let learned = learned.into_iter().flat_map(|hosts| hosts.iter());
+        learned.filter(|host| !self.declared.bars(host)).chain(asked).cloned().collect()
+    }
 }
 
 impl Fenced {
@@ -197,7 +202,7 @@ fn ports_if(are_open: bool, ports: &BTreeSet<u16>) -> BTreeSet<u16> {
 /// Services with these hosts, in the order in which they stand.
 fn pick<'a>(
     services: &[Shared<Service>],
-    places: &HashMap<Hostname, usize>,
+    places: &Map<Hostname, usize>,
     hosts: impl IntoIterator<Item = &'a Hostname>,
 ) -> Vec<Shared<Service>> {
     let picked: BTreeSet<usize> =

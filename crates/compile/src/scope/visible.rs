@@ -1,14 +1,9 @@
 //! A scope arranged for fences: what is left of it is found by name, and what has changed of it is
 //! found once for all workloads that see it.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeSet, HashMap},
-    hash::Hash,
-    sync::Arc,
-};
+use std::{cmp::Reverse, collections::BTreeSet, hash::Hash, sync::Arc};
 
-use model::{Hostname, Namespace, Resolution, Service, Shared};
+use model::{Hostname, Map, Namespace, Resolution, Service, Shared};
 
 use super::{EgressListener, OpenPorts, RuleRef, Scope};
 
@@ -19,21 +14,21 @@ pub struct Visible {
     /// Of the scope's listeners, in their order.
     pub(super) listeners: Vec<Arranged>,
     /// The places of services in the scope.
-    pub(super) by_namespace: HashMap<Namespace, Vec<usize>>,
+    pub(super) by_namespace: Map<Namespace, Vec<usize>>,
 }
 
 /// Where things are in an egress listener.
 #[derive(Debug)]
 pub(super) struct Arranged {
-    pub(super) services: HashMap<Hostname, usize>,
+    pub(super) services: Map<Hostname, usize>,
     /// Of rules for a host by its full name.
-    pub(super) rules: HashMap<Hostname, Vec<usize>>,
+    pub(super) rules: Map<Hostname, Vec<usize>>,
     pub(super) wildcard_rules: BTreeSet<usize>,
     pub(super) open_ports: OpenPorts,
     /// By rule: ports on which it is about a service that speaks HTTP.
     pub(super) rule_ports: Vec<BTreeSet<u16>>,
     /// By wildcard of a rule: ports of the services whose names it covers.
-    pub(super) wildcard_ports: HashMap<Hostname, BTreeSet<u16>>,
+    pub(super) wildcard_ports: Map<Hostname, BTreeSet<u16>>,
 }
 
 /// What has become another of all that is visible.
@@ -48,7 +43,7 @@ pub struct VisibleChange {
 
 impl Visible {
     pub fn new(scope: Scope) -> Self {
-        let mut by_namespace: HashMap<Namespace, Vec<usize>> = HashMap::new();
+        let mut by_namespace: Map<Namespace, Vec<usize>> = Map::default();
         for (place, service) in scope.services.iter().enumerate() {
             by_namespace.entry(service.namespace().clone()).or_default().push(place);
         }
@@ -81,7 +76,7 @@ impl Visible {
 impl Arranged {
     fn of(listener: &EgressListener) -> Self {
         let places = listener.services.iter().enumerate();
-        let mut rules: HashMap<Hostname, Vec<usize>> = HashMap::new();
+        let mut rules: Map<Hostname, Vec<usize>> = Map::default();
         let mut wildcard_rules = BTreeSet::new();
         for (place, rule) in listener.rules.iter().enumerate() {
             for host in rule.hosts.iter() {
@@ -99,7 +94,7 @@ impl Arranged {
             wildcard_rules,
             open_ports: OpenPorts::default(),
             rule_ports: vec![BTreeSet::new(); listener.rules.len()],
-            wildcard_ports: HashMap::new(),
+            wildcard_ports: Map::default(),
         };
         arranged.find_ports(listener);
         arranged
@@ -180,7 +175,7 @@ fn differences<'a, T: PartialEq, K: Hash + Eq + 'a>(
     if new == old {
         return Some(Vec::new());
     }
-    let places: HashMap<&K, usize> =
+    let places: Map<&K, usize> =
         old.iter().enumerate().map(|(place, it)| (key(it), place)).collect();
     let mut differing = Vec::new();
     let mut stays = vec![false; old.len()];

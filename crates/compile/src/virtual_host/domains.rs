@@ -1,8 +1,8 @@
 //! The domains of a virtual host: every form in which callers may write its name.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
-use model::Service;
+use model::{Service, Set};
 
 use super::{Caller, DomainForm, VirtualHostInput};
 
@@ -13,7 +13,7 @@ pub(super) fn domains(input: &VirtualHostInput) -> Vec<Arc<str>> {
         (Some(service), _) => service_domains(input, service),
         (None, _) => in_form(input.hostname.as_str(), input),
     };
-    let mut seen = HashSet::new();
+    let mut seen = Set::default();
     out.retain(|domain| {
         seen.insert(domain.to_ascii_lowercase()) && !input.taken.iter().any(|it| **it == **domain)
     });

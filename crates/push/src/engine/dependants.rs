@@ -1,9 +1,8 @@
 //! The reverse index: what was read → who read it.
 
-use std::collections::{HashMap, HashSet};
-
-use foldhash::fast::RandomState;
 use snapshot::{ReadKey, Reads};
+
+use model::{Map, Set};
 
 use super::StreamId;
 use crate::facet::{FacetId, Job};
@@ -23,7 +22,7 @@ const FEW: usize = 8;
 #[derive(Debug)]
 enum Those {
     Few(Vec<Dependant>),
-    Many(HashSet<Dependant, RandomState>),
+    Many(Set<Dependant>),
 }
 
 impl Default for Those {
@@ -71,7 +70,7 @@ impl Those {
 
 #[derive(Debug, Default)]
 pub(super) struct Dependants {
-    by_key: HashMap<ReadKey, Those, RandomState>,
+    by_key: Map<ReadKey, Those>,
     /// Asked, but not written to: a preview's jobs change nothing here.
     frozen: bool,
 }

@@ -1,7 +1,7 @@
 //! The clusters and assignments of a facet: what outbound facets and gateways have in common.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -12,7 +12,7 @@ use compile::{
     every_cluster,
     traffic_policy::select_rules,
 };
-use model::{Service, ServiceKey, Shared};
+use model::{Map, Service, ServiceKey, Shared};
 
 use super::{
     Job, Made, Work,
@@ -38,7 +38,7 @@ struct Entry {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clusters {
-    services: HashMap<ServiceKey, Entry>,
+    services: Map<ServiceKey, Entry>,
     placed: Arc<PlacedServices>,
 }
 

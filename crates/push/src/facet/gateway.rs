@@ -1,7 +1,7 @@
 //! All of a gateway. It has only clusters that its listeners and routes name.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -15,7 +15,7 @@ use compile::{
     },
 };
 
-use model::{Diagnostics, Shared};
+use model::{Diagnostics, Map, Shared};
 
 use super::{
     Job, Jobs, Made, Work,
@@ -30,7 +30,7 @@ pub(super) struct Gateway {
     client: Client,
     ports: OwnPorts,
     scope: Option<Arc<GatewayScope>>,
-    routes: HashMap<Arc<str>, Option<GatewayRouteInput>>,
+    routes: Map<Arc<str>, Option<GatewayRouteInput>>,
     pub(super) clusters: Clusters,
     /// Who logs calls to the services behind the clusters.
     marks: BTreeSet<Arc<str>>,
@@ -40,7 +40,7 @@ pub(super) struct Gateway {
 
 impl Gateway {
     pub(super) fn new(client: Client, ports: OwnPorts) -> Self {
-        let (scope, routes, clusters) = (None, HashMap::new(), Clusters::default());
+        let (scope, routes, clusters) = (None, Map::default(), Clusters::default());
         let (marks, findings) = (BTreeSet::new(), Diagnostics::default());
         Self { client, ports, scope, routes, clusters, marks, findings }
     }
@@ -135,7 +135,7 @@ impl Jobs for Gateway {
             Job::Clusters(key) => self.clusters.run_clusters(key, &self.client, work),
             Job::Assignments(key) => self.clusters.run_assignments(key, &self.client, work),
             Job::Telemetry => Some(runtime(&self.client, &self.marks, work)),
-            Job::Unknown(_) | Job::Inbound | Job::Secret(_) => None,
+            Job::Called | Job::Unknown(_) | Job::Inbound | Job::Secret(_) => None,
         }
     }
 }

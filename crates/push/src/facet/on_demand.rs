@@ -38,6 +38,25 @@ pub(crate) enum Answer {
     Closed,
 }
 
+/// A virtual host that answers a question. As long as it is what it was, it does.
+#[derive(Clone, Debug)]
+struct Answering {
+    name: Arc<str>,
+    version: u64,
+}
+
+impl Answering {
+    fn of(name: &Arc<str>, view: &FacetView) -> Option<Self> {
+        let version = view.get(ResourceKind::VirtualHost, name)?.resource.version();
+        Some(Self { name: name.clone(), version })
+    }
+
+    fn stands(&self, view: &FacetView) -> bool {
+        let now = view.get(ResourceKind::VirtualHost, &self.name);
+        now.is_some_and(|now| now.resource.version() == self.version)
+    }
+}
+
 /// Of one class.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OnDemand {
@@ -46,21 +65,32 @@ pub(super) struct OnDemand {
     /// `None` when it is told all of it.
     fenced: Option<Fenced>,
     asked: BTreeSet<Hostname>,
+    /// All that was called: these, and what was learned of the workload.
+    called: BTreeSet<Hostname>,
     /// Domains that nothing defines, by route configuration.
     unknown: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
-    /// What was asked. Envoy asks for no name twice: as long as a proxy lives, what was answered once
-    /// must have an answer.
-    questions: BTreeSet<Arc<str>>,
+    /// What was asked, and what answered it last. Envoy asks for no name twice: as long as a proxy
+    /// lives, what was answered once must have an answer.
+    questions: BTreeMap<Arc<str>, Option<Answering>>,
     /// Asked for, and not told to those who learn it.
-    called: BTreeSet<Hostname>,
+    news: BTreeSet<Hostname>,
 }
 
 impl OnDemand {
+    /// Finds what was called. Whether that is news: most of what is learned was asked for before.
+    pub(super) fn note_called(&mut self, client: &Client, work: &Work<'_>) -> bool {
+        let Some(fence) = &client.fence else { return false };
+        let called = fence.called(&self.asked, work.reader);
+        let is_news = self.called != called || self.fenced.is_some() == self.asks_too_much();
+        self.called = called;
+        is_news
+    }
+
     /// What a class is told of all that it may see, if that is limited.
     pub(super) fn narrow(&mut self, client: &Client, work: &Work<'_>) -> Option<Arc<Scope>> {
         let (fence, visible) = (client.fence.as_ref()?, self.visible.as_ref()?);
-        self.fenced = (self.asked.len() <= MAX_ASKED)
-            .then(|| visible.fenced(fence, &self.asked, work.reader));
+        self.fenced = (!self.asks_too_much())
+            .then(|| visible.fenced_to(fence, self.called.clone(), work.reader));
         let scope = self.fenced.as_ref().map_or(&visible.scope, |fenced| &fenced.scope);
         Some(scope.clone())
     }
@@ -97,6 +127,10 @@ impl OnDemand {
         jobs
     }
 
+    fn asks_too_much(&self) -> bool {
+        self.asked.len() > MAX_ASKED
+    }
+
     fn domains<'a>(&'a self, route: &str) -> impl Iterator<Item = &'a Arc<str>> + use<'a> {
         self.unknown.get(route).into_iter().flatten()
     }
@@ -123,9 +157,8 @@ impl Outbound {
         for question in questions {
             let Some((route, port, host)) = self.parse(question) else { continue };
             let written = Written { host, port, dns_domain: &self.client.dns_domain };
-            let is_known = self.on_demand.questions.contains(question);
-            if !is_known && self.on_demand.questions.len() < MAX_REMEMBERED {
-                self.on_demand.questions.insert(question.clone());
+            if self.on_demand.questions.len() < MAX_REMEMBERED {
+                self.on_demand.questions.entry(question.clone()).or_default();
             }
             let found = visible.find_hosts(written);
             if found.is_empty() {
@@ -135,25 +168,44 @@ impl Outbound {
                 }
             }
             for host in found {
-                self.on_demand.called.insert(host.clone());
+                self.on_demand.news.insert(host.clone());
                 if self.on_demand.asked.insert(host) {
-                    jobs.insert(Job::Scope);
+                    jobs.insert(Job::Called);
                 }
             }
         }
         jobs
     }
 
-    /// Questions that were answered, and are not any more.
+    /// Questions that nothing answers, of those that were asked.
+    #[cfg(test)]
     pub(super) fn unanswered(&self, view: &FacetView) -> Vec<Arc<str>> {
-        let questions = self.on_demand.questions.iter();
+        let questions = self.on_demand.questions.keys();
         let open = questions.filter(|it| self.parse(it).is_some());
         open.filter(|it| self.answer(it, view).is_none()).cloned().collect()
     }
 
+    /// The same; looked for anew only where what answered is another, or gone.
+    fn find_unanswered(&mut self, view: &FacetView) -> Vec<Arc<str>> {
+        let mut questions = std::mem::take(&mut self.on_demand.questions);
+        let mut open = Vec::new();
+        for (question, answering) in &mut questions {
+            if answering.as_ref().is_some_and(|it| it.stands(view)) {
+                continue;
+            }
+            let found = self.answer(question, view);
+            *answering = found.and_then(|name| Answering::of(&name, view));
+            if answering.is_none() && self.parse(question).is_some() {
+                open.push(question.clone());
+            }
+        }
+        self.on_demand.questions = questions;
+        open
+    }
+
     /// What is to be done about questions that are not answered any more.
     pub(super) fn ask_again(&mut self, view: &FacetView) -> BTreeSet<Job> {
-        let open = self.unanswered(view);
+        let open = self.find_unanswered(view);
         let jobs = self.ask(&open);
         match jobs.is_empty() {
             true => self.refuse(&open),
@@ -211,7 +263,7 @@ impl Outbound {
 
     pub(super) fn told(&self) -> Option<Told> {
         let fence = self.client.fence.as_ref()?;
-        let OnDemand { visible, asked, unknown, fenced: _, called: _, questions: _ } =
+        let OnDemand { visible, asked, unknown, fenced: _, called: _, news: _, questions: _ } =
             &self.on_demand;
         let visible = visible.as_ref().map(|visible| &visible.scope);
         let services = |scope: Option<&Arc<Scope>>| scope.map_or(0, |it| it.services.len());
@@ -220,7 +272,7 @@ impl Outbound {
             services: services(self.scope.as_ref()),
             visible: services(visible),
             asked: asked.iter().cloned().collect(),
-            everything: fence.loads_on_demand && asked.len() > MAX_ASKED,
+            everything: fence.loads_on_demand && self.on_demand.asks_too_much(),
             unknown: unknown.values().map(BTreeSet::len).sum(),
             closed_ports: closed.filter_map(|(route, _)| port(route)).collect(),
         })
@@ -238,8 +290,8 @@ impl Outbound {
 
     pub(super) fn take_called(&mut self) -> Vec<(WorkloadKey, Hostname)> {
         let Some(fence) = &self.client.fence else { return Vec::new() };
-        let called = std::mem::take(&mut self.on_demand.called);
-        called.into_iter().map(|host| (fence.workload.clone(), host)).collect()
+        let news = std::mem::take(&mut self.on_demand.news);
+        news.into_iter().map(|host| (fence.workload.clone(), host)).collect()
     }
 }
 

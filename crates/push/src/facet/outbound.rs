@@ -1,7 +1,7 @@
 //! A sidecar's way to others.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -13,7 +13,7 @@ use compile::{
     select_route,
     telemetry::{Collectors, select_collectors},
 };
-use model::{Diagnostics, Generator, Shared};
+use model::{Diagnostics, Generator, Map, Shared};
 
 use super::{
     Job, Jobs, Made, Work,
@@ -29,7 +29,7 @@ pub(super) struct Outbound {
     pub(super) scope: Option<Arc<Scope>>,
     pub(super) on_demand: OnDemand,
     /// The route configurations that listeners ask for, as far as they were selected.
-    pub(super) routes: HashMap<Arc<str>, Option<RouteInput>>,
+    pub(super) routes: Map<Arc<str>, Option<RouteInput>>,
     pub(super) clusters: Clusters,
     collectors: Collectors,
     /// Who logs calls to services of the scope.
@@ -40,7 +40,7 @@ pub(super) struct Outbound {
 
 impl Outbound {
     pub(super) fn new(client: Client) -> Self {
-        let (routes, clusters) = (HashMap::new(), Clusters::default());
+        let (routes, clusters) = (Map::default(), Clusters::default());
         let (collectors, findings) = (Collectors::new(), Diagnostics::default());
         let marks = BTreeSet::new();
         let (scope, on_demand) = (None, OnDemand::default());
@@ -120,7 +120,12 @@ impl Outbound {
         inputs.iter().map(compile).collect()
     }
 
-    fn run_route(&mut self, name: &Arc<str>, work: &mut Work<'_>) -> Option<Made> {
+    fn run_route(
+        &mut self,
+        name: &Arc<str>,
+        view: &FacetView,
+        work: &mut Work<'_>,
+    ) -> Option<Made> {
         let scope = self.scope.clone()?;
         let input = match RouteName::parse(name) {
             Some(parsed) => select_route(&parsed, &scope, &self.client, work.reader),
@@ -143,8 +148,10 @@ impl Outbound {
         *known = Some(input);
         let mut made: Made = vec![(ResourceKind::Route, compiled.clone())];
         if let Some(parts) = compiled.parts.as_ref().filter(|_| on_demand) {
-            let hosts = host_resources(parts).into_iter();
-            made.extend(hosts.map(|it| (ResourceKind::VirtualHost, Arc::new(it))));
+            let before = view.get(ResourceKind::Route, name).and_then(|it| it.parts.as_deref());
+            let known = |host: &str| view.get(ResourceKind::VirtualHost, host).cloned();
+            let hosts = host_resources(parts, before, known).into_iter();
+            made.extend(hosts.map(|it| (ResourceKind::VirtualHost, it)));
         }
         Some(made)
     }
@@ -164,7 +171,7 @@ fn host(
 
 /// Replaces the names of the route configurations. Jobs follow for new ones, and end for others.
 pub(super) fn set_routes<I>(
-    routes: &mut HashMap<Arc<str>, Option<I>>,
+    routes: &mut Map<Arc<str>, Option<I>>,
     names: &BTreeSet<Arc<str>>,
     work: &mut Work<'_>,
 ) {
@@ -185,10 +192,16 @@ pub(super) fn set_routes<I>(
 impl Jobs for Outbound {
     fn run(&mut self, job: &Job, view: &FacetView, work: &mut Work<'_>) -> Option<Made> {
         match job {
+            Job::Called => {
+                if self.on_demand.note_called(&self.client, work) {
+                    work.dirty.insert(Job::Scope);
+                }
+                None
+            }
             Job::Scope => self.run_scope(work),
             Job::Telemetry => Some(self.run_telemetry(work)),
             Job::Listeners => self.run_listeners(work),
-            Job::Route(name) => self.run_route(name, work),
+            Job::Route(name) => self.run_route(name, view, work),
             Job::Unknown(route) => Some(self.run_unknown(route, view)),
             Job::Clusters(key) => self.clusters.run_clusters(key, &self.client, work),
             Job::Assignments(key) => self.clusters.run_assignments(key, &self.client, work),

@@ -1,11 +1,13 @@
 //! What the jobs of a facet made and read.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use snapshot::Reads;
+
+use model::Map;
 
 use super::{Job, Made, Update};
 use crate::{FacetView, ResourceKind};
@@ -19,7 +21,7 @@ pub(crate) type Changed = BTreeSet<(ResourceKind, Arc<str>)>;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shelf {
     pub(super) view: FacetView,
-    outputs: HashMap<Job, Names>,
+    outputs: Map<Job, Names>,
     pub(super) reads: BTreeMap<Job, Reads>,
 }
 

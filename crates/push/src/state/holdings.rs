@@ -11,7 +11,7 @@ use std::{
 use compile::Compiled;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{plan::version_text, types::Held, views::Views};
+use super::{types::Held, views::Views};
 use crate::{
     ResourceKind,
     whole::{self, Whole},
@@ -62,8 +62,15 @@ pub(crate) fn share(compiled: &Compiled) -> u64 {
     share_of(compiled.resource.name(), compiled.resource.version())
 }
 
-pub(super) fn share_of(name: &str, version: u64) -> u64 {
+pub(crate) fn share_of(name: &str, version: u64) -> u64 {
     xxh3_64_with_seed(name.as_bytes(), version)
+}
+
+/// The sum of the shares of what a proxy says to hold, as it says it.
+pub(super) fn sum_of<'v>(said: impl Iterator<Item = (&'v str, &'v str)>) -> u64 {
+    said.fold(0, |sum: u64, (name, version)| {
+        sum.wrapping_add(share_of(name, parse_version(version)))
+    })
 }
 
 /// A version as it goes over the wire. What was not made here compares unequal to everything.
@@ -299,20 +306,20 @@ impl Holdings {
         Some(differing.collect())
     }
 
-    /// The same over SotW, where one version stands for all of it.
+    /// The same for a proxy that holds `said`, which is the sum of the shares of all that it holds:
+    /// whether that is what `views` say. `false` says nothing.
     pub(super) fn resume_all(
         &mut self,
         views: &Views,
         names: Option<&[String]>,
-        version: &str,
+        said: u64,
     ) -> bool {
         let Some(wholes) = self.asked_wholes(views, names) else { return false };
         let sum = whole::sum(&wholes);
-        let holds = version_text(sum) == version;
-        if holds {
+        if sum == said {
             (self.base, self.named, self.sum) = (views.clone(), names.is_some(), sum);
         }
-        holds
+        sum == said
     }
 
     /// Whether all of the base is asked for and none of it was sent.

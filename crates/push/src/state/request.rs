@@ -32,11 +32,11 @@ impl StreamState {
         let error = request.error_detail.as_ref().map(|status| status.message.as_str());
         self.on_answer(kind, &request.response_nonce, error);
         let first = !std::mem::replace(&mut self.of_mut(kind).requested, true);
-        let known = request.known_versions();
-        if !(first && self.on_first_delta(kind, request, &known)) {
-            self.on_names_of_delta(kind, request, &known, first);
+        if !(first && self.on_first_delta(kind, request)) {
+            self.on_names_of_delta(kind, request, &request.known_versions(), first);
         }
-        self.resuming |= first && kind == ResourceKind::Cluster && !known.is_empty();
+        let resumes = request.said_versions().next().is_some();
+        self.resuming |= first && kind == ResourceKind::Cluster && resumes;
         self.resuming = self.resuming && !self.has_said_all();
     }
 

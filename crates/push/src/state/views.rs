@@ -4,7 +4,10 @@ use std::{net::IpAddr, sync::Arc};
 
 use compile::Compiled;
 
-use crate::{FacetView, ResourceKind, Table, whole::Whole};
+use crate::{
+    FacetView, ResourceKind, Table,
+    whole::{self, Whole},
+};
 
 /// The views of a stream's facets.
 #[derive(Clone, Debug, Default)]
@@ -77,23 +80,16 @@ impl Views {
         self.facets.iter().filter(move |view| view.table(kind).size() > 0)
     }
 
-    /// Whether these are all names of a type, each once.
+    /// Whether these are all names of a type, each once: what is compared are sums of their hashes,
+    /// so that nothing is sorted or looked up.
     pub(super) fn are_all(&self, kind: ResourceKind, names: &[String]) -> bool {
         if names.len() != self.size(kind) {
             return false;
         }
-        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
-        // Envoy asks in order, so that this is a comparison with each neighbour.
-        names.sort_unstable();
-        let own = self.names(kind).map(|name| &**name);
-        match self.having(kind).count() {
-            1 => own.eq(names),
-            _ => {
-                let mut own: Vec<&str> = own.collect();
-                own.sort_unstable();
-                own == names
-            }
-        }
+        let wholes: Vec<Arc<Whole>> = self.having(kind).map(|view| view.whole(kind)).collect();
+        let own = wholes.iter().fold(0, |sum: u64, whole| sum.wrapping_add(whole.names));
+        wholes.iter().all(|whole| whole.is_for(&self.own))
+            && own == whole::sum_of_names(names.iter().map(String::as_str))
     }
 
     /// All resources of a type, facet by facet, for a response of all of them. `None` if facets

@@ -11,7 +11,10 @@ use envoy::service::discovery::v3::DiscoveryRequest;
 use xds::{DeltaRequest, Protocol};
 
 use super::{
-    Contents, Outgoing, Resources, StreamState, plan::version_text, request::hash_names,
+    Contents, Outgoing, Resources, StreamState,
+    holdings::{parse_version, sum_of},
+    plan::version_text,
+    request::hash_names,
     types::InFlight,
 };
 use crate::{
@@ -37,21 +40,18 @@ impl StreamState {
     }
 
     /// The first request of a type. Whether it was taken in as a whole.
-    pub(super) fn on_first_delta(
-        &mut self,
-        kind: ResourceKind,
-        request: &DeltaRequest,
-        known: &[(&str, &str)],
-    ) -> bool {
+    pub(super) fn on_first_delta(&mut self, kind: ResourceKind, request: &DeltaRequest) -> bool {
         let names = &request.resource_names_subscribe;
         // Each virtual host waits for its route configuration.
         if !request.resource_names_unsubscribe.is_empty() || kind == ResourceKind::VirtualHost {
             return false;
         }
-        match known.is_empty() {
-            true => self.ask_for_all(kind, names),
-            false => self.resume(kind, names, known),
+        if request.said_versions().next().is_none() {
+            return self.ask_for_all(kind, names);
         }
+        // Most come back with all that they should hold: then nothing is sorted or looked up.
+        self.resume_all(kind, names, sum_of(request.said_versions()))
+            || self.resume(kind, names, &request.known_versions())
     }
 
     /// The same over SotW.
@@ -59,7 +59,8 @@ impl StreamState {
         let (names, version) = (&request.resource_names, request.version_info.as_str());
         let is_all = match version.is_empty() {
             true => self.ask_for_all(kind, names),
-            false => self.resume_all(kind, names, version),
+            false if self.is_new_for(kind) => false,
+            false => self.resume_all(kind, names, parse_version(version)),
         };
         if is_all {
             self.of_mut(kind).names_said = Some(hash_names(names));
@@ -98,15 +99,16 @@ impl StreamState {
         true
     }
 
-    fn resume_all(&mut self, kind: ResourceKind, names: &[String], version: &str) -> bool {
-        let is_new = self.is_new_for(kind);
+    /// The same for one that holds exactly what it should, which the sum `said` of all that it holds
+    /// says.
+    fn resume_all(&mut self, kind: ResourceKind, names: &[String], said: u64) -> bool {
         let wildcard = is_wildcard(kind, names);
         let state = &mut self.types[kind as usize];
-        if is_new || state.force_all || !state.force.is_empty() {
+        if state.force_all || !state.force.is_empty() {
             return false;
         }
         let names = (!wildcard).then_some(names);
-        let is_all = state.held.resume_all(&self.views, names, version);
+        let is_all = state.held.resume_all(&self.views, names, said);
         if is_all {
             (state.wildcard, state.answered) = (wildcard, true);
             state.dirty.clear();

@@ -5,9 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use model::{Registry, Resolution, Service, ServiceKey};
-
-use crate::hash::Map;
+use model::{Map, Registry, Resolution, Service, ServiceKey};
 
 const SLOTS: u32 = 256 * 254;
 /// The largest prime below `SLOTS`: second hashes are coprime with the table.

@@ -11,7 +11,7 @@ use api::{
     slime::service_fence::{FenceHost, FenceWorkloadSelector, ServiceFence},
 };
 use model::{
-    FenceSwitch, FenceTarget, Hostname, Kind, Labels, Name, Namespace, ObjectKey, Service,
+    FenceSwitch, FenceTarget, Hostname, Kind, Labels, Map, Name, Namespace, ObjectKey, Service,
     ServiceKey, WorkloadKey,
 };
 
@@ -22,7 +22,6 @@ use crate::{
         self, Declared, Destinations, DomainInput, DomainStatus, Domains, FenceOrigin, FenceRecord,
         FenceTable, compute_domains,
     },
-    hash::Map,
 };
 
 /// A label selector of a fence: which one of its list.

@@ -5,10 +5,9 @@
 
 use std::{hash::Hash, sync::Arc};
 
-use model::{Labels, Namespace};
+use model::{Labels, Map, Namespace};
 
 use super::small_set::SmallSet;
-use crate::hash::Map;
 
 type Pair = (Namespace, Arc<str>, Arc<str>);
 

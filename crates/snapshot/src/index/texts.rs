@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use model::Locality;
-
-use crate::hash::Set;
+use model::{Locality, Set};
 
 #[derive(Debug, Default)]
 pub(super) struct Texts(Set<Arc<str>>);

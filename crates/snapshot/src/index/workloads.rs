@@ -7,10 +7,9 @@ use api::{
     k8s::{node::Node, pod::Pod},
     meta::ObjectMeta,
 };
-use model::{Labels, Locality, ObjectKey, Workload};
+use model::{Labels, Locality, Map, ObjectKey, Workload};
 
 use super::texts::Texts;
-use crate::hash::Map;
 
 /// Label that puts a workload somewhere else than its node.
 const LOCALITY_LABEL: &str = "istio-locality";

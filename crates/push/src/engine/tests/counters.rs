@@ -6,7 +6,10 @@ use expect_test::{Expect, expect};
 use model::Kind;
 use snapshot::{Change, KeySource};
 
-use super::stage::{NOTHING, Stage, Work, puts, sidecar};
+use super::{
+    incremental::lazy,
+    stage::{NOTHING, Stage, Work, puts, sidecar},
+};
 use crate::ResourceKind;
 
 const SERVICES: usize = 50;
@@ -127,6 +130,22 @@ fn from_permissive_to_strict_nothing_is_compiled_for_callers() {
     stage.put(&workloads(&[(1, "a")]));
     stage.put(&STRICT.replace("STRICT", "PERMISSIVE"));
     check(stage.put(STRICT), expect!["1 jobs, 2 compiled, 0 hosts, 2 notified"]);
+}
+
+#[test]
+fn a_first_call_costs_the_same_however_much_was_called_before() {
+    let mut stage = mesh();
+    stage.put("{apiVersion: v1, kind: Namespace, metadata: {name: edge, labels: {meltemi.io/scope: on-demand}}}");
+    let caller = stage.connect(lazy("10.9.0.6", "app=edge"));
+    let host = |number: usize| format!("on-demand-80/s{number}.shop.svc.cluster.local:80");
+    // What was called, the scope, listeners, the route with its answers, clusters and assignments; and
+    // once more what was called, since it is learned.
+    let first = stage.cost_of_asking(caller, &host(0));
+    check(first, expect!["8 jobs, 1 compiled, 1 hosts, 1 notified"]);
+    for number in 1..SERVICES - 1 {
+        stage.ask(caller, &host(number));
+    }
+    assert_eq!(stage.cost_of_asking(caller, &host(SERVICES - 1)), first);
 }
 
 #[test]

@@ -124,6 +124,13 @@ impl Stage {
         found
     }
 
+    /// The same; gives what the question and what was learned with it cost.
+    pub(super) fn cost_of_asking(&mut self, id: StreamId, question: &str) -> Work {
+        let before = Work::of(&self.engine.counters);
+        self.ask(id, question).expect("an answer");
+        Work::of(&self.engine.counters).since(before)
+    }
+
     /// What classes were found to have called when a host came to exist: it would be told with the
     /// next question.
     pub(super) fn learn_late(&mut self) {
