@@ -232,8 +232,7 @@ async fn endpointz(
 type Found = Vec<(model::Shared<Service>, Vec<Endpoint>)>;
 
 async fn services(admin: &Shared, query: ServiceQuery) -> Result<Found, ApiError> {
-    let snapshot = admin.writer.read(|index| index.snapshot()).await;
-    let snapshot = snapshot.ok_or_else(ApiError::ending)?;
+    let snapshot = admin.snapshot().await?;
     let wanted = snapshot
         .services()
         .filter(|service| service.key.hostname.as_str().contains(&query.service));

@@ -1,6 +1,6 @@
 //! `/debug/fences` and `/debug/scope_export`: what limits the scopes of workloads.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use api::istio::{
     WorkloadSelector,
@@ -14,7 +14,7 @@ use axum::{
 use model::{Labels, ProxyKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use snapshot::{ExportedScope, FenceRecord, Member, Snapshot};
+use snapshot::{ExportedScope, FenceRecord, Member};
 
 use crate::{ApiError, Shared};
 
@@ -51,16 +51,11 @@ fn is(wanted: &str, own: &str) -> bool {
     wanted.is_empty() || wanted == own
 }
 
-async fn snapshot(admin: &Shared) -> Result<Arc<Snapshot>, ApiError> {
-    let snapshot = admin.writer.read(|index| index.snapshot());
-    snapshot.await.ok_or_else(ApiError::ending)
-}
-
 async fn fences(
     State(admin): State<Shared>,
     Query(query): Query<FenceQuery>,
 ) -> Result<Json<Value>, ApiError> {
-    let snapshot = snapshot(&admin).await?;
+    let snapshot = admin.snapshot().await?;
     let found = snapshot.fences().into_iter().filter(|fence| {
         is(&query.namespace, fence.key.namespace.as_str())
             && is(&query.name, fence.key.name.as_str())
@@ -85,7 +80,7 @@ async fn scope_export(
     State(admin): State<Shared>,
     Query(query): Query<ExportQuery>,
 ) -> Result<Json<ScopeExport>, ApiError> {
-    let snapshot = snapshot(&admin).await?;
+    let snapshot = admin.snapshot().await?;
     let proxies = admin.streams.proxies();
     let sidecars = proxies.iter().filter(|proxy| proxy.kind == ProxyKind::Sidecar);
     let connected =

@@ -15,6 +15,8 @@ mod explain;
 mod fence_switches;
 mod fences;
 mod finding;
+#[cfg(test)]
+mod fixture;
 mod guard;
 mod lines;
 mod lints;
@@ -40,6 +42,7 @@ use axum::{
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use push::{EngineHandle, StreamRegistry};
+use snapshot::Snapshot;
 use source::SourceStatuses;
 use source_directory::DirectoryHandle;
 use store::WriterHandle;
@@ -91,6 +94,13 @@ pub struct Admin {
 }
 
 type Shared = Arc<Admin>;
+
+impl Admin {
+    /// The mesh as it is now. An error when the process is ending.
+    async fn snapshot(&self) -> Result<Arc<Snapshot>, ApiError> {
+        self.writer.read(|index| index.snapshot()).await.ok_or_else(ApiError::ending)
+    }
+}
 
 /// Serves the API until `shutdown`.
 pub async fn serve(

@@ -120,8 +120,7 @@ async fn plan(
         let message = "another plan is being made";
         return Err(ApiError::new(Reason::Unavailable, message).hint("try again in a moment"));
     };
-    let snapshot = admin.writer.read(|index| index.snapshot()).await;
-    let snapshot = snapshot.ok_or_else(ApiError::ending)?;
+    let snapshot = admin.snapshot().await?;
     let made = tokio::task::spawn_blocking(move || make(&target, &proxies, &snapshot));
     made.await.map(Json).map_err(|_| ApiError::ending())
 }

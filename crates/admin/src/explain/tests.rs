@@ -1,38 +1,15 @@
 //! Why hosts are in a scope or not, case by case.
 
-use std::sync::Arc;
-
 use expect_test::{Expect, expect};
-use model::{Locality, WorkloadKey};
-use serde_json::json;
-use snapshot::{Change, Features, Index};
+use snapshot::{Change, Index};
 
 use super::*;
+use crate::fixture::{full, learned, mesh, web};
 
-const MESH: &str = "
-apiVersion: v1
-kind: Service
-metadata: {name: cart, namespace: shop}
-spec: {ports: [{port: 80, name: http}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: pay, namespace: bank}
-spec: {ports: [{port: 80, name: http}]}
----
+const RULES: &str = "
 apiVersion: v1
 kind: Service
 metadata: {name: old, namespace: bank}
-spec: {ports: [{port: 80, name: http}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: log, namespace: infra}
-spec: {ports: [{port: 80, name: http}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: hidden, namespace: infra, annotations: {networking.istio.io/exportTo: .}}
 spec: {ports: [{port: 80, name: http}]}
 ---
 apiVersion: networking.istio.io/v1
@@ -68,34 +45,18 @@ struct Case {
 
 impl Case {
     fn new(more: &str) -> Self {
-        let mut index = Index::new(Arc::default(), Features::default(), "cluster.local");
-        for text in [MESH, more] {
-            let (objects, findings) = api::parse_documents("mesh.yaml", text.as_bytes());
-            assert!(findings.is_empty(), "{findings:?}");
-            index.apply(objects.into_iter().map(Change::Put));
-        }
-        index.apply([Change::Time(10)]);
-        Self { index, label: "", asked: &[] }
+        Self { index: mesh(&[RULES, more]), label: "", asked: &[] }
     }
 
     fn learned(mut self, host: &str) -> Self {
-        let workload = WorkloadKey { namespace: "shop".into(), name: "web".into() };
-        let hosts = BTreeSet::from([full(host)]);
-        self.index.apply([Change::Learned(workload, Some(Shared::new(hosts)))]);
+        self.index.apply([learned(&[host])]);
         self
     }
 
     /// A line for each host.
     #[track_caller]
     fn check(&self, hosts: &[&str], expected: Expect) {
-        let mut labels = json!({"app": "web"});
-        if !self.label.is_empty() {
-            labels["meltemi.io/scope"] = self.label.into();
-        }
-        let metadata = json!({ "LABELS": labels }).as_object().unwrap().clone();
-        let id = "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local";
-        let proxy = Proxy::parse(id, metadata, Locality::default()).unwrap();
-        let proxy = Proxy { loads_on_demand: true, ..proxy };
+        let proxy = web(self.label);
         let asked = self.asked.iter().map(|host| full(host)).collect();
         let mut text = String::new();
         for host in hosts {
@@ -107,10 +68,6 @@ impl Case {
         }
         expected.assert_eq(&text.replace(".svc.cluster.local", ""));
     }
-}
-
-fn full(host: &str) -> Hostname {
-    Hostname::new(&format!("{host}.svc.cluster.local"))
 }
 
 #[test]
