@@ -2,20 +2,11 @@
 
 use testkit::{http::Request, mesh::ProxySettings};
 
-use crate::shop::{Instance, Shop, ShopSettings, backend, send, service};
+use crate::{
+    fence,
+    shop::{Instance, Shop, ShopSettings, backend, send, service},
+};
 
-const FENCE: &str = "---
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop, labels: {meltemi.io/scope: MODE}}
----
-apiVersion: microservice.slime.io/v1alpha1
-kind: ServiceFence
-metadata: {name: client, namespace: shop}
-spec:
-  enable: true
-  host: {web.shop.svc.cluster.local: {stable: {}}}
-";
 const SETTINGS: &str = "
 lazyload:
   dispatches:
@@ -32,11 +23,11 @@ async fn dispatched_hosts_go_to_their_cluster() {
     let path = folder.path().join("settings.yaml");
     std::fs::write(&path, SETTINGS).unwrap();
     for mode in ["on-demand", "learned"] {
-        let fence = FENCE.replace("MODE", mode);
+        let fence = fence::told_of_web(mode);
         let shop = Shop::start_with(ShopSettings {
             versions: &["v1"],
             yaml: &yaml,
-            files: &[("fence.yaml", &fence)],
+            files: &[(fence::FILE, &fence)],
             mesh_config: "outboundTrafficPolicy: {mode: REGISTRY_ONLY}",
             environment: &[("MELTEMI_SETTINGS", path.to_str().unwrap())],
             proxy: Some(ProxySettings::sidecar("client.shop")),

@@ -8,6 +8,7 @@ mod credentials;
 mod cycles;
 mod dispatches;
 mod entrance;
+mod fence;
 mod gateways;
 mod identity;
 mod inbound;

@@ -13,18 +13,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::shop::{
-    BINARY, Instance, PORT, Shop, ShopSettings, backend, eventually, require, send, service,
-    service_on,
+use crate::{
+    fence,
+    shop::{
+        BINARY, Instance, PORT, Shop, ShopSettings, backend, eventually, require, send, service,
+        service_on,
+    },
 };
 
-/// The client's namespace is fenced: it is told of nothing until it calls.
-const FENCE: &str = "---
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop, labels: {meltemi.io/scope: on-demand}}
-";
-const FENCE_FILE: &str = "fence.yaml";
 const REGISTRY_ONLY: &str = "outboundTrafficPolicy: {mode: REGISTRY_ONLY}";
 
 /// A fenced client, `web`, and a service `cart`.
@@ -42,7 +38,8 @@ impl Fenced {
         let cart = backend("cart").await;
         let service = service("cart", &[Instance::new("v1", &cart)]);
         let yaml = format!("{service}{yaml}");
-        let files = [(FENCE_FILE, FENCE)];
+        let fence = fence::namespace("on-demand");
+        let files = [(fence::FILE, &*fence)];
         let settings = ShopSettings {
             versions: &["v1"],
             yaml: &yaml,
@@ -279,13 +276,13 @@ async fn a_fence_comes_and_goes_under_load() {
     };
     let loads = [load("web"), load("cart")];
     for _ in 0..3 {
-        fenced.shop.mesh.remove(FENCE_FILE).unwrap();
+        fenced.shop.mesh.remove(fence::FILE).unwrap();
         eventually(async || {
             let told = fenced.told(&["web", "cart", "idle"]).await;
             require(told == ["web", "cart", "idle"], format!("{told:?}"))
         })
         .await;
-        fenced.shop.mesh.write(FENCE_FILE, FENCE).unwrap();
+        fenced.shop.mesh.write(fence::FILE, &fence::namespace("on-demand")).unwrap();
         eventually(async || {
             let told = fenced.told(&["web", "cart", "idle"]).await;
             require(told == ["web", "cart"], format!("{told:?}"))

@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use crate::{
+    fence,
     shop::{
         Instance, Shop, ShopSettings, backend, egress, eventually, require, send, service,
         service_on,
@@ -26,12 +27,6 @@ use crate::{
     tls::entry,
 };
 
-/// The client's namespace is fenced: it is told of nothing until it calls.
-const FENCE: &str = "---
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop, labels: {meltemi.io/scope: on-demand}}
-";
 /// What cannot become HTTP.
 const BYTES: &[u8] = b"\0hello";
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -74,7 +69,8 @@ async fn start(stores: &[(&str, &Store)], yaml: &str) -> Shop {
     let services = stores.iter().map(|(name, store)| store.yaml(name)).collect::<String>();
     let egress = stores.iter().map(|(_, store)| store.egress()).collect::<String>();
     let yaml = format!("{services}{yaml}");
-    let files = [("fence.yaml", FENCE)];
+    let fence = fence::namespace("on-demand");
+    let files = [(fence::FILE, &*fence)];
     let settings =
         ShopSettings { yaml: &yaml, egress: &egress, files: &files, ..ShopSettings::default() };
     let shop = Shop::start_with(settings).await;
@@ -126,25 +122,13 @@ async fn a_connection_to_an_unknown_service_is_learned_and_the_next_one_meshed()
     shop.mesh.expect_synced(1).await.unwrap();
 }
 
-/// Told of `web` alone, and not able to ask.
-const LEARNED: &str = "---
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop, labels: {meltemi.io/scope: learned}}
----
-apiVersion: microservice.slime.io/v1alpha1
-kind: ServiceFence
-metadata: {name: client, namespace: shop}
-spec:
-  enable: true
-  host: {web.shop.svc.cluster.local: {stable: {}}}
-";
-
 #[tokio::test]
 async fn a_request_without_a_route_is_learned_where_hosts_are_not_asked_for() {
     let cart = backend("cart").await;
     let yaml = service("cart", &[Instance::new("v1", &cart)]);
-    let files = [("fence.yaml", LEARNED)];
+    // It is not able to ask.
+    let fence = fence::told_of_web("learned");
+    let files = [(fence::FILE, &*fence)];
     let shop = Shop::start_with(ShopSettings {
         versions: &["v1"],
         yaml: &yaml,
@@ -176,7 +160,8 @@ async fn a_server_name_is_learned_and_the_next_connection_meshed() {
     let address = ports::loopback_socket(9443);
     let yaml = entry("secure", "secure.example", "TLS", backend.address());
     let egress = egress(address, "TLS", "secure.example");
-    let files = [("fence.yaml", FENCE)];
+    let fence = fence::namespace("on-demand");
+    let files = [(fence::FILE, &*fence)];
     let settings =
         ShopSettings { yaml: &yaml, egress: &egress, files: &files, ..ShopSettings::default() };
     let shop = Shop::start_with(settings).await;
@@ -240,7 +225,8 @@ spec:
   endpoints: [{address: 10.9.9.9}]
 ";
     let (yaml, egress) = (format!("{known}{hidden}"), store.egress());
-    let files = [("fence.yaml", FENCE)];
+    let fence = fence::namespace("on-demand");
+    let files = [(fence::FILE, &*fence)];
     let settings =
         ShopSettings { yaml: &yaml, egress: &egress, files: &files, ..ShopSettings::default() };
     let shop = Shop::start_with(settings).await;
