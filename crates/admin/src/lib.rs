@@ -60,15 +60,15 @@ pub use self::{
     finding::{Finding, FindingList},
     load::LoadReport,
     metrics::MeshMetrics,
-    plan::{ScopePlan, ScopePlanItem, ScopeSizes},
+    plan::{ScopePlan, ScopePlanItem, ScopeSizes, plan_fences},
     proxies::{
         ProxyConfig, ProxyIdentity, ProxyIdentityList, ProxyStatus, ProxyStatusList, ResourceStatus,
     },
     pushes::{Push, PushCause, PushCost, PushList, PushProxies, PushSent},
     scopes::{
-        MetricsSource, ScopeCall, ScopeDecision, ScopeEdge, ScopeEdgeList, ScopeExplanation,
-        ScopeFenced, ScopeImportReport, ScopeImportRequest, ScopeList, ScopeNote, ScopePart,
-        ScopePrometheus, ScopeSensor, ScopeTarget, ScopeWorkload,
+        CallGraph, MetricsSource, ScopeCall, ScopeDecision, ScopeEdge, ScopeEdgeList,
+        ScopeExplanation, ScopeFenced, ScopeImportReport, ScopeImportRequest, ScopeList, ScopeNote,
+        ScopePart, ScopePrometheus, ScopeSensor, ScopeTarget, ScopeWorkload,
     },
     wait::{RefusedResource, WaitEvent, WaitOutcome, WaitQuery, WaitReport, WaitingProxy},
 };

@@ -121,7 +121,8 @@ async fn plan(
         return Err(ApiError::new(Reason::Unavailable, message).hint("try again in a moment"));
     };
     let snapshot = admin.snapshot().await?;
-    let made = tokio::task::spawn_blocking(move || make(&target, &proxies, &snapshot));
+    let plan = move || plan_fences(&target, &proxies, &snapshot, LIMIT);
+    let made = tokio::task::spawn_blocking(plan);
     made.await.map(Json).map_err(|_| ApiError::ending())
 }
 
@@ -154,7 +155,13 @@ impl Class {
     }
 }
 
-fn make(target: &FenceTarget, proxies: &[Arc<Proxy>], snapshot: &Snapshot) -> ScopePlan {
+/// What fences would cut of proxies. When the time is over, what is left is left out.
+pub fn plan_fences(
+    target: &FenceTarget,
+    proxies: &[Arc<Proxy>],
+    snapshot: &Snapshot,
+    limit: Duration,
+) -> ScopePlan {
     let begun = Instant::now();
     let mut classes: BTreeMap<Class, (&Arc<Proxy>, usize)> = BTreeMap::new();
     for proxy in proxies {
@@ -169,7 +176,7 @@ fn make(target: &FenceTarget, proxies: &[Arc<Proxy>], snapshot: &Snapshot) -> Sc
     };
     let mut sizes = Known { reckoner: Reckoner::new(snapshot), unfenced: BTreeMap::new() };
     for (class, (proxy, count)) in classes {
-        if plan.items.len() >= MOST || begun.elapsed() > LIMIT {
+        if plan.items.len() >= MOST || begun.elapsed() > limit {
             plan.left_out += 1;
             continue;
         }

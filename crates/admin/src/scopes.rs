@@ -16,7 +16,9 @@ use axum::{
 };
 use model::{Hostname, Name, Namespace, Proxy, ProxyKind, WorkloadKey};
 use push::FencedClass;
-use scope::{Import, ImportInput, NoteKind, ScopeEnded, ScopeHandle, Sensor, parse_import};
+use scope::{
+    Import, ImportInput, ImportedCall, NoteKind, ScopeEnded, ScopeHandle, Sensor, parse_import,
+};
 use snapshot::{DomainStatus, Snapshot};
 
 pub(crate) use self::answer::time;
@@ -27,7 +29,7 @@ pub use self::answer::{
 };
 use self::answer::{describe_edge, describe_workload};
 use crate::{
-    ApiError, Reason, ScopeFenceOff, ScopeSizes, Shared,
+    ApiError, InputFile, Reason, ScopeFenceOff, ScopeSizes, Shared,
     explain::{self, Verdict},
     savings::Savings,
 };
@@ -261,6 +263,40 @@ async fn reset(
     Ok(Json(ScopeDecision { changed }))
 }
 
+/// What files say about who calls whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallGraph {
+    /// Sorted.
+    pub calls: Vec<ImportedCall>,
+    /// What was left out, a line each.
+    pub findings: Vec<String>,
+}
+
+impl CallGraph {
+    /// Reads files in any of the forms that are known. Names without a namespace are in `namespace`,
+    /// and `domain` is the suffix of Kubernetes names. An error when one of them is no call graph.
+    pub fn read(
+        files: &[InputFile],
+        namespace: Option<&Namespace>,
+        domain: &str,
+    ) -> Result<Self, ApiError> {
+        let mut graph = Self::default();
+        for InputFile { name, text } in files {
+            let input = ImportInput { text, namespace, domain };
+            let Import { calls, findings, .. } = parse_import(input).map_err(|error| {
+                let message = format!("{name}: {error}");
+                ApiError::new(Reason::BadInput, message).hint("nothing was learned")
+            })?;
+            graph.calls.extend(calls);
+            let lines =
+                findings.into_iter().map(|it| format!("{name} {}: {}", it.place, it.message));
+            graph.findings.extend(lines);
+        }
+        graph.calls.sort_unstable();
+        Ok(graph)
+    }
+}
+
 async fn import(
     State(admin): State<Shared>,
     Json(request): Json<ScopeImportRequest>,
@@ -268,22 +304,10 @@ async fn import(
     let ScopeImportRequest { files, namespace, dry_run } = request;
     let mesh = admin.engine.mesh().await.ok_or_else(ApiError::ending)?;
     let namespace = (!namespace.is_empty()).then(|| Namespace::from(namespace));
-    let mut report = ScopeImportReport { dry_run, ..ScopeImportReport::default() };
-    let mut calls = Vec::new();
-    for file in &files.files {
-        let input =
-            ImportInput { text: &file.text, namespace: namespace.as_ref(), domain: &mesh.domain };
-        let Import { calls: found, findings, .. } = parse_import(input).map_err(|error| {
-            let message = format!("{}: {error}", file.name);
-            ApiError::new(Reason::BadInput, message).hint("nothing was learned")
-        })?;
-        calls.extend(found);
-        let lines =
-            findings.into_iter().map(|it| format!("{} {}: {}", file.name, it.place, it.message));
-        report.findings.extend(lines);
-    }
+    let CallGraph { calls, findings } =
+        CallGraph::read(&files.files, namespace.as_ref(), &mesh.domain)?;
+    let mut report = ScopeImportReport { findings, dry_run, ..ScopeImportReport::default() };
     let handle = &admin.scope.handle;
-    calls.sort_unstable();
     for of_one in calls.chunk_by(|one, other| one.workload == other.workload) {
         let known = handle.edges(&of_one[0].workload).await?;
         for call in of_one {

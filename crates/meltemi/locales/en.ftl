@@ -113,6 +113,14 @@ scope-plan = { $proxies ->
        *[other] { $proxies } proxies hold { $now } and would hold { $then }
     }: { $cut } less
 scope-plan-left-out = { $count } further kinds of proxies were left out: it took too long. Ask for one workload
+scope-plan-offline = Without a control plane: { $listed } proxies of Pods and WorkloadEntries, { $named } of workloads that are only named, each taken for an Envoy that can ask.
+scope-plan-errors = { $count ->
+        [one] { $count } error is in the files
+       *[other] { $count } errors are in the files
+    }: `meltemi check` shows what is left out here
+scope-plan-nobody = the files speak of no workload of { $target }
+scope-plan-nobody-hint = a plan is made for Pods, WorkloadEntries, WorkloadGroups, and for what Services, fences and calls of `--import` name
+scope-plan-no-directory = no folder is named: name one with `--directory`, or with `config` in the file of `--settings`
 scope-plan-gateway = { $workload } is a gateway: it has what its routes name, and is not fenced
 scope-plan-grpc = { $workload } would be sent everything all the same: gRPC without a proxy cannot ask; the modes declared and learned fence it
 scope-plan-cannot-ask = { $workload } would be sent everything all the same: its proxies cannot ask, as they speak no delta xDS or lack the filter envoy.filters.http.on_demand; the modes declared and learned fence it

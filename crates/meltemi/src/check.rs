@@ -18,13 +18,14 @@ mod sarif;
 mod special;
 #[cfg(test)]
 mod tests;
+mod workloads;
 
 use std::{path::PathBuf, time::SystemTime};
 
 use clap::ValueEnum;
 use model::Severity;
 
-pub(crate) use self::{finding::Finding, proxies::workload};
+pub(crate) use self::{finding::Finding, proxies::workload, workloads::Workloads};
 use self::{mesh::Mesh, report::Report};
 use crate::{
     environment::Environment,

@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use admin::{ErrorBody, Reason};
+use admin::{ApiError, ErrorBody, Reason};
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -144,7 +144,7 @@ impl Lines {
             if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
                 let line = self.rest.split_to(end + 1);
                 if let Ok(body) = serde_json::from_slice::<ErrorBody>(&line) {
-                    return Err(failure(body).into());
+                    return Err(failure(body.error).into());
                 }
                 let value = serde_json::from_slice(&line);
                 return value.map(Some).context("the answer is not what was asked for");
@@ -177,7 +177,7 @@ async fn read<T: DeserializeOwned>(body: Incoming) -> anyhow::Result<T> {
 async fn refusal(status: StatusCode, body: Incoming) -> anyhow::Error {
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     match serde_json::from_slice::<ErrorBody>(&body) {
-        Ok(body) => failure(body).into(),
+        Ok(body) => failure(body.error).into(),
         Err(_) => {
             let text = String::from_utf8_lossy(&body).trim().to_owned();
             Failure::new(Exit::Failed, format!("the control plane answers {status}: {text}")).into()
@@ -185,8 +185,8 @@ async fn refusal(status: StatusCode, body: Incoming) -> anyhow::Error {
     }
 }
 
-fn failure(body: ErrorBody) -> Failure {
-    let error = body.error;
+/// What the API's refusal is for a command.
+pub(crate) fn failure(error: ApiError) -> Failure {
     let exit = match error.reason {
         Reason::BadRequest => Exit::Usage,
         Reason::BadInput => Exit::BadInput,

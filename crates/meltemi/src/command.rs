@@ -139,7 +139,7 @@ impl Verb {
             Self::Proxy(ProxyVerb::Status(args)) | Self::Ps(args) => args.run(screen).await,
             Self::Proxy(ProxyVerb::Config(args)) | Self::Pc(args) => args.run(screen).await,
             Self::Events(args) => args.run(screen).await,
-            Self::Scope(args) => args.run(screen).await,
+            Self::Scope(args) => args.run(environment, screen).await,
             Self::Help(args) => args.run(command.clone(), screen),
             Self::Completion(args) => args.run(command.clone(), screen),
         }

@@ -23,6 +23,11 @@ pub(crate) struct InputFiles {
 }
 
 impl InputFiles {
+    /// Those that are named one by one.
+    pub(crate) fn of(files: Vec<PathBuf>) -> Self {
+        Self { files, recursive: false }
+    }
+
     /// Reads everything. What cannot be read is an error: nothing is done by half.
     pub(crate) fn read(&self, screen: &Screen<'_>) -> Result<FileSetRequest, Failure> {
         let mut files = Vec::new();

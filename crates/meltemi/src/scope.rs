@@ -14,6 +14,7 @@ use clap::Subcommand;
 
 use crate::{
     client::{Server, encode},
+    environment::Environment,
     output::{Exit, Format, Screen},
 };
 
@@ -183,14 +184,18 @@ impl Scope {
         }
     }
 
-    pub(crate) async fn run(self, screen: &mut Screen<'_>) -> anyhow::Result<Exit> {
+    pub(crate) async fn run(
+        self,
+        environment: &Environment,
+        screen: &mut Screen<'_>,
+    ) -> anyhow::Result<Exit> {
         let Self { verb, workload, output, server } = self;
         match (verb, workload) {
             (Some(ScopeVerb::Explain(args)), _) => args.run(screen).await,
             (Some(ScopeVerb::Pin(args)), _) => args.run(Decision::Pin, screen).await,
             (Some(ScopeVerb::Unpin(args)), _) => args.run(Decision::Unpin, screen).await,
             (Some(ScopeVerb::Reset(args)), _) => args.run(screen).await,
-            (Some(ScopeVerb::Plan(args)), _) => args.run(screen).await,
+            (Some(ScopeVerb::Plan(args)), _) => args.run(environment, screen).await,
             (Some(ScopeVerb::Fences(args)), _) => args.run(screen).await,
             (Some(ScopeVerb::Disable(args)), _) => args.run(screen).await,
             (Some(ScopeVerb::Enable(args)), _) => args.run(screen).await,

@@ -17,7 +17,7 @@ spec:
 fn plan(fence: &str, proxies: &[Arc<Proxy>]) -> ScopePlan {
     let mut index = mesh(&[fence]);
     index.apply([learned(&["cart.shop", "pay.bank", "hidden.infra", "gone.infra"])]);
-    make(&"shop".parse().unwrap(), proxies, &index.snapshot())
+    plan_fences(&"shop".parse().unwrap(), proxies, &index.snapshot(), Duration::MAX)
 }
 
 fn proxy(label: &str) -> Arc<Proxy> {

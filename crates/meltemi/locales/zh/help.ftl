@@ -289,8 +289,15 @@ help-scope-list = 所有工作负载，需要注意的在前，以及谁的栅�
 help-scope-plan = 根据已知内容显示栅栏会减少什么；不做任何改变
     .after =
         针对已连接的代理计算。已知的调用是学习到的调用：从未见过的也会等待一次，但不会列出。
-        退出码：0 完成，1 没有这样的代理连接，64 用法错误，69 控制面不可达，75 正在计算另一个计划
+        使用 --directory 或 --settings 时不询问控制面：代理是文件会有的那些，每个 Pod 和 WorkloadEntry 一个，
+        每个只被 Service、WorkloadGroup、栅栏或导入的调用提到的工作负载一个。它们都视为能够询问的 Envoy。
+        退出码：0 完成，1 没有这样的代理，64 用法错误，65 文件无法读取，69 控制面不可达，75 正在计算另一个计划，79 导入的文件中有内容被略去
     .target = 命名空间，或其中的一个工作负载
+    .directory = 针对该目录（或文件）中的对象计算，不需要控制面；可多次指定
+    .settings = `serve --settings` 的文件：使用其中的 `lazyload`；没有 --directory 时使用其中的目录
+    .mesh_config = 含有 `MeshConfig` 的文件；优先于名为 `istio` 的 ConfigMap
+    .domain = Kubernetes 服务名的后缀；默认 `cluster.local`
+    .import = 调用图，形式同 `scope import`，视为学习到的内容；可多次指定
     .output = 输出形式
     .address = 控制面的管理地址
 

@@ -10,6 +10,8 @@ use snapshot::{Reader, Snapshot};
 
 /// The address of a stand-in: of a range that is reserved for documentation.
 const NOBODY: &str = "192.0.2.1";
+/// What a proxy is called of which nothing is known.
+const STRANGER: &str = "check";
 
 /// The proxies to compile for. Most of them are alike; the compiler puts those together.
 pub(super) fn representatives(objects: &[Object], snapshot: &Snapshot) -> Vec<Proxy> {
@@ -33,17 +35,18 @@ pub(super) fn representatives(objects: &[Object], snapshot: &Snapshot) -> Vec<Pr
     }
     let unmet = gateways.iter().zip(met).filter(|(_, met)| !met);
     proxies.extend(unmet.filter_map(|((namespace, selector), _)| {
-        stand_in("router", namespace, selector, snapshot)
+        stand_in("router", STRANGER, namespace, selector, snapshot)
     }));
     let empty = Labels::default();
     let rest = namespaces(objects).into_iter().filter(|namespace| !served.contains(namespace));
-    proxies.extend(rest.filter_map(|namespace| stand_in("sidecar", &namespace, &empty, snapshot)));
+    let stranger = |it: Namespace| stand_in("sidecar", STRANGER, &it, &empty, snapshot);
+    proxies.extend(rest.filter_map(stranger));
     proxies
 }
 
 /// The distinct selectors of Gateways, with the namespace of the first Gateway that has each. An
 /// empty selector means every proxy: it is represented by one without labels.
-fn gateway_selectors(objects: &[Object]) -> Vec<(Namespace, Labels)> {
+pub(super) fn gateway_selectors(objects: &[Object]) -> Vec<(Namespace, Labels)> {
     let mut known = BTreeSet::new();
     let mut selectors = Vec::new();
     for object in objects {
@@ -90,7 +93,7 @@ pub(crate) fn workload<'a>(object: &Object, reader: &Reader<'a>) -> Option<&'a W
     (workload.origin == object.key).then_some(workload)
 }
 
-fn of_workload(
+pub(super) fn of_workload(
     kind: &str,
     object: &Object,
     workload: &Workload,
@@ -107,13 +110,15 @@ fn of_workload(
     Proxy::parse(&id, metadata, workload.locality.clone()).ok()
 }
 
-fn stand_in(
+/// The proxy of a workload of which only the labels are known.
+pub(super) fn stand_in(
     kind: &str,
+    name: &str,
     namespace: &Namespace,
     selector: &Labels,
     snapshot: &Snapshot,
 ) -> Option<Proxy> {
-    let id = node_id(kind, NOBODY, "check", namespace, snapshot);
+    let id = node_id(kind, NOBODY, name, namespace, snapshot);
     Proxy::parse(&id, labels(selector), Locality::default()).ok()
 }
 

@@ -1,9 +1,13 @@
 //! `scope plan`: what fences would cut. Nothing is changed.
 
+mod offline;
+
 use admin::{ScopePlan, ScopePlanItem, ScopeSizes};
 
+use self::offline::{Offline, Reckoned};
 use crate::{
     client::{Server, encode},
+    environment::Environment,
     output::{self, Cell, Exit, Format, Role, Screen, Table, bytes},
 };
 
@@ -14,15 +18,22 @@ Examples:
   meltemi scope plan shop
   meltemi scope plan shop/web -o wide
   meltemi scope plan shop -o json
+  meltemi scope plan shop --directory ./mesh --import calls.csv
+  meltemi scope plan shop --settings /etc/meltemi.yaml
 
 It is reckoned for the proxies that are connected. Known calls are those that were learned: what was
 never seen waits once as well, and is not listed.
-Exit codes: 0 done, 1 no such proxy is connected, 64 wrong usage, 69 no control plane,
-75 another plan is being made")]
+With --directory or --settings no control plane is asked: proxies are those that the files would have,
+one for each Pod and WorkloadEntry, and one for each workload that is only named, by a Service, a
+WorkloadGroup, a fence or an imported call. They are taken for Envoys that can ask.
+Exit codes: 0 done, 1 there is no such proxy, 64 wrong usage, 65 a file cannot be read, 69 no control
+plane, 75 another plan is being made, 79 something of an imported file was left out")]
 pub(crate) struct Plan {
     /// A namespace, or one workload of it.
     #[arg(value_name = "NAMESPACE[/WORKLOAD]")]
     target: String,
+    #[command(flatten)]
+    offline: Offline,
     #[arg(short, long, default_value = "table", value_parser = Format::among(&[Format::Table, Format::Wide, Format::Json, Format::Yaml]))]
     pub(super) output: Format,
     #[command(flatten)]
@@ -33,10 +44,25 @@ pub(crate) struct Plan {
 const MOST_SHOWN: usize = 10;
 
 impl Plan {
-    pub(super) async fn run(self, screen: &mut Screen<'_>) -> anyhow::Result<Exit> {
-        let Self { target, output, server } = self;
-        let path = format!("/debug/scope/plan?target={}", encode(&target));
-        let plan: ScopePlan = server.get(&path, screen.catalogue()).await?;
+    pub(super) async fn run(
+        self,
+        environment: &Environment,
+        screen: &mut Screen<'_>,
+    ) -> anyhow::Result<Exit> {
+        let Self { target, offline, output, server } = self;
+        let (plan, reckoned) = match offline.is_meant() {
+            true => {
+                let (plan, reckoned) = offline.plan(&target, environment, screen)?;
+                (plan, Some(reckoned))
+            }
+            false => {
+                let path = format!("/debug/scope/plan?target={}", encode(&target));
+                (server.get(&path, screen.catalogue()).await?, None)
+            }
+        };
+        if let Some(Reckoned { notes, .. }) = &reckoned {
+            notes.iter().for_each(|note| eprintln!("{note}"));
+        }
         match output {
             Format::Json | Format::Yaml => {
                 let ScopePlan { target, items, now, then, left_out } = plan;
@@ -45,9 +71,15 @@ impl Plan {
                 });
                 screen.structured(output, &output::List::new(items).metadata(metadata))?;
             }
-            _ => print(&plan, output, screen)?,
+            _ => {
+                if let Some(Reckoned { listed, named, .. }) = &reckoned {
+                    let words = [("listed", (*listed).into()), ("named", (*named).into())];
+                    screen.say("scope-plan-offline", &words)?;
+                }
+                print(&plan, output, screen)?;
+            }
         }
-        Ok(Exit::Done)
+        Ok(reckoned.map_or(Exit::Done, |it| it.exit))
     }
 }
 

@@ -49,7 +49,7 @@ spec:
   subsets: [{name: v1, labels: {a: b}}, {name: v1, labels: {a: c}}]
 ";
 
-fn folder(files: &[(&str, &str)]) -> TempDir {
+pub(crate) fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder can be made");
     for (name, text) in files {
         let path = folder.path().join(name);

@@ -19,6 +19,7 @@ mod reports;
 mod restored;
 mod rotation;
 mod scope;
+mod scope_plan;
 mod settings;
 mod streams;
 mod wait;
