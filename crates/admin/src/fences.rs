@@ -14,14 +14,19 @@ use axum::{
 use model::{Labels, ProxyKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use snapshot::{ExportedScope, FenceRecord, Member};
+use snapshot::{ExportedScope, ExportedScopes, FenceRecord, Member};
 
 use crate::{ApiError, Shared};
 
 /// `/debug/scope_export`: Sidecars as people write them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ScopeExport {
     pub items: Vec<Value>,
+    /// Workloads that are fenced by a label alone, and that no Sidecar could select without selecting
+    /// others: `shop/web`.
+    #[serde(default)]
+    pub left_out: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,13 +92,20 @@ async fn scope_export(
         sidecars.map(|it| Member { workload: it.workload(), labels: it.labels.clone() });
     let mut members: BTreeSet<Member> = snapshot.members();
     members.extend(connected);
-    let scopes = snapshot.export_scopes(&members);
+    let ExportedScopes { scopes, left_out } = snapshot.export_scopes(&members);
     let asked = scopes.iter().filter(|scope| {
         let is_workload = |name: &str| scope.workloads.iter().any(|it| it.name.as_str() == name);
         is(&query.namespace, scope.namespace.as_str())
             && (is(&query.workload, scope.name.as_str()) || is_workload(&query.workload))
     });
-    Ok(Json(ScopeExport { items: asked.map(sidecar_json).collect() }))
+    let left_out = left_out.iter().filter(|workload| {
+        is(&query.namespace, workload.namespace.as_str())
+            && is(&query.workload, workload.name.as_str())
+    });
+    Ok(Json(ScopeExport {
+        items: asked.map(sidecar_json).collect(),
+        left_out: left_out.map(ToString::to_string).collect(),
+    }))
 }
 
 fn sidecar_json(scope: &ExportedScope) -> Value {

@@ -32,6 +32,7 @@ input-unreadable = `{ $path }` cannot be read: { $reason }
 input-unreadable-hint = check the path; nothing was sent
 
 scope-export-none = nothing is fenced there
+scope-export-left-out = { $workload } is left out: it is fenced by a label alone, and has no labels by which a Sidecar would select it and nobody else
 
 events-none = nothing has changed since the control plane started
 events-summary = { $total ->

@@ -10,6 +10,7 @@ mod aliases;
 mod convert;
 mod domains;
 mod export;
+mod select;
 mod settings;
 mod table;
 
@@ -24,7 +25,7 @@ use model::{
 pub use self::{
     aliases::{DomainAlias, DomainAliases},
     domains::{Domain, DomainSource, DomainStatus, Domains},
-    export::{ExportedScope, Member},
+    export::{ExportedScope, ExportedScopes, Member},
     settings::{
         Dispatch, DispatchTarget, FencingSettings, LabelExpression, NamespaceNames, NamespaceScope,
         NamespaceSelector, WorkloadLabel,

@@ -25,8 +25,8 @@ mod view;
 pub use change::{Change, ChangeSet, Happening, ReadKey};
 pub use fence::{
     Declared, Dispatch, DispatchTarget, Domain, DomainAlias, DomainAliases, DomainSource,
-    DomainStatus, Domains, ExportedScope, FENCED_LABEL, Fence, FenceOrigin, FenceRecord,
-    FencingSettings, LabelExpression, Learned, Member, NamespaceNames, NamespaceScope,
+    DomainStatus, Domains, ExportedScope, ExportedScopes, FENCED_LABEL, Fence, FenceOrigin,
+    FenceRecord, FencingSettings, LabelExpression, Learned, Member, NamespaceNames, NamespaceScope,
     NamespaceSelector, SCOPE_LABEL, WorkloadLabel,
 };
 pub use hosts::{is_short_name, resolve_short_name};

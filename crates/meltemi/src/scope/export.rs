@@ -36,9 +36,13 @@ impl Export {
             encode(workload)
         );
         let export: ScopeExport = server.get(&path, screen.catalogue()).await?;
-        if export.items.is_empty() {
+        if export.items.is_empty() && export.left_out.is_empty() {
             // The output stays YAML.
             screen.line(&format!("# {}", screen.text("scope-export-none", &[])))?;
+        }
+        for workload in &export.left_out {
+            let words = [("workload", workload.as_str().into())];
+            screen.line(&format!("# {}", screen.text("scope-export-left-out", &words)))?;
         }
         for object in &export.items {
             let text = serde_saphyr::to_string(object).context("failed to write a Sidecar")?;

@@ -204,3 +204,26 @@ async fn a_plan_says_what_a_fence_would_cut_and_a_list_what_it_does() {
     assert_eq!(value("meltemi_on_demand_bytes_not_sent"), saved);
     assert_eq!(value("meltemi_on_demand_capped_classes"), 0);
 }
+
+#[tokio::test]
+async fn a_workload_that_a_label_alone_fences_is_exported_with_what_it_calls() {
+    let plane = Plane::start(&[("shop.yaml", SHOP), ("fence.yaml", FENCED)]).await;
+    let _proxy = live(plane.proxy("client").await);
+    plane.run(&["scope", "pin", "shop/web-1", "pay.trade.svc.cluster.local"]).await.expect(0);
+    plane.run(&["wait"]).await.expect(0);
+    let text = plane.run(&["scope", "export", "shop"]).await.expect(0).out;
+    assert!(text.starts_with("# shop/client is left out"), "it has no labels: {text}");
+    let (objects, findings) = api::parse_documents("sidecars.yaml", text.as_bytes());
+    assert!(findings.is_empty(), "{findings:?}");
+    let [first, second] = &objects[..] else { panic!("{text}") };
+    assert!(api::validate(first).is_empty() && api::validate(second).is_empty(), "{text}");
+    assert_eq!(first.key.to_string(), "Sidecar shop/web-1");
+    let Spec::Sidecar(sidecar) = &first.spec else { panic!("{text}") };
+    let selector = sidecar.workload_selector.as_ref().unwrap();
+    let labels: Vec<_> =
+        selector.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(labels, ["app=web", "version=v1"]);
+    assert_eq!(sidecar.egress[0].hosts, ["*/pay.trade.svc.cluster.local", "istio-system/*"]);
+    let one = plane.run(&["scope", "export", "shop/web-2"]).await.expect(0).out;
+    assert!(!one.contains("pay.trade") && one.contains("name: web-2"), "{one}");
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Hostname, Labels, Name, Namespace, ScopeMode, WorkloadKey};
 
-use super::{Declared, FenceRecord};
+use super::{Declared, FenceRecord, select::Selection};
 use crate::Snapshot;
 
 /// A workload with one set of its labels.
@@ -26,6 +26,16 @@ pub struct ExportedScope {
     pub workloads: BTreeSet<WorkloadKey>,
 }
 
+/// What workloads are told, in the words of Sidecars.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportedScopes {
+    /// By namespace and name.
+    pub scopes: Vec<ExportedScope>,
+    /// Workloads that are fenced by a label alone, and have no labels by which a Sidecar would select
+    /// them and nobody else.
+    pub left_out: BTreeSet<WorkloadKey>,
+}
+
 impl Snapshot {
     /// The workloads that have a pod or a WorkloadEntry.
     pub fn members(&self) -> BTreeSet<Member> {
@@ -41,36 +51,88 @@ impl Snapshot {
             .collect()
     }
 
-    /// Every fence in effect, by namespace and name, with what `members` around which it is were seen
-    /// to call. Workloads that only a label with a mode fences have none.
-    pub fn export_scopes(&self, members: &BTreeSet<Member>) -> Vec<ExportedScope> {
-        let mut scopes: BTreeMap<(Namespace, Name), Scope> = BTreeMap::new();
+    /// Every fence in effect, with what `members` around which it is were seen to call, and each workload
+    /// that only a label with a mode fences.
+    pub fn export_scopes(&self, members: &BTreeSet<Member>) -> ExportedScopes {
+        let mut scopes = Scopes::new();
         for fence in self.fences().into_iter().filter(|fence| fence.has_effect()) {
             let Some(selector) = &fence.selector else { continue };
             let key = (fence.key.namespace.clone(), fence.key.name.clone());
             scopes.insert(key, Scope::new(self, selector.clone(), Some(fence)));
         }
-        for member in members {
-            let WorkloadKey { namespace, .. } = &member.workload;
-            let Some(fence) = self.fence_of(namespace, &member.labels) else { continue };
+        let fenced = members.iter().filter_map(|member| {
+            let fence = self.fence_of(&member.workload.namespace, &member.labels)?;
+            Some((member, fence.mode))
+        });
+        let fenced: BTreeMap<&Member, ScopeMode> = fenced.collect();
+        for member in fenced.keys() {
+            let namespace = &member.workload.namespace;
             if let Some((name, selector)) = self.fence_by_label(namespace, &member.labels) {
                 let key = (namespace.clone(), Name::from(name));
                 scopes.entry(key).or_insert_with(|| Scope::new(self, selector, None));
             }
+        }
+        let mut alone: BTreeSet<&Member> = fenced.keys().copied().collect();
+        alone.retain(|member| around(&mut scopes, member).next().is_none());
+        let left_out = self.export_labelled(&alone, members, &mut scopes);
+        for (member, mode) in fenced {
             let learned =
-                self.learned.get(&member.workload).filter(|_| fence.mode != ScopeMode::Declared);
-            let around = scopes.iter_mut().filter(|((own, _), scope)| {
-                own == namespace && scope.selector.selects(&member.labels)
-            });
-            for (_, scope) in around {
+                self.learned.get(&member.workload).filter(|_| mode != ScopeMode::Declared);
+            for scope in around(&mut scopes, member) {
                 let hosts = learned.iter().flat_map(|hosts| hosts.iter());
                 let counting = hosts.filter(|host| !scope.declared.bars(host)).cloned();
                 scope.learned.extend(counting);
                 scope.workloads.insert(member.workload.clone());
             }
         }
-        scopes.into_iter().map(|((namespace, name), scope)| scope.export(namespace, name)).collect()
+        let scopes =
+            scopes.into_iter().map(|((namespace, name), scope)| scope.export(namespace, name));
+        ExportedScopes { scopes: scopes.collect(), left_out }
     }
+
+    /// Adds a scope for each workload around whose members no fence is. Gives those for which there
+    /// can be none.
+    fn export_labelled(
+        &self,
+        alone: &BTreeSet<&Member>,
+        members: &BTreeSet<Member>,
+        scopes: &mut Scopes,
+    ) -> BTreeSet<WorkloadKey> {
+        let by_workload = alone.iter().map(|member| &member.workload).collect::<BTreeSet<_>>();
+        if by_workload.is_empty() {
+            return BTreeSet::new();
+        }
+        let selection = Selection::new(members, &self.fencing.name_label);
+        let mut left_out = BTreeSet::new();
+        for workload in by_workload {
+            let own = alone.iter().filter(|member| member.workload == *workload).copied();
+            let own: Vec<&Member> = own.collect();
+            // Whoever is selected besides must be fenced in the same way: it is told more, not less.
+            let selector = selection.selector(&own, &|member| alone.contains(&member));
+            let Some(selector) = selector else {
+                left_out.insert(workload.clone());
+                continue;
+            };
+            let WorkloadKey { namespace, name } = workload.clone();
+            let mut key = (namespace, name);
+            if scopes.contains_key(&key) {
+                key.1 = Name::from(format!("{}-scope", key.1));
+            }
+            scopes.insert(key, Scope::new(self, selector, None));
+        }
+        left_out
+    }
+}
+
+/// By namespace and name.
+type Scopes = BTreeMap<(Namespace, Name), Scope>;
+
+/// The scopes that select a member.
+fn around<'a>(scopes: &'a mut Scopes, member: &'a Member) -> impl Iterator<Item = &'a mut Scope> {
+    let namespace = &member.workload.namespace;
+    let own = scopes.range_mut((namespace.clone(), Name::from(""))..);
+    let own = own.take_while(move |((it, _), _)| it == namespace);
+    own.map(|(_, scope)| scope).filter(|scope| scope.selector.selects(&member.labels))
 }
 
 struct Scope {

@@ -9,9 +9,9 @@ use model::{
 use serde_json::json;
 
 use crate::{
-    Change, Declared, DomainAlias, DomainAliases, Features, Fence, FencingSettings, Index,
-    LabelExpression, Member, NamespaceNames, NamespaceScope, NamespaceSelector, ReadKey, Reader,
-    WorkloadLabel,
+    Change, Declared, DomainAlias, DomainAliases, ExportedScopes, Features, Fence, FencingSettings,
+    Index, LabelExpression, Member, NamespaceNames, NamespaceScope, NamespaceSelector, ReadKey,
+    Reader, WorkloadLabel,
 };
 
 struct Mesh(Index);
@@ -86,6 +86,15 @@ impl Mesh {
     fn switch(&mut self, target: &str, switch: FenceSwitch) -> BTreeSet<ReadKey> {
         let target = target.parse().expect("the target is right");
         self.0.apply([Change::FenceSwitched(target, switch)]).keys
+    }
+
+    /// What Sidecars would say, and of whom none can.
+    fn exported(&self, members: &BTreeSet<Member>) -> Vec<String> {
+        let ExportedScopes { scopes, left_out } = self.0.snapshot().export_scopes(members);
+        let told = scopes.iter().map(|it| {
+            format!("{}/{} {}: {}", it.namespace, it.name, it.selector, it.hosts.join(" "))
+        });
+        told.chain(left_out.iter().map(|workload| format!("left out: {workload}"))).collect()
     }
 
     /// Mode, namespaces, hosts and what is over, for a workload with the label `app`.
@@ -478,16 +487,67 @@ fn fences_are_told_as_sidecars() {
         mesh.0.apply([Change::Learned(member.workload.clone(), Some(hosts))]);
     }
     let members = BTreeSet::from([web, pay, silent, strict]);
-    let scopes = mesh.0.snapshot().export_scopes(&members);
-    let told: Vec<String> = scopes
-        .iter()
-        .map(|it| format!("{}/{} {}: {}", it.namespace, it.name, it.selector, it.hosts.join(" ")))
-        .collect();
     assert_eq!(
-        told,
+        mesh.exported(&members),
         [
             "shop/team-money.workload.identity team=money: */d.x istio-system/*",
             "shop/web app=web: */a.x */c.x base/* istio-system/*",
+        ]
+    );
+}
+
+#[test]
+fn workloads_that_a_label_alone_fences_are_told_as_sidecars_too() {
+    let mut mesh = Mesh::new(FencingSettings::default());
+    mesh.put_namespace("meltemi.io/scope: learned");
+    mesh.put_fence("fenced", "{enable: true, host: {a.x: }}");
+    let member = |name: &str, labels: &[(&str, &str)]| Member {
+        workload: WorkloadKey { namespace: "shop".into(), name: name.into() },
+        labels: labels.iter().copied().collect(),
+    };
+    let members = BTreeSet::from([
+        member("fenced-v1", &[("app", "fenced")]),
+        // Two revisions, which the name tells from all others.
+        member("web", &[("app", "web"), ("pod-template-hash", "1"), ("tier", "front")]),
+        member("web", &[("app", "web"), ("pod-template-hash", "2"), ("tier", "front")]),
+        // One application in two versions.
+        member("pay-v1", &[("app", "pay"), ("version", "v1")]),
+        member("pay-v2", &[("app", "pay"), ("version", "v2")]),
+        // No pair of labels is its own, but all together are.
+        member("both", &[("a", "1"), ("b", "2")]),
+        member("left", &[("a", "1"), ("meltemi.io/scope", "full")]),
+        member("right", &[("b", "2"), ("meltemi.io/scope", "declared")]),
+        // Nothing tells these two apart, and both are fenced: each is told what both call.
+        member("one", &[("app", "twins")]),
+        member("two", &[("app", "twins")]),
+        // Whom a Sidecar would select besides has everything, or there is nothing to select by.
+        member("narrow", &[("app", "mixed")]),
+        member("wide", &[("app", "mixed"), ("meltemi.io/scope", "full")]),
+        member("bare", &[("pod-template-hash", "3")]),
+        // A fence has its name already.
+        member("fenced", &[("app", "other")]),
+    ]);
+    for (workload, host) in
+        [("web", "w.x"), ("right", "r.x"), ("one", "o.x"), ("two", "t.x"), ("left", "l.x")]
+    {
+        let workload = WorkloadKey { namespace: "shop".into(), name: workload.into() };
+        let hosts = Shared::new(BTreeSet::from([Hostname::new(host)]));
+        mesh.0.apply([Change::Learned(workload, Some(hosts))]);
+    }
+    assert_eq!(
+        mesh.exported(&members),
+        [
+            "shop/both a=1,b=2: istio-system/*",
+            "shop/fenced app=fenced: */a.x istio-system/*",
+            "shop/fenced-scope app=other: istio-system/*",
+            "shop/one app=twins: */o.x */t.x istio-system/*",
+            "shop/pay-v1 app=pay,version=v1: istio-system/*",
+            "shop/pay-v2 app=pay,version=v2: istio-system/*",
+            "shop/right b=2: istio-system/*",
+            "shop/two app=twins: */o.x */t.x istio-system/*",
+            "shop/web app=web: */w.x istio-system/*",
+            "left out: shop/bare",
+            "left out: shop/narrow",
         ]
     );
 }
