@@ -26,7 +26,7 @@ use prometheus_client::registry::Registry;
 use push::{Access, Engine, EngineHandle, PushService};
 use runtime::Readiness;
 use scope::ScopeHandle;
-use snapshot::{Features, FencingSettings, Index, Snapshot};
+use snapshot::{Features, FenceWaits, FencingSettings, Index, Snapshot};
 use source::{ExpiryStage, Source, SourceStatuses, SuperviseSettings, supervise};
 use source_directory::{
     DirectoryHandle, DirectorySettings, DirectorySource, WriteMode, directory_control,
@@ -144,6 +144,8 @@ struct EngineSink {
     aliases: watch::Sender<Arc<[Arc<str>]>>,
     /// What reports of calls are read with.
     newest: watch::Sender<Option<Arc<Snapshot>>>,
+    /// What waits in fences, for whoever keeps it.
+    waits: watch::Sender<Option<FenceWaits>>,
     /// Who writes the state down.
     state: Option<watch::Sender<Option<Arc<Snapshot>>>>,
 }
@@ -159,6 +161,12 @@ impl SnapshotSink for EngineSink {
             is_new
         });
         self.newest.send_replace(Some(snapshot.clone()));
+        let waits = snapshot.fence_waits();
+        self.waits.send_if_modified(|known| {
+            let is_new = !known.as_ref().is_some_and(|known| known.is(waits));
+            *known = Some(waits.clone());
+            is_new
+        });
         if let Some(state) = &self.state {
             state.send_replace(Some(snapshot.clone()));
         }
@@ -336,7 +344,8 @@ impl Settings {
         let signing = identity::Metrics::register(&mut metrics);
         let mesh = MeshMetrics::register(&mut metrics, engine.clone());
         let keys = KeyMetrics::register(&mut metrics);
-        let learned = learning::start(&self.learning, outgoing.clone(), &shutdown).await?;
+        let mut learning = learning::start(&self.learning, outgoing.clone(), &shutdown).await?;
+        let learned = learning.handle.clone();
         learned.register(metrics.sub_registry_with_prefix("meltemi_scope"));
         let prometheus = PrometheusSensor::new(
             self.lazyload.prometheus.as_ref(),
@@ -347,9 +356,10 @@ impl Settings {
         let keys = KeyStage::new(self.keys(), HttpsClient::default(), keys, statuses.clone());
         tokio::spawn(keys.run(keyed, outgoing, shutdown.clone()));
         let (expiry, ended) = ExpiryStage::new(statuses.clone());
-        let expiry = expiry.with_expire_wait(expire_wait);
+        let expiry = expiry.with_expire_wait(expire_wait).with_waits(learning.ends());
         tokio::spawn(expiry.run(incoming, timed, shutdown.clone()));
         tokio::spawn(delete_ended(ended, directory.clone()));
+        let index = index.with_fence_waits(learning.take_waited());
         let writer = Writer::new(index, [name, scope::SOURCE.into()]);
         let control = Control::default();
         let load = self.limits.load(&xds_metrics, &control);
@@ -386,7 +396,8 @@ impl Settings {
         let state = keeper.snapshots.take();
         let (newest, snapshots) = watch::channel(None);
         let places = NewestPlaces::new(snapshots);
-        let sink = EngineSink { engine: engine.clone(), mesh, aliases, newest, state };
+        let waits = learning.keep_waits(&shutdown);
+        let sink = EngineSink { engine: engine.clone(), mesh, aliases, newest, waits, state };
         tokio::spawn(writer.run(receiver, sink, on_sync, shutdown.clone()));
         tracing::info!(xds = %self.xds_address, admin = %self.admin_address, "Meltemi serves");
         tokio::select! {
@@ -412,7 +423,7 @@ impl Settings {
         }
         shutdown.cancel();
         keeper.end().await;
-        learned.ended().await;
+        learning.ended().await;
         let _ = admin.await;
         Ok(Exit::Done)
     }

@@ -20,6 +20,7 @@ mod sensor;
 mod settings;
 mod switches;
 mod target;
+mod waits;
 
 pub use self::{
     access_log::{CallLog, called_hosts},
@@ -35,4 +36,5 @@ pub use self::{
     settings::ScopeSettings,
     switches::FenceOff,
     target::{Places, complete_host},
+    waits::WaitKeeper,
 };

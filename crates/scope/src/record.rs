@@ -18,7 +18,7 @@ pub(crate) const CLOCKS: Table = "scope-clocks";
 pub(crate) const CLOCKS_KEY: &[u8] = b"clocks";
 
 /// The first byte of every value.
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 const PINNED: u8 = 1;
 const SEEDED: u8 = 2;
 
@@ -122,13 +122,13 @@ fn value(record: &Record) -> Vec<u8> {
 }
 
 /// Its length in one byte, then the text: the book takes no name that is longer than 253 bytes.
-fn push_text(value: &mut Vec<u8>, text: &str) {
+pub(crate) fn push_text(value: &mut Vec<u8>, text: &str) {
     value.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
     value.extend_from_slice(text.as_bytes());
 }
 
 /// Seven bits in each byte, the lowest first.
-fn push_number(value: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn push_number(value: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         value.push(number as u8 | 0x80);
         number >>= 7;
@@ -137,16 +137,16 @@ fn push_number(value: &mut Vec<u8>, mut number: u64) {
 }
 
 /// What is still to be read.
-struct Bytes<'a>(&'a [u8]);
+pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Bytes<'a> {
-    fn byte(&mut self) -> Option<u8> {
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*first)
     }
 
-    fn number(&mut self) -> Option<u64> {
+    pub(crate) fn number(&mut self) -> Option<u64> {
         let mut number = 0_u64;
         for shift in (0..70).step_by(7) {
             let byte = self.byte()?;
@@ -159,14 +159,14 @@ impl<'a> Bytes<'a> {
         None
     }
 
-    fn text(&mut self) -> Option<&'a str> {
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
         let length = usize::from(self.byte()?);
         let (text, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         std::str::from_utf8(text).ok()
     }
 
-    fn workload(&mut self) -> Option<WorkloadKey> {
+    pub(crate) fn workload(&mut self) -> Option<WorkloadKey> {
         let (namespace, name) = (self.text()?, self.text()?);
         Some(WorkloadKey { namespace: Namespace::from(namespace), name: Name::from(name) })
     }

@@ -82,6 +82,8 @@ pub enum ReadKey {
     FenceSwitch(WorkloadKey),
     /// What a workload was seen to call.
     Learned(WorkloadKey),
+    /// What waits in fences. No scope depends on it, but who keeps it is told.
+    FenceWaits,
 }
 
 /// What happened to an object.

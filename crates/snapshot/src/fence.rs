@@ -13,6 +13,7 @@ mod export;
 mod select;
 mod settings;
 mod table;
+mod waits;
 
 use std::collections::BTreeSet;
 
@@ -30,6 +31,7 @@ pub use self::{
         Dispatch, DispatchTarget, FencingSettings, LabelExpression, NamespaceNames, NamespaceScope,
         NamespaceSelector, WorkloadLabel,
     },
+    waits::FenceWaits,
 };
 pub(crate) use self::{
     domains::{Destinations, DomainInput, compute_domains},
@@ -205,6 +207,11 @@ impl Snapshot {
     /// The fences in effect around workloads with these labels, by name.
     pub fn fences_around(&self, namespace: &Namespace, labels: &Labels) -> Vec<&FenceRecord> {
         self.fences.get(namespace).map(|table| table.around(labels)).unwrap_or_default()
+    }
+
+    /// The dependencies of fences that nothing asks for any more and that stay for a while.
+    pub fn fence_waits(&self) -> &FenceWaits {
+        &self.fence_waits
     }
 
     /// All fences, by namespace and name.

@@ -26,7 +26,7 @@ use api::istio::mesh_config::MeshConfig;
 use model::{Hostname, Locality, Map, ObjectKey, Service, ServiceKey, Set, Shared, Workload};
 
 use self::{fences::FenceIndex, selectors::Selectors, small_set::SmallSet, texts::Texts};
-use crate::{Change, ChangeSet, Features, FencingSettings, Mesh, Objects, Snapshot};
+use crate::{Change, ChangeSet, Domains, Features, FencingSettings, Mesh, Objects, Snapshot};
 
 /// The objects, and everything that is kept to derive services and rules from them quickly.
 /// Cloning it gives an independent copy: what a dry run works on.
@@ -103,6 +103,17 @@ impl Index {
     #[must_use]
     pub fn with_fencing(mut self, settings: FencingSettings) -> Self {
         self.view.fencing = settings.into();
+        self
+    }
+
+    /// The same with what waited in fences when somebody wrote that down: it goes on waiting, unless
+    /// its fence asks for it again or its time is over.
+    #[must_use]
+    pub fn with_fence_waits(
+        mut self,
+        waits: impl IntoIterator<Item = (ObjectKey, Domains)>,
+    ) -> Self {
+        self.fences.waited = waits.into_iter().collect();
         self
     }
 

@@ -10,9 +10,9 @@ use model::{
 use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use crate::{
-    DestinationRuleRecord, EndpointIdentities, FencingSettings, GatewayRecord, KeySource, Learned,
-    Mesh, Objects, SidecarRecord, VirtualServiceRecord, fence::FenceTable, hash::SharedMap,
-    policy::Policies,
+    DestinationRuleRecord, EndpointIdentities, FenceWaits, FencingSettings, GatewayRecord,
+    KeySource, Learned, Mesh, Objects, SidecarRecord, VirtualServiceRecord, fence::FenceTable,
+    hash::SharedMap, policy::Policies,
 };
 
 /// All endpoints of a service, sorted.
@@ -70,6 +70,7 @@ pub struct Snapshot {
     pub(crate) rule_labels: Arc<BTreeSet<Arc<str>>>,
     pub(crate) learned: SharedMap<WorkloadKey, Learned>,
     pub(crate) fences: SharedMap<Namespace, Arc<FenceTable>>,
+    pub(crate) fence_waits: FenceWaits,
     pub(crate) fencing: Arc<FencingSettings>,
     /// The workloads whose fences somebody switched off.
     pub(crate) fences_off: RedBlackTreeSetSync<FenceTarget>,
@@ -101,6 +102,7 @@ impl Snapshot {
             rule_labels: Arc::default(),
             learned: SharedMap::default(),
             fences: SharedMap::default(),
+            fence_waits: FenceWaits::default(),
             fencing: Arc::default(),
             fences_off: RedBlackTreeSetSync::new_sync(),
         }

@@ -81,6 +81,14 @@ impl ExpiryStage {
         self
     }
 
+    /// The same with dependencies that have waited since before the process began, each until the end
+    /// of one of these seconds.
+    #[must_use]
+    pub fn with_waits(mut self, ends: impl IntoIterator<Item = i64>) -> Self {
+        self.fences.wait_until(ends);
+        self
+    }
+
     /// Passes on what sources say until they are gone, nobody listens, or `shutdown`.
     pub async fn run(
         mut self,

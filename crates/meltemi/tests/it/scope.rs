@@ -227,3 +227,44 @@ async fn a_workload_that_a_label_alone_fences_is_exported_with_what_it_calls() {
     let one = plane.run(&["scope", "export", "shop/web-2"]).await.expect(0).out;
     assert!(!one.contains("pay.trade") && one.contains("name: web-2"), "{one}");
 }
+
+const ASKING: &str = "
+apiVersion: microservice.slime.io/v1alpha1
+kind: ServiceFence
+metadata: {name: web, namespace: shop}
+spec: {enable: true, host: {pay.trade.svc.cluster.local: {}, log.infra.svc.cluster.local: {}}}
+";
+
+/// What nothing asks for any more waits as long as it would have.
+#[tokio::test]
+async fn a_wait_goes_on_after_a_restart_and_does_not_begin_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = [("MELTEMI_SCOPE_DIRECTORY", folder.path().to_str().unwrap())];
+    let files = [("shop.yaml", SHOP), ("fence.yaml", ASKING)];
+    let settings = MeshSettings::new(env!("CARGO_BIN_EXE_meltemi"), &files);
+    let settings = MeshSettings { environment: &environment, ..settings };
+    let mut plane = Plane { mesh: Mesh::start(&settings).await.unwrap() };
+    let domain = async |plane: &Plane, host: &str| {
+        let answer = plane.page("/debug/fences?namespace=shop&name=web").await;
+        answer["items"][0]["status"]["domains"][host].clone()
+    };
+    let (pay, log) = ("pay.trade.svc.cluster.local", "log.infra.svc.cluster.local");
+    let asking_less = ASKING.replace(&format!("{pay}: {{}}, "), "");
+    // It is written down within a moment; how long that is depends on the machine.
+    for wait in [1, 2, 4, 8, 16] {
+        plane.mesh.write("fence.yaml", ASKING).unwrap();
+        plane.run(&["wait"]).await.expect(0);
+        plane.mesh.write("fence.yaml", &asking_less).unwrap();
+        plane.run(&["wait"]).await.expect(0);
+        let waiting = domain(&plane, pay).await;
+        assert_eq!(waiting["status"], "EXPIREWAIT", "{waiting:#}");
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+        plane.mesh.kill();
+        plane.mesh.restart().await.unwrap();
+        assert_eq!(domain(&plane, log).await["status"], "ACTIVE");
+        if domain(&plane, pay).await == waiting {
+            return;
+        }
+    }
+    panic!("it was never written down");
+}

@@ -43,6 +43,8 @@ pub(super) struct FenceIndex {
     filed: Map<ObjectKey, Filed>,
     /// VirtualServices of the mesh by host.
     rules: BTreeMap<Hostname, BTreeSet<ObjectKey>>,
+    /// What waited before the process began, in fences that were not derived since.
+    pub(super) waited: Map<ObjectKey, Domains>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -260,6 +262,9 @@ impl Index {
             if !has_same_effect || old.is_some() != new.is_some() {
                 marks.changes.keys.insert(ReadKey::Fences(namespace.clone()));
             }
+            if self.view.fence_waits.note(&key, new.as_ref().map(|record| &record.domains)) {
+                marks.changes.keys.insert(ReadKey::FenceWaits);
+            }
             changed.push((key.name, new));
         }
         if changed.is_empty() {
@@ -305,13 +310,14 @@ impl Index {
         }
         let table = self.view.fences.get(&key.namespace);
         let before = table.and_then(|table| table.get(key.name.as_str()));
+        let waited = self.fences.waited.remove(key);
         let domains = compute_domains(
             &DomainInput {
                 namespace: &key.namespace,
                 spec: &fence.spec,
                 status: &fence.status,
                 selected: selected.into_iter().collect(),
-                before: before.map(|record| &record.domains),
+                before: before.map(|record| &record.domains).or(waited.as_ref()),
                 now: self.fences.now,
                 expire_wait: self.view.fencing.expire_wait,
                 aliases: &self.view.fencing.aliases,

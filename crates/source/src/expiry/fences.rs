@@ -29,6 +29,11 @@ impl FenceTimes {
         Self { wait, ends: BTreeMap::new(), waits: BTreeSet::new(), told: i64::MIN }
     }
 
+    /// Something else waits until the end of each of these seconds.
+    pub(super) fn wait_until(&mut self, ends: impl IntoIterator<Item = i64>) {
+        self.waits.extend(ends.into_iter().map(|end| end.saturating_add(1)));
+    }
+
     /// Takes note of what a batch says. If its reader needs to know the time, the batch begins with
     /// it.
     pub(super) fn take(&mut self, changes: &mut Vec<Change>, now: i64) {
@@ -163,6 +168,17 @@ mod tests {
         assert_eq!(times.next(), Some(82));
         assert_eq!(end(&mut times, 90), Some(90));
         assert_eq!(times.next(), None);
+    }
+
+    #[test]
+    fn what_waited_before_is_told_when_its_own_wait_is_over() {
+        let mut times = FenceTimes::new(300);
+        times.wait_until([120, 40]);
+        assert_eq!(take(&mut times, fence(""), 50), Some(50));
+        assert_eq!(end(&mut times, 50), Some(50), "it was over before");
+        assert_eq!(times.next(), Some(121));
+        assert_eq!(end(&mut times, 121), Some(121));
+        assert!(times.next().is_some_and(|next| next > 350));
     }
 
     #[test]

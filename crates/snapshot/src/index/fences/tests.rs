@@ -151,6 +151,37 @@ fn what_is_learned_touches_its_workload() {
 }
 
 #[test]
+fn what_waits_is_told_apart_from_what_is_asked_for() {
+    let mut mesh = Mesh::new(FencingSettings { expire_wait: 60, ..FencingSettings::default() });
+    let waits = |mesh: &Mesh| {
+        let snapshot = mesh.0.snapshot();
+        let all = snapshot.fence_waits().iter();
+        let all = all.map(|(key, domains)| (key.to_string(), domains.keys().cloned().collect()));
+        all.collect::<Vec<(String, Vec<String>)>>()
+    };
+    mesh.time(100);
+    mesh.put_fence("web", "{enable: true, host: {a.x: {}, b.x: {}}}");
+    let before = mesh.0.snapshot();
+    assert!(waits(&mesh).is_empty());
+    mesh.put_service("bank", "pay", "");
+    assert!(mesh.0.snapshot().fence_waits().is(before.fence_waits()), "it changes nothing there");
+    let keys = mesh.put(
+        "apiVersion: microservice.slime.io/v1alpha1\nkind: ServiceFence\n\
+         metadata: {name: web, namespace: shop}\nspec: {enable: true, host: {b.x: {}}}\n",
+    );
+    assert_eq!(keys, [ReadKey::FenceWaits].into(), "scopes are as before");
+    assert!(!mesh.0.snapshot().fence_waits().is(before.fence_waits()));
+    assert_eq!(waits(&mesh), [("ServiceFence shop/web".to_owned(), vec!["a.x".to_owned()])]);
+    assert_eq!(before.fence_waits().iter().count(), 0, "a revision stays as it is");
+    assert!(mesh.time(161));
+    assert!(waits(&mesh).is_empty());
+    mesh.put_fence("web", "{enable: true}");
+    assert_eq!(waits(&mesh).len(), 1);
+    mesh.delete(Kind::ServiceFence, "web");
+    assert!(waits(&mesh).is_empty(), "without a fence nothing waits");
+}
+
+#[test]
 fn what_is_switched_off_beats_fences_and_labels_and_touches_its_workloads() {
     let mut mesh = Mesh::new(FencingSettings::default());
     mesh.put_namespace("meltemi.io/scope: learned");
