@@ -7,6 +7,7 @@
 //! - Not here: how answers are printed (`meltemi`).
 
 mod apply;
+mod costs;
 mod debug;
 mod diff;
 mod difference;

@@ -30,6 +30,7 @@ pub use self::answer::{
 use self::answer::{describe_edge, describe_workload};
 use crate::{
     ApiError, InputFile, Reason, ScopeFenceOff, ScopeSizes, Shared,
+    costs::costs,
     explain::{self, Verdict},
     savings::Savings,
 };
@@ -138,6 +139,12 @@ async fn edges(
             ..ScopeEdge::default()
         };
         all.entry(host.to_string()).or_insert_with(asked);
+    }
+    if let Some(largest) = largest {
+        let costs = costs(&largest.class.views);
+        for edge in all.values_mut() {
+            edge.bytes = costs.get(&Hostname::new(&edge.host)).copied();
+        }
     }
     Ok(Json(ScopeEdgeList {
         items: all.into_values().collect(),

@@ -149,6 +149,10 @@ pub struct ScopeEdge {
     /// `pinned`, `learned`, `seeded`, `kept` or `due`; for what a fence declares `declared`,
     /// `declared-no-longer` or `deadline`; `asked` for what is asked for and not learned.
     pub state: String,
+    /// What it costs each proxy: bytes of its clusters, assignments, virtual hosts and of listeners of
+    /// its own. Absent where no proxy is limited, or where it is not held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<usize>,
     /// Why it is kept although it is old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_because: Option<String>,
@@ -293,6 +297,7 @@ pub(super) fn describe_edge(edge: EdgeView) -> ScopeEdge {
         last_seen: time(edge.last_seen),
         count: edge.count,
         state: edge.state.as_str().to_owned(),
+        bytes: None,
         kept_because,
         forget_at: edge.forget_at.map(time),
     }

@@ -183,7 +183,8 @@ pub(super) fn edges(
         return Ok(());
     }
     let wide = output == Format::Wide;
-    let mut columns = vec!["DEPENDENCY", "SENSOR", "FIRST SEEN", "LAST SEEN", "COUNT", "STATE"];
+    let mut columns =
+        vec!["DEPENDENCY", "SENSOR", "FIRST SEEN", "LAST SEEN", "COUNT", "STATE", "COSTS"];
     if wide {
         columns.push("FORGOTTEN AFTER");
     }
@@ -196,6 +197,7 @@ pub(super) fn edges(
             seen(&edge.last_seen).into(),
             edge.count.to_string().into(),
             state(&edge),
+            edge.bytes.map_or_else(|| "-".into(), |cost| bytes(cost).into()),
         ];
         if wide {
             row.push(edge.forget_at.unwrap_or_else(|| "never".to_owned()).into());

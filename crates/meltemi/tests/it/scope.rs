@@ -191,6 +191,11 @@ async fn a_plan_says_what_a_fence_would_cut_and_a_list_what_it_does() {
     assert!(said.out.contains("is in the scope") && said.out.contains("pinned"), "{said:?}");
     let said = plane.run(&["scope", "shop/client"]).await.expect(0);
     assert!(said.out.contains("shop/client is limited (learned): each of 1 proxies"), "{said:?}");
+    let said = plane.run(&["scope", "shop/client", "-o", "json"]).await.expect(0).json();
+    // What serves all hosts of a port is not its own.
+    let (cost, grown) = (said["items"][0]["bytes"].as_u64().unwrap(), &said["metadata"]["fenced"]);
+    let grown = size(&grown["held"]) - size(&fenced["held"]);
+    assert!((1..=grown).contains(&cost), "{cost} of {grown}");
     plane.run(&["scope", "unpin", "shop/client", host]).await.expect(0);
     plane.run(&["scope", "reset", "shop/client"]).await.expect(0);
     plane.run(&["wait"]).await.expect(0);
