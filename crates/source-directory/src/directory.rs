@@ -78,6 +78,7 @@ impl DirectorySource {
         let period = self.settings.rescan.max(QUIET);
         let mut rescan = time::interval_at(time::Instant::now() + period, period);
         rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looked = Instant::now();
         loop {
             let due = tracker.due();
             let command = async {
@@ -91,11 +92,12 @@ impl DirectorySource {
                     tracker = self.obey(command, tracker, &events).await?;
                     continue;
                 }
-                () = settle(&inbox) => Extent::Touched,
+                () = settle(&inbox, looked) => Extent::Touched,
                 () = sleep_until(due) => Extent::Touched,
                 _ = rescan.tick() => Extent::Everything,
             };
             tracker = self.work(tracker, extent, &events).await?;
+            looked = Instant::now();
         }
     }
 
@@ -186,9 +188,13 @@ impl Source for DirectorySource {
     }
 }
 
-/// Waits for events, and then for a pause between them.
-async fn settle(inbox: &Inbox) {
+/// Waits for events, and then for a pause between them: not for a file that was put in place when
+/// nothing else happens, which is most changes.
+async fn settle(inbox: &Inbox, looked: Instant) {
     inbox.wait().await;
+    if looked.elapsed() > LONGEST_WAIT && inbox.is_settled() {
+        return;
+    }
     let longest = time::sleep(LONGEST_WAIT);
     tokio::pin!(longest);
     loop {

@@ -82,6 +82,12 @@ impl Inbox {
         self.wake.notified().await;
     }
 
+    /// Whether all that has happened is that files were put in place, or taken away.
+    pub(crate) fn is_settled(&self) -> bool {
+        let touched = &self.lock().touched;
+        !touched.rescan && touched.paths.values().all(|touch| *touch == Touch::Settled)
+    }
+
     pub(crate) fn take(&self) -> Touched {
         std::mem::take(&mut self.lock().touched)
     }

@@ -325,30 +325,42 @@ impl Index {
     }
 
     fn derive_addresses(&mut self, marks: &mut Marks) {
-        for address in marks.addresses.drain() {
-            let services = self.services_at.get(&address).into_iter().flat_map(SmallSet::iter);
-            let mut services: Vec<ServiceKey> = services.cloned().collect();
-            let workload = self.workload_at(address).cloned();
-            // Kubernetes lists a pod late, and forgets it early.
-            if let Some(pod) = workload.as_ref().filter(|it| it.origin.kind == Kind::Pod) {
-                let selecting = self.selectors.selecting(&pod.origin).into_iter();
-                services.extend(selecting.filter(|key| self.is_of_kubernetes(key)));
-                services.sort_unstable();
-                services.dedup();
-            }
-            let record = AddressRecord { services, workload };
+        let mut marked: Vec<IpAddr> = marks.addresses.drain().collect();
+        // Neighbours are often endpoints of one service: what is known of them is shared.
+        marked.sort_unstable();
+        let mut last = Arc::new(AddressRecord::default());
+        let mut changed = BTreeSet::new();
+        for address in marked {
+            let record = self.record_at(address);
             let old = self.view.addresses.get(&address);
             if old.map_or(record == AddressRecord::default(), |old| **old == record) {
                 continue;
             }
-            marks.changes.keys.insert(ReadKey::Address(address));
-            match record == AddressRecord::default() {
-                true => {
-                    self.view.addresses.remove_mut(&address);
-                }
-                false => self.view.addresses.insert_mut(address, Arc::new(record)),
+            changed.insert(ReadKey::Address(address));
+            if record == AddressRecord::default() {
+                self.view.addresses.remove_mut(&address);
+                continue;
             }
+            if *last != record {
+                last = Arc::new(record);
+            }
+            self.view.addresses.insert_mut(address, last.clone());
         }
+        marks.changes.keys.append(&mut changed);
+    }
+
+    fn record_at(&self, address: IpAddr) -> AddressRecord {
+        let services = self.services_at.get(&address).into_iter().flat_map(SmallSet::iter);
+        let mut services: Vec<ServiceKey> = services.cloned().collect();
+        let workload = self.workload_at(address).cloned();
+        // Kubernetes lists a pod late, and forgets it early.
+        if let Some(pod) = workload.as_ref().filter(|it| it.origin.kind == Kind::Pod) {
+            let selecting = self.selectors.selecting(&pod.origin).into_iter();
+            services.extend(selecting.filter(|key| self.is_of_kubernetes(key)));
+            services.sort_unstable();
+            services.dedup();
+        }
+        AddressRecord { services, workload }
     }
 }
 
