@@ -387,7 +387,7 @@ impl Engine {
             parent.children.insert(id);
             &*parent.facet
         });
-        let (facet, jobs) = Facet::new(&key, followed);
+        let (facet, jobs) = Facet::new(&key, followed, &self.memos);
         self.facet_ids.insert(key.clone(), id);
         let (streams, children) = (BTreeSet::new(), BTreeSet::new());
         let view = Arc::new(FacetView::default());

@@ -180,7 +180,11 @@ pub(crate) fn unknown_route(name: &Arc<str>) -> Arc<Compiled> {
 impl Facet {
     /// A facet that was never compiled, and the jobs that do so. `parent` is what it adds to or
     /// follows.
-    pub(crate) fn new(key: &FacetKey, parent: Option<&Self>) -> (Self, BTreeSet<Job>) {
+    pub(crate) fn new(
+        key: &FacetKey,
+        parent: Option<&Self>,
+        memos: &Memos,
+    ) -> (Self, BTreeSet<Job>) {
         let (kind, first) = match key {
             FacetKey::Outbound(client) => {
                 let outbound = Outbound::new((**client).clone());
@@ -207,7 +211,7 @@ impl Facet {
                 (Kind::Visible(Seen::new((**key).clone())), [Job::Scope].into())
             }
         };
-        let mut facet = Self { shelf: Shelf::default(), kind };
+        let mut facet = Self { shelf: Shelf::new(memos.wholes.clone()), kind };
         let found = parent.map(Self::found).unwrap_or_default();
         let jobs = &first | &facet.follow(found);
         (facet, jobs)

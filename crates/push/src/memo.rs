@@ -15,6 +15,8 @@ use compile::{
 };
 use model::{Diagnostic, Map, Shared};
 
+use crate::whole::Wholes;
+
 /// Below this size it is not worth the time to look for what is gone.
 const MIN_SWEEP: usize = 256;
 
@@ -73,5 +75,6 @@ pub(crate) struct Memos {
     pub gateway_listeners: Memo<GatewayListenerInput, Compiled>,
     pub gateway_routes: Memo<GatewayRouteInput, Compiled>,
     pub gateway_hosts: Memo<Shared<GatewayHostInput>, CompiledVirtualHost>,
+    pub wholes: Arc<Wholes>,
     pub secrets: Memo<SecretInput, Result<CompiledSecret, Box<Diagnostic>>>,
 }

@@ -7,7 +7,11 @@ use rpds::RedBlackTreeMapSync;
 
 use model::{Map, Set};
 
-use crate::{ResourceKind, state::share, whole::Whole};
+use crate::{
+    ResourceKind,
+    state::share,
+    whole::{Whole, Wholes},
+};
 
 /// Resources of one type by name.
 pub type Table = RedBlackTreeMapSync<Arc<str>, Arc<Compiled>>;
@@ -24,6 +28,8 @@ pub struct FacetView {
     references: OnceLock<Arc<Set<Arc<str>>>>,
     /// Of the newest revision that was asked for it, by type.
     wholes: Arc<[Mutex<Option<MadeWhole>>; ResourceKind::COUNT]>,
+    /// Where other facets find the same.
+    shared: Arc<Wholes>,
     closed: Arc<Mutex<Closed>>,
 }
 
@@ -50,12 +56,18 @@ impl Default for FacetView {
             sums: [0; ResourceKind::COUNT],
             references: OnceLock::new(),
             wholes: Arc::default(),
+            shared: Arc::default(),
             closed: Arc::default(),
         }
     }
 }
 
 impl FacetView {
+    /// One that has nothing yet, and shares its wholes with others.
+    pub(crate) fn new(shared: Arc<Wholes>) -> Self {
+        Self { shared, ..Self::default() }
+    }
+
     pub fn table(&self, kind: ResourceKind) -> &Table {
         &self.tables[kind as usize]
     }
@@ -107,14 +119,15 @@ impl FacetView {
         })
     }
 
-    /// All resources of a type, made ready once for all streams that are sent all of them.
+    /// All resources of a type, made ready once for all streams that are sent all of them, also of other
+    /// facets.
     pub(crate) fn whole(&self, kind: ResourceKind) -> Arc<Whole> {
         let table = &self.tables[kind as usize];
         let mut made = self.wholes[kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
         match &*made {
             Some(made) if Arc::ptr_eq(&made.of, table) => made.whole.clone(),
             _ => {
-                let whole = Arc::new(Whole::new(table.values().cloned().collect()));
+                let whole = self.shared.of(kind, self.sums[kind as usize], table);
                 *made = Some(MadeWhole { of: table.clone(), whole: whole.clone() });
                 whole
             }

@@ -3,7 +3,7 @@
 use std::{
     net::IpAddr,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -12,7 +12,11 @@ use bytes::Bytes;
 use compile::Compiled;
 use xds::Protocol;
 
-use crate::state::{share, share_of};
+use crate::{
+    ResourceKind, Table,
+    memo::Memo,
+    state::{share, share_of},
+};
 
 /// The resources of one type, sorted by name.
 #[derive(Debug)]
@@ -67,6 +71,20 @@ impl Whole {
             true => chunks(),
             false => made.get_or_init(|| xds::join_small(chunks()).into()).to_vec(),
         }
+    }
+}
+
+/// The wholes of all facets, as long as somebody holds them: classes that are sent the same share the
+/// bytes that were joined for it.
+#[derive(Debug, Default)]
+pub(crate) struct Wholes(Mutex<Memo<(ResourceKind, usize, u64), Whole>>);
+
+impl Wholes {
+    /// All resources of a table; `sum` is of their shares, and so stands for what they are.
+    pub(crate) fn of(&self, kind: ResourceKind, sum: u64, table: &Table) -> Arc<Whole> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = |_: &_| Whole::new(table.values().cloned().collect());
+        known.get_or_compile(&(kind, table.size(), sum), make)
     }
 }
 

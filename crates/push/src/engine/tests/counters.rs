@@ -1,6 +1,6 @@
 //! What a change costs: nothing for whoever does not depend on it.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
 use expect_test::{Expect, expect};
 use model::Kind;
@@ -154,6 +154,22 @@ fn equal_facets_of_several_proxies_are_made_once() {
     let jobs = stage.engine.counters.jobs.get();
     stage.connect(sidecar("10.9.0.9", "shop", &["version=v3"], "r9/z9"));
     assert_eq!(stage.engine.counters.jobs.get(), jobs);
+}
+
+#[test]
+fn what_classes_are_sent_alike_is_joined_once() {
+    let mut stage = mesh();
+    let whole = |stage: &Stage, stream, kind| stage.views(stream)[0].whole(kind);
+    for kind in [ResourceKind::Cluster, ResourceKind::Endpoint] {
+        // Namespaces of their own; the fifth does not see everything.
+        let [one, other, lone] = [1, 3, 5].map(|stream| whole(&stage, stream, kind));
+        assert!(Arc::ptr_eq(&one, &other), "{kind:?}");
+        assert!(!Arc::ptr_eq(&one, &lone), "{kind:?}");
+    }
+    let old = whole(&stage, 1, ResourceKind::Endpoint);
+    stage.put(&slice("s7", "shop", "10.0.7.9"));
+    let [one, other] = [1, 3].map(|stream| whole(&stage, stream, ResourceKind::Endpoint));
+    assert!(Arc::ptr_eq(&one, &other) && !Arc::ptr_eq(&one, &old));
 }
 
 #[test]

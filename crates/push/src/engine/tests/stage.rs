@@ -112,6 +112,11 @@ impl Stage {
         stream.views = stream.mailbox.try_take().expect("a letter").views;
     }
 
+    /// What a stream was told last.
+    pub(super) fn views(&self, id: StreamId) -> &[Arc<FacetView>] {
+        &self.streams[&id].views
+    }
+
     /// A proxy asks for a virtual host. Gives the name of the one that answers, and what the class was
     /// not known to call is learned.
     pub(super) fn ask(&mut self, id: StreamId, question: &str) -> Option<Arc<str>> {
