@@ -2,7 +2,7 @@
 //!
 //! - A message that lies within one piece of data is a slice of it; only what is spread over
 //!   several pieces is copied, into a buffer that leaves with the message. Nothing large stays.
-//! - Memory follows what has arrived, never the length that a peer announces.
+//! - Memory follows what has arrived, and not the length that a peer announces, but for 64 KiB.
 //! - Never panics: every input is messages, an error, or not enough yet.
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -12,6 +12,9 @@ mod tests;
 
 /// Length of what precedes each message: a flag and the length, big-endian.
 pub(crate) const PREFIX_LEN: usize = 5;
+
+/// More room than this, or than has arrived, is not made for a message that only announces itself.
+const MAX_AHEAD: usize = 64 << 10;
 
 /// Why the data is not a sequence of messages that we accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,9 +105,12 @@ impl Frames {
 
     /// Moves input to the partial message until that has `len` bytes.
     fn fill_partial(&mut self, len: usize) {
-        let missing = len.saturating_sub(self.partial.len()).min(self.input.len());
-        self.partial.extend_from_slice(&self.input[..missing]);
-        self.input.advance(missing);
+        let missing = len.saturating_sub(self.partial.len());
+        // Room for the rest of all but large messages at once; these double, as they arrive.
+        self.partial.reserve(missing.min(self.partial.len().max(MAX_AHEAD)));
+        let arrived = missing.min(self.input.len());
+        self.partial.extend_from_slice(&self.input[..arrived]);
+        self.input.advance(arrived);
     }
 
     /// Length with prefix of the message that `bytes` begin with, once the prefix is there.

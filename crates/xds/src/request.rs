@@ -94,6 +94,9 @@ pub struct KnownVersion {
     version: Bytes,
 }
 
+/// Bytes of a name and a version, at least, as they usually are.
+const USUAL_KNOWN: usize = 64;
+
 impl KnownVersion {
     /// A name and the version that is held of it.
     pub fn new(name: String, version: String) -> Self {
@@ -139,7 +142,12 @@ pub fn decode_request(protocol: Protocol, message: &[u8]) -> Result<Request, Dec
 /// As [`decode_request`]; bytes within `message` are shared when it is a `Bytes`.
 pub(crate) fn decode(protocol: Protocol, message: impl Buf) -> Result<Request, DecodeError> {
     let request = match protocol {
-        Protocol::Delta => DeltaRequest::decode(message).map(Request::Delta),
+        Protocol::Delta => {
+            let mut request = DeltaRequest::default();
+            // Most of a long request are these: room is made once.
+            request.initial_resource_versions.reserve(message.remaining() / USUAL_KNOWN);
+            request.merge(message).map(|()| Request::Delta(request))
+        }
         Protocol::Sotw => DiscoveryRequest::decode(message).map(Request::Sotw),
     };
     request.map_err(|source| DecodeError { protocol, source })
