@@ -47,9 +47,11 @@ pub(crate) use self::{
 use crate::{
     Counters, FacetView, ResourceKind,
     facet::{Changed, Facet, FacetId, FacetKey, Found, Job, SecretNames},
+    learner::LateCalls,
     log::{PushLog, PushRecord, Work},
     memo::Memos,
     parcels::Parcels,
+    state::OpenQuestions,
 };
 
 pub(crate) type StreamId = u64;
@@ -82,7 +84,7 @@ enum Command {
     Connect(StreamId, Arc<Proxy>, oneshot::Sender<Arc<Mailbox>>),
     Disconnect(StreamId),
     Secrets(StreamId, SecretNames, oneshot::Sender<()>),
-    Questions(StreamId, Vec<Arc<str>>, oneshot::Sender<Vec<(WorkloadKey, Hostname)>>),
+    Questions(StreamId, OpenQuestions, oneshot::Sender<Vec<(WorkloadKey, Hostname)>>),
     Classes(oneshot::Sender<Vec<FencedClass>>),
     Mesh(oneshot::Sender<Shared<Mesh>>),
     Settled(u64, oneshot::Sender<()>),
@@ -103,6 +105,7 @@ pub struct Engine {
     counters: Arc<Counters>,
     log: PushLog,
     parcels: Arc<Parcels>,
+    late: LateCalls,
     /// What is to be compiled, and what of it is compiled now.
     due: Due,
     batch: Batch,
@@ -134,9 +137,9 @@ impl Engine {
         let (commands, queue) = mpsc::channel(QUEUE);
         let engine = Self::new(snapshot, Arc::default());
         let (counters, log) = (engine.counters.clone(), engine.log.clone());
-        let parcels = engine.parcels.clone();
+        let (parcels, late) = (engine.parcels.clone(), engine.late.clone());
         thread::spawn(move || engine.run_thread(queue));
-        EngineHandle::new(commands, counters, log, parcels)
+        EngineHandle::new(commands, counters, log, parcels, late)
     }
 
     fn new(snapshot: Arc<Snapshot>, counters: Arc<Counters>) -> Self {
@@ -151,6 +154,7 @@ impl Engine {
             counters,
             log: PushLog::default(),
             parcels: Arc::default(),
+            late: LateCalls::default(),
             due: Due::default(),
             batch: Batch::default(),
             pace: Pace::default(),
@@ -199,7 +203,7 @@ impl Engine {
                 let _ = done.send(());
             }
             Command::Questions(id, questions, reply) => {
-                let _ = reply.send(self.on_questions(id, &questions));
+                let _ = reply.send(self.on_questions(id, questions));
             }
             Command::Classes(reply) => {
                 let _ = reply.send(self.fenced_classes());

@@ -334,6 +334,18 @@ impl Facet {
         }
     }
 
+    /// Whether the class has called something that nobody was told of.
+    pub(crate) fn has_called(&self) -> bool {
+        match &self.kind {
+            Kind::Outbound(outbound) => outbound.has_called(),
+            Kind::Gateway(_)
+            | Kind::Placed(_)
+            | Kind::Inbound(_)
+            | Kind::Secrets(_)
+            | Kind::Visible(_) => false,
+        }
+    }
+
     /// What the class has called since this was asked last, for those who learn it.
     pub(crate) fn take_called(&mut self) -> Vec<(WorkloadKey, Hostname)> {
         match &mut self.kind {

@@ -19,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use compile::filters::ON_DEMAND;
 use envoy::config::core::v3::Node;
-use model::{Locality, Proxy};
+use model::{Hostname, Locality, Proxy, WorkloadKey};
 use prost_types::{Struct, Value, value::Kind as ValueKind};
 use serde_json::Map;
 use tokio::sync::mpsc;
@@ -278,6 +278,7 @@ impl Conversation<'_> {
 
     async fn on_letter(&mut self, letter: Letter) {
         self.take_letter(letter);
+        self.learn(self.engine.late_calls().take());
         // What was asked for too early may be named by now.
         if self.secrets.is_denied() {
             self.grant_secrets().await;
@@ -294,13 +295,18 @@ impl Conversation<'_> {
             return;
         }
         self.waits.asked(Instant::now());
-        for (workload, host) in self.engine.ask(self.stream.id, questions).await {
+        let called = self.engine.ask(self.stream.id, questions).await;
+        self.learn(called);
+        if let Some(letter) = self.mailbox.try_take() {
+            self.take_letter(letter);
+        }
+    }
+
+    fn learn(&self, called: Vec<(WorkloadKey, Hostname)>) {
+        for (workload, host) in called {
             if let Some(learner) = self.learner {
                 learner.called(&workload, &host);
             }
-        }
-        if let Some(letter) = self.mailbox.try_take() {
-            self.take_letter(letter);
         }
     }
 

@@ -36,6 +36,7 @@ use xds::Protocol;
 pub use self::types::{Held, Rejection, TypeState};
 pub(crate) use self::{
     holdings::{share, share_of},
+    on_demand::OpenQuestions,
     request::quotable,
 };
 use self::{on_demand::Questions, views::Views};

@@ -424,6 +424,13 @@ async fn a_host_that_was_loaded_goes_and_comes_back() {
     for _ in 0..3 {
         fenced.shop.mesh.write(LATE, &yaml).unwrap();
         answers(from("late")).await;
+        // Nobody has asked for it since it exists, and it is learned all the same.
+        eventually(async || {
+            let path = "/debug/scope/edges?workload=shop/client";
+            let edges = fenced.shop.mesh.control_plane().get(path).await?;
+            require(edges["items"][0]["state"] == "learned", edges)
+        })
+        .await;
         fenced.shop.mesh.remove(LATE).unwrap();
         answers((502, None)).await;
         // The cluster goes when no route names it any more.

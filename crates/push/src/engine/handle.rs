@@ -7,7 +7,10 @@ use snapshot::{ChangeSet, Mesh, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Command, FencedClass, Mailbox, Preview, StreamId};
-use crate::{Counters, PushLog, facet::SecretNames, parcels::Parcels};
+use crate::{
+    Counters, PushLog, facet::SecretNames, learner::LateCalls, parcels::Parcels,
+    state::OpenQuestions,
+};
 
 /// Talks to the engine's thread. Cheap to clone. The engine ends only with the process, so that
 /// nothing here can fail for long.
@@ -17,6 +20,7 @@ pub struct EngineHandle {
     counters: Arc<Counters>,
     log: PushLog,
     parcels: Arc<Parcels>,
+    late: LateCalls,
 }
 
 impl EngineHandle {
@@ -25,8 +29,9 @@ impl EngineHandle {
         counters: Arc<Counters>,
         log: PushLog,
         parcels: Arc<Parcels>,
+        late: LateCalls,
     ) -> Self {
-        Self { commands, counters, log, parcels }
+        Self { commands, counters, log, parcels, late }
     }
 
     /// What the last pushes were.
@@ -36,6 +41,11 @@ impl EngineHandle {
 
     pub(crate) fn parcels(&self) -> &Arc<Parcels> {
         &self.parcels
+    }
+
+    /// What classes were found to have called when a host came to exist, for whoever is told of it.
+    pub(crate) fn late_calls(&self) -> &LateCalls {
+        &self.late
     }
 
     pub fn counters(&self) -> &Counters {
@@ -95,7 +105,7 @@ impl EngineHandle {
     pub(crate) async fn ask(
         &self,
         id: StreamId,
-        questions: Vec<Arc<str>>,
+        questions: OpenQuestions,
     ) -> Vec<(WorkloadKey, Hostname)> {
         let (reply, answer) = oneshot::channel();
         let _ = self.commands.send(Command::Questions(id, questions, reply)).await;

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use model::{Hostname, WorkloadKey};
 
 use super::{Engine, FacetId, Letter, StreamId, gathered::News};
-use crate::facet::{Answer, Facet};
+use crate::{
+    Counters,
+    facet::{Answer, Facet},
+    state::OpenQuestions,
+};
 
 impl Engine {
     /// Answers what a proxy asks, and widens the scope of its class for that if need be. Every
@@ -14,28 +18,27 @@ impl Engine {
     pub(super) fn on_questions(
         &mut self,
         id: StreamId,
-        questions: &[Arc<str>],
+        questions: OpenQuestions,
     ) -> Vec<(WorkloadKey, Hostname)> {
         let facet = self.streams.get(&id).and_then(|stream| stream.facets.first()).copied();
         let Some(facet) = facet else { return Vec::new() };
-        self.counters.questions.add(questions.len());
-        let open = self.unanswered(facet, questions);
+        let OpenQuestions { new, again } = questions;
+        let questions: Vec<Arc<str>> = new.iter().chain(&again).cloned().collect();
+        let open = self.unanswered(facet, &questions);
         let jobs = self.change(facet, |it| it.ask(&open));
         self.compile_now(facet, jobs);
         let open = self.unanswered(facet, &open);
         let jobs = self.change(facet, |it| it.refuse(&open));
         self.compile_now(facet, jobs);
         let Some(entry) = self.facets.get(&facet) else { return Vec::new() };
-        let found = questions.iter();
-        let found: Vec<_> =
-            found.filter_map(|it| Some((it.clone(), entry.facet.answer(it)?))).collect();
-        self.counters.dropped.add(questions.len() - found.len());
-        for (_, answer) in &found {
-            match entry.facet.judge(answer) {
-                Answer::Known => self.counters.known.inc(),
-                Answer::Unknown => self.counters.unknown.inc(),
-                Answer::Closed => self.counters.closed.inc(),
+        let mut found = Vec::with_capacity(questions.len());
+        for (at, question) in questions.into_iter().enumerate() {
+            let answer = entry.facet.answer(&question);
+            // Each question counts once, as what came of it at first.
+            if at < new.len() {
+                self.count(&entry.facet, answer.as_deref());
             }
+            found.extend(answer.map(|answer| (question, answer)));
         }
         if let Some(stream) = self.streams.get(&id) {
             let views = self.views(&stream.facets);
@@ -45,6 +48,29 @@ impl Engine {
             stream.mailbox.put(Letter { views, changed, revisions, tickets, found });
         }
         self.change(facet, Facet::take_called)
+    }
+
+    fn count(&self, facet: &Facet, answer: Option<&str>) {
+        let Counters { questions, known, unknown, closed, dropped, .. } = &*self.counters;
+        questions.inc();
+        match answer.map(|answer| facet.judge(answer)) {
+            Some(Answer::Known) => known.inc(),
+            Some(Answer::Unknown) => unknown.inc(),
+            Some(Answer::Closed) => closed.inc(),
+            None => dropped.inc(),
+        }
+    }
+
+    /// Streams are about to be told of these facets. What their classes were found to have called, as
+    /// a host has come to exist, is for whoever of them looks first.
+    pub(super) fn note_late_calls(&mut self, told: &[FacetId]) {
+        for id in told {
+            let has_called = self.facets.get(id).is_some_and(|entry| entry.facet.has_called());
+            if has_called {
+                let called = self.change(*id, Facet::take_called);
+                self.late.add(called);
+            }
+        }
     }
 
     fn unanswered(&self, facet: FacetId, questions: &[Arc<str>]) -> Vec<Arc<str>> {

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Engine, Lane, Letter, StreamId, gathered::News};
+use super::{Engine, FacetId, Lane, Letter, StreamId, gathered::News};
 
 impl Engine {
     /// Does what is due by now: compiles, and tells streams. Says when to look again. To be called
@@ -32,6 +32,8 @@ impl Engine {
     fn tell_gathered(&mut self, now: Instant) {
         let mut gathered = std::mem::take(&mut self.gathered);
         gathered.merge();
+        let changed: Vec<FacetId> = gathered.facets().map(|(facet, _)| facet).collect();
+        self.note_late_calls(&changed);
         let seen = gathered.facets().filter_map(|(facet, _)| self.facets.get(&facet));
         let mut told: BTreeSet<StreamId> = seen.flat_map(|it| &it.streams).copied().collect();
         told.extend(gathered.moved());

@@ -288,6 +288,10 @@ impl Outbound {
         }
     }
 
+    pub(super) fn has_called(&self) -> bool {
+        !self.on_demand.news.is_empty()
+    }
+
     pub(super) fn take_called(&mut self) -> Vec<(WorkloadKey, Hostname)> {
         let Some(fence) = &self.client.fence else { return Vec::new() };
         let news = std::mem::take(&mut self.on_demand.news);

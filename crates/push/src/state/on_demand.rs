@@ -22,11 +22,28 @@ const MAX_QUESTIONS: usize = 10_000;
 /// Questions, by the resource that answers them.
 type Answers = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
 
+/// Questions of one proxy.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OpenQuestions {
+    /// Nobody has looked for an answer yet.
+    pub(crate) new: Vec<Arc<str>>,
+    /// There was none, or it went before it was sent.
+    pub(crate) again: Vec<Arc<str>>,
+}
+
+impl OpenQuestions {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.new.is_empty() && self.again.is_empty()
+    }
+}
+
 /// What a proxy has asked and was not answered yet.
 #[derive(Debug, Default)]
 pub(super) struct Questions {
     /// Nobody has looked for an answer yet.
     open: Vec<Arc<str>>,
+    /// An answer is looked for once more.
+    again: Vec<Arc<str>>,
     /// No answer was found: the route configuration was not to be had when they came.
     waiting: BTreeSet<Arc<str>>,
     /// By the resource that answers them, and was not sent since.
@@ -44,7 +61,8 @@ impl Questions {
         let (asked, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut request.resource_names_subscribe)
             .into_iter()
             .partition(|name| name.contains('/'));
-        let room = MAX_QUESTIONS.saturating_sub(self.open.len() + self.waiting.len());
+        let known = self.open.len() + self.again.len() + self.waiting.len();
+        let room = MAX_QUESTIONS.saturating_sub(known);
         self.dropped += asked.len().saturating_sub(room);
         self.open.extend(asked.iter().take(room).map(|name| Arc::from(name.as_str())));
         request.resource_names_subscribe = rest;
@@ -63,6 +81,7 @@ impl Questions {
 
     fn forget(&mut self, is_gone: impl Fn(&Arc<str>) -> bool) {
         self.open.retain(|it| !is_gone(it));
+        self.again.retain(|it| !is_gone(it));
         self.waiting.retain(|it| !is_gone(it));
         self.answered.retain(|it, _| !is_gone(it));
         self.sent.retain(|it, _| !is_gone(it));
@@ -70,11 +89,12 @@ impl Questions {
 }
 
 impl StreamState {
-    /// The questions for which nobody has looked for an answer yet.
-    pub(crate) fn take_questions(&mut self) -> Vec<Arc<str>> {
-        let open = std::mem::take(&mut self.questions.open);
-        self.questions.waiting.extend(open.iter().cloned());
-        open
+    /// The questions for which an answer is to be looked for.
+    pub(crate) fn take_questions(&mut self) -> OpenQuestions {
+        let new = std::mem::take(&mut self.questions.open);
+        let again = std::mem::take(&mut self.questions.again);
+        self.questions.waiting.extend(new.iter().chain(&again).cloned());
+        OpenQuestions { new, again }
     }
 
     /// The mesh has changed: what had no answer may have one now, and an answer may be gone before it
@@ -84,8 +104,8 @@ impl StreamState {
         let is_gone =
             |resource: &Arc<str>| self.target(ResourceKind::VirtualHost, resource).is_none();
         let gone = questions.answered.extract_if(.., |resource, _| is_gone(resource));
-        questions.open.extend(gone.flat_map(|(_, asked)| asked));
-        questions.open.extend(std::mem::take(&mut questions.waiting));
+        questions.again.extend(gone.flat_map(|(_, asked)| asked));
+        questions.again.extend(std::mem::take(&mut questions.waiting));
         self.questions = questions;
     }
 

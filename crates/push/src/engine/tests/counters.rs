@@ -3,14 +3,14 @@
 use std::{fmt::Write, sync::Arc};
 
 use expect_test::{Expect, expect};
-use model::Kind;
+use model::{Hostname, Kind, WorkloadKey};
 use snapshot::{Change, KeySource};
 
 use super::{
     incremental::lazy,
     stage::{NOTHING, Stage, Work, puts, sidecar},
 };
-use crate::ResourceKind;
+use crate::{Counters, ResourceKind, counters::Count, state::OpenQuestions};
 
 const SERVICES: usize = 50;
 
@@ -146,6 +146,42 @@ fn a_first_call_costs_the_same_however_much_was_called_before() {
         stage.ask(caller, &host(number));
     }
     assert_eq!(stage.cost_of_asking(caller, &host(SERVICES - 1)), first);
+}
+
+#[test]
+fn a_question_counts_once_as_what_came_of_it_at_first() {
+    let mut stage = mesh();
+    stage.put("{apiVersion: v1, kind: Namespace, metadata: {name: edge, labels: {meltemi.io/scope: on-demand}}}");
+    let caller = stage.connect(lazy("10.9.0.6", "app=edge"));
+    let ask = |stage: &mut Stage, new: &[&str], again: &[&str]| {
+        let all = |hosts: &[&str]| hosts.iter().map(|host| Arc::from(*host)).collect();
+        let questions = OpenQuestions { new: all(new), again: all(again) };
+        stage.engine.on_questions(caller, questions);
+        let counters = &stage.engine.counters;
+        let Counters { questions, known, unknown, closed, dropped, .. } = &**counters;
+        [questions, known, unknown, closed, dropped].map(Count::get)
+    };
+    let (here, nowhere) = ("on-demand-80/s1.shop.svc.cluster.local", "on-demand-80/nobody.example");
+    // No listener is there, and so no route configuration.
+    let closed = "on-demand-81/s1.shop.svc.cluster.local";
+    assert_eq!(ask(&mut stage, &[here, nowhere, closed], &[]), [3, 1, 1, 0, 1]);
+    assert_eq!(ask(&mut stage, &[], &[here, nowhere, closed]), [3, 1, 1, 0, 1]);
+    assert_eq!(ask(&mut stage, &[here], &[closed]), [4, 2, 1, 0, 1]);
+}
+
+#[test]
+fn what_comes_to_exist_after_it_was_called_is_learned_when_streams_are_told() {
+    let mut stage = mesh();
+    stage.put("{apiVersion: v1, kind: Namespace, metadata: {name: edge, labels: {meltemi.io/scope: on-demand}}}");
+    let caller = stage.connect(lazy("10.9.0.6", "app=edge"));
+    stage.ask(caller, "on-demand-80/late.shop.svc.cluster.local");
+    assert!(stage.engine.late.take().is_empty());
+    stage.put(&service("late", "shop", 200));
+    let workload = WorkloadKey { namespace: "edge".into(), name: "edge".into() };
+    let late = Hostname::new("late.shop.svc.cluster.local");
+    assert_eq!(stage.engine.late.take(), [(workload, late)]);
+    stage.put(&service("later", "shop", 201));
+    assert!(stage.engine.late.take().is_empty(), "it is told once");
 }
 
 #[test]

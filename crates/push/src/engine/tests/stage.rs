@@ -16,7 +16,7 @@ use snapshot::{Change, Dispatch, DispatchTarget, Features, FencingSettings, Inde
 use crate::{
     Counters, FacetView, Preview, ResourceKind,
     engine::{Engine, Mailbox, StreamId},
-    facet::Facet,
+    state::OpenQuestions,
 };
 
 /// Versions by type and name.
@@ -120,7 +120,8 @@ impl Stage {
     /// A proxy asks for a virtual host. Gives the name of the one that answers, and what the class was
     /// not known to call is learned.
     pub(super) fn ask(&mut self, id: StreamId, question: &str) -> Option<Arc<str>> {
-        let called = self.engine.on_questions(id, &[question.into()]);
+        let questions = OpenQuestions { new: vec![question.into()], ..OpenQuestions::default() };
+        let called = self.engine.on_questions(id, questions);
         let stream = self.streams.get_mut(&id).expect("a stream");
         let letter = stream.mailbox.try_take().expect("an answer");
         stream.views = letter.views;
@@ -136,12 +137,10 @@ impl Stage {
         Work::of(&self.engine.counters).since(before)
     }
 
-    /// What classes were found to have called when a host came to exist: it would be told with the
-    /// next question.
+    /// What classes were found to have called when a host came to exist: streams tell it when they
+    /// read a letter.
     pub(super) fn learn_late(&mut self) {
-        let facets: Vec<_> = self.engine.facets.keys().copied().collect();
-        let called = facets.into_iter().flat_map(|it| self.engine.change(it, Facet::take_called));
-        let called = called.collect();
+        let called = self.engine.late.take();
         self.learn(called);
     }
 

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     FacetView, ResourceKind,
     parcels::Parcels,
-    state::{Outgoing, StreamState},
+    state::{OpenQuestions, Outgoing, StreamState},
 };
 
 /// A stream and a proxy with a slow line between them.
@@ -152,7 +152,8 @@ impl Line {
 
     /// Answers what the proxy has asked, as far as there is an answer.
     fn find_answers(&mut self) {
-        for question in self.state.take_questions() {
+        let OpenQuestions { new, again } = self.state.take_questions();
+        for question in new.into_iter().chain(again) {
             let host = question.strip_suffix(CALLED).expect("a question");
             let known = self.content.keys().find(|(_, name)| **name == *host);
             let answer = known.map_or_else(|| "d/any".into(), |(_, name)| name.clone());
