@@ -104,8 +104,7 @@ impl Check {
             require_readable(path, "check-unreadable-hint", screen)?;
         }
         let mesh = Mesh::load(&paths, mesh_config.as_deref(), &domain, environment);
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let checked = mesh.check(since.as_secs().try_into().unwrap_or(i64::MAX));
+        let checked = mesh.check(now());
         let findings = checked.findings.into_iter();
         let report = Report {
             findings: findings.filter(|it| !suppress.iter().any(|code| *code == it.code)).collect(),
@@ -118,4 +117,10 @@ impl Check {
             false => Ok(Exit::Done),
         }
     }
+}
+
+/// In seconds since 1970: some of what files say may be over.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().try_into().unwrap_or(i64::MAX)
 }

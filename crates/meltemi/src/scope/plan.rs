@@ -2,6 +2,8 @@
 
 mod offline;
 
+use std::collections::BTreeSet;
+
 use admin::{ScopePlan, ScopePlanItem, ScopeSizes};
 
 use self::offline::{Offline, Reckoned};
@@ -23,11 +25,11 @@ Examples:
 
 It is reckoned for the proxies that are connected. Known calls are those that were learned: what was
 never seen waits once as well, and is not listed.
-With --directory or --settings no control plane is asked: proxies are those that the files would have,
-one for each Pod and WorkloadEntry, and one for each workload that is only named, by a Service, a
-WorkloadGroup, a fence or an imported call. They are taken for Envoys that can ask.
-Exit codes: 0 done, 1 there is no such proxy, 64 wrong usage, 65 a file cannot be read, 69 no control
-plane, 75 another plan is being made, 79 something of an imported file was left out")]
+With --directory or --settings no control plane is asked: proxies are those that the files would
+have, one for each Pod and WorkloadEntry, and one for each workload that is only named, by a
+Service, a WorkloadGroup, a fence or an imported call. They are taken for Envoys that can ask.
+Exit codes: 0 done, 1 there is no such proxy, 64 wrong usage, 65 a file cannot be read,
+69 no control plane, 75 another plan is being made, 79 something of an imported file was left out")]
 pub(crate) struct Plan {
     /// A namespace, or one workload of it.
     #[arg(value_name = "NAMESPACE[/WORKLOAD]")]
@@ -131,8 +133,17 @@ fn print(plan: &ScopePlan, output: Format, screen: &mut Screen<'_>) -> anyhow::R
         Format::Wide => screen.wide_table(&table)?,
         _ => screen.table(&table)?,
     }
+    // Proxies of one workload that differ have most of it in common.
+    let mut told = BTreeSet::new();
     for item in &plan.items {
-        explain(item, screen)?;
+        for (role, text) in explain(item, screen) {
+            if told.insert(text.clone()) {
+                match role {
+                    Some(role) => screen.mark(role, &text)?,
+                    None => screen.line(&text)?,
+                }
+            }
+        }
     }
     if plan.left_out > 0 {
         screen.say("scope-plan-left-out", &[("count", plan.left_out.into())])?;
@@ -141,7 +152,7 @@ fn print(plan: &ScopePlan, output: Format, screen: &mut Screen<'_>) -> anyhow::R
 }
 
 /// What is to be known before such a workload is fenced.
-fn explain(item: &ScopePlanItem, screen: &mut Screen<'_>) -> anyhow::Result<()> {
+fn explain(item: &ScopePlanItem, screen: &Screen<'_>) -> Vec<(Option<Role>, String)> {
     let workload = ("workload", item.workload.as_str().into());
     if let Some(reason) = &item.unfenced_because {
         let key = match reason.as_str() {
@@ -149,12 +160,11 @@ fn explain(item: &ScopePlanItem, screen: &mut Screen<'_>) -> anyhow::Result<()> 
             "grpc" => "scope-plan-grpc",
             _ => "scope-plan-cannot-ask",
         };
-        let text = screen.text(key, &[workload]);
-        screen.mark(Role::Warning, &text)?;
-        return Ok(());
+        return vec![(Some(Role::Warning), screen.text(key, &[workload]))];
     }
+    let mut said = Vec::new();
     if item.known == 0 {
-        screen.say("scope-plan-unknown", std::slice::from_ref(&workload))?;
+        said.push((None, screen.text("scope-plan-unknown", std::slice::from_ref(&workload))));
     }
     for (key, hosts) in [
         ("scope-plan-waiting", &item.waiting),
@@ -168,7 +178,7 @@ fn explain(item: &ScopePlanItem, screen: &mut Screen<'_>) -> anyhow::Result<()> 
         if hosts.len() > MOST_SHOWN {
             shown.push_str(&format!(", … ({})", hosts.len()));
         }
-        screen.say(key, &[workload.clone(), ("hosts", shown.into())])?;
+        said.push((None, screen.text(key, &[workload.clone(), ("hosts", shown.into())])));
     }
-    Ok(())
+    said
 }

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use admin::{CallGraph, ScopePlan, plan_fences};
@@ -14,7 +14,7 @@ use snapshot::{Change, FencingSettings, Index};
 use source_directory::load_once;
 
 use crate::{
-    check::Workloads,
+    check::{self, Workloads},
     client::failure,
     environment::Environment,
     input::InputFiles,
@@ -98,7 +98,7 @@ impl Offline {
         let said = objects.iter().cloned().map(Change::Put);
         let learned = learned.into_iter();
         let learned = learned.map(|(key, hosts)| Change::Learned(key, Some(Shared::new(hosts))));
-        index.apply([Change::Time(now())].into_iter().chain(said).chain(learned));
+        index.apply([Change::Time(check::now())].into_iter().chain(said).chain(learned));
         let snapshot = index.snapshot();
         let Workloads { listed, named } = Workloads::find(&target, &objects, callers, &snapshot);
         let reckoned = Reckoned { listed: listed.len(), named: named.len(), notes, exit };
@@ -159,10 +159,4 @@ fn by_workload(
         learned.entry(workload).or_default().insert(host);
     }
     learned
-}
-
-/// In seconds since 1970: deadlines of fences may have passed.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_secs().try_into().unwrap_or(i64::MAX)
 }
