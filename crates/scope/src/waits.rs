@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use model::{Hostname, Kind, ObjectKey};
 use snapshot::{Domain, DomainSource, DomainStatus, Domains, FenceWaits};
-use storage::{Batch, StorageError, StorageHandle, Table};
+use storage::{Batch, StorageHandle, Table};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -38,17 +38,20 @@ pub struct WaitKeeper {
 }
 
 impl WaitKeeper {
-    /// A keeper, and what was kept before.
-    pub async fn open(
-        storage: StorageHandle,
-    ) -> Result<(Self, BTreeMap<ObjectKey, Domains>), StorageError> {
-        let all = storage.scan(WAITS, Vec::new()..vec![u8::MAX; 2], usize::MAX).await?;
-        // What cannot be read was written by a later version: it is over with the next snapshot.
+    /// A keeper, and what was kept before. Where that cannot be read, nothing waits any more.
+    pub async fn open(storage: StorageHandle) -> (Self, BTreeMap<ObjectKey, Domains>) {
+        let all = storage.scan(WAITS, Vec::new()..vec![u8::MAX; 2], usize::MAX).await;
+        let all = all.unwrap_or_else(|error| {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "What waits in fences cannot be read: it is over");
+            Vec::new()
+        });
+        // What a later version wrote is left as it is.
         let written: BTreeMap<_, _> =
             all.iter().filter_map(|(key, value)| Some((read_key(key)?, read(value)?))).collect();
         let keeper =
             Self { storage, written: written.clone(), is_too_much: false, has_failed: false };
-        Ok((keeper, written))
+        (keeper, written)
     }
 
     /// Writes down what is said, until the shutdown.

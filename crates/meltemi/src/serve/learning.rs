@@ -40,9 +40,9 @@ pub(super) async fn start(
             None
         }
     };
-    let (waits, waited) = match storage.clone().map(WaitKeeper::open) {
-        Some(opening) => {
-            let (keeper, waited) = opening.await.context("failed to read what waits in fences")?;
+    let (waits, waited) = match storage.clone() {
+        Some(storage) => {
+            let (keeper, waited) = WaitKeeper::open(storage).await;
             (Some(keeper), waited)
         }
         None => (None, BTreeMap::new()),

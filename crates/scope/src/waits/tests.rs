@@ -59,12 +59,12 @@ fn open(folder: &TempDir) -> StorageHandle {
 
 /// What a keeper has written when it ends.
 async fn keep(folder: &TempDir, waits: FenceWaits) -> BTreeMap<ObjectKey, Domains> {
-    let (keeper, _) = WaitKeeper::open(open(folder)).await.unwrap();
+    let (keeper, _) = WaitKeeper::open(open(folder)).await;
     let (_said, waits) = watch::channel(Some(waits));
     let shutdown = CancellationToken::new();
     shutdown.cancel();
     keeper.start(waits, shutdown).await.unwrap();
-    WaitKeeper::open(open(folder)).await.unwrap().1
+    WaitKeeper::open(open(folder)).await.1
 }
 
 #[tokio::test]
@@ -92,11 +92,11 @@ async fn before_anything_is_known_nothing_is_forgotten() {
     let mut mesh = Mesh::new(BTreeMap::new());
     let kept = keep(&folder, mesh.ask(1, &hosts(&["a.x"])).ask(2, &[]).waits()).await;
     assert_eq!(kept.len(), 1);
-    let (keeper, _) = WaitKeeper::open(open(&folder)).await.unwrap();
+    let (keeper, _) = WaitKeeper::open(open(&folder)).await;
     let (said, waits) = watch::channel(None);
     drop(said);
     keeper.start(waits, CancellationToken::new()).await.unwrap();
-    assert_eq!(WaitKeeper::open(open(&folder)).await.unwrap().1, kept);
+    assert_eq!(WaitKeeper::open(open(&folder)).await.1, kept);
 }
 
 #[tokio::test]
