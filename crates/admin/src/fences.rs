@@ -27,6 +27,18 @@ pub struct ScopeExport {
     /// others: `shop/web`.
     #[serde(default)]
     pub left_out: Vec<String>,
+    /// Workloads that no fence limits, and that one of these selects all the same.
+    #[serde(default)]
+    pub limited_too: Vec<ScopeLimitedToo>,
+}
+
+/// A label takes a workload out of a fence, which no Sidecar can say.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ScopeLimitedToo {
+    /// `shop/web`.
+    pub workload: String,
+    /// Name of the Sidecar, in the namespace of the workload.
+    pub sidecar: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,19 +104,28 @@ async fn scope_export(
         sidecars.map(|it| Member { workload: it.workload(), labels: it.labels.clone() });
     let mut members: BTreeSet<Member> = snapshot.members();
     members.extend(connected);
-    let ExportedScopes { scopes, left_out } = snapshot.export_scopes(&members);
+    let ExportedScopes { scopes, left_out, limited_too } = snapshot.export_scopes(&members);
     let asked = scopes.iter().filter(|scope| {
         let is_workload = |name: &str| scope.workloads.iter().any(|it| it.name.as_str() == name);
         is(&query.namespace, scope.namespace.as_str())
             && (is(&query.workload, scope.name.as_str()) || is_workload(&query.workload))
     });
+    let asked: Vec<&ExportedScope> = asked.collect();
     let left_out = left_out.iter().filter(|workload| {
         is(&query.namespace, workload.namespace.as_str())
             && is(&query.workload, workload.name.as_str())
     });
+    let limited_too = limited_too.into_iter().filter(|(workload, sidecar)| {
+        asked.iter().any(|it| it.namespace == workload.namespace && it.name == *sidecar)
+    });
+    let limited_too = limited_too.map(|(workload, sidecar)| ScopeLimitedToo {
+        workload: workload.to_string(),
+        sidecar: sidecar.to_string(),
+    });
     Ok(Json(ScopeExport {
-        items: asked.map(sidecar_json).collect(),
+        items: asked.iter().map(|scope| sidecar_json(scope)).collect(),
         left_out: left_out.map(ToString::to_string).collect(),
+        limited_too: limited_too.collect(),
     }))
 }
 

@@ -57,7 +57,7 @@ pub use self::{
     error::{ApiError, ErrorBody, Reason},
     explain::ScopeReason,
     fence_switches::{FenceSwitchRequest, ScopeFenceOff},
-    fences::ScopeExport,
+    fences::{ScopeExport, ScopeLimitedToo},
     finding::{Finding, FindingList},
     load::LoadReport,
     metrics::MeshMetrics,

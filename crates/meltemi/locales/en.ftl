@@ -32,6 +32,7 @@ input-unreadable = `{ $path }` cannot be read: { $reason }
 input-unreadable-hint = check the path; nothing was sent
 
 scope-export-none = nothing is fenced there
+scope-export-limited-too = { $workload } has everything, as its label says, and the Sidecar { $by } would limit it: give it a Sidecar of its own
 scope-export-left-out = { $workload } is left out: it is fenced by a label alone, and has no labels by which a Sidecar would select it and nobody else
 
 events-none = nothing has changed since the control plane started

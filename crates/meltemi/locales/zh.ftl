@@ -14,6 +14,7 @@ input-unreadable = 无法读取 `{ $path }`：{ $reason }
 input-unreadable-hint = 请检查路径；没有发送任何内容
 
 scope-export-none = 那里没有任何栅栏
+scope-export-limited-too = 按标签 { $workload } 拥有全部内容，但 Sidecar { $by } 会限制它：请给它单独的 Sidecar
 scope-export-left-out = 略去 { $workload }：它只由标签隔离，而没有能让 Sidecar 只选中它的标签
 
 events-none = 控制面启动以来没有任何变更

@@ -44,6 +44,11 @@ impl Export {
             let words = [("workload", workload.as_str().into())];
             screen.line(&format!("# {}", screen.text("scope-export-left-out", &words)))?;
         }
+        for it in &export.limited_too {
+            let words =
+                [("workload", it.workload.as_str().into()), ("by", it.sidecar.as_str().into())];
+            screen.line(&format!("# {}", screen.text("scope-export-limited-too", &words)))?;
+        }
         for object in &export.items {
             let text = serde_saphyr::to_string(object).context("failed to write a Sidecar")?;
             screen.line(&format!("---\n{}", text.trim_end()))?;

@@ -22,13 +22,25 @@ status:
   metricStatus: {'{destination_service=\"log.infra.svc.cluster.local:80\"}': '3'}
 ";
 
+/// A pod that has everything, within the fence.
+const FULL: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: web-9, namespace: shop, labels: {app: web, meltemi.io/scope: full}}
+status: {podIP: 10.0.0.9, phase: Running}
+";
+
 #[tokio::test]
 async fn fences_are_exported_as_sidecars_that_are_read_again() {
-    let plane = Plane::start(&[("shop.yaml", SHOP), ("fence.yaml", FENCE)]).await;
+    let files = [("shop.yaml", SHOP), ("fence.yaml", FENCE), ("full.yaml", FULL)];
+    let plane = Plane::start(&files).await;
     plane.run(&["wait"]).await.expect(0);
     let text = plane.run(&["scope", "export"]).await.expect(0).out;
     let (objects, findings) = api::parse_documents("sidecars.yaml", text.as_bytes());
     assert!(findings.is_empty(), "{findings:?}");
+    let limited_too =
+        "# shop/web-9 has everything, as its label says, and the Sidecar web would limit";
+    assert!(text.starts_with(limited_too), "{text}");
     let [object] = &objects[..] else { panic!("{text}") };
     assert!(api::validate(object).is_empty(), "{text}");
     assert_eq!(object.key.to_string(), "Sidecar shop/web");

@@ -34,6 +34,9 @@ pub struct ExportedScopes {
     /// Workloads that are fenced by a label alone, and have no labels by which a Sidecar would select
     /// them and nobody else.
     pub left_out: BTreeSet<WorkloadKey>,
+    /// Workloads that no fence limits, each with the name of a scope in its namespace that selects it all
+    /// the same: a label takes it out of a fence, which no Sidecar can say.
+    pub limited_too: BTreeSet<(WorkloadKey, Name)>,
 }
 
 impl Snapshot {
@@ -75,19 +78,24 @@ impl Snapshot {
         let mut alone: BTreeSet<&Member> = fenced.keys().copied().collect();
         alone.retain(|member| around(&mut scopes, member).next().is_none());
         let left_out = self.export_labelled(&alone, members, &mut scopes);
-        for (member, mode) in fenced {
+        for (member, mode) in &fenced {
             let learned =
-                self.learned.get(&member.workload).filter(|_| mode != ScopeMode::Declared);
-            for scope in around(&mut scopes, member) {
+                self.learned.get(&member.workload).filter(|_| *mode != ScopeMode::Declared);
+            for (_, scope) in around(&mut scopes, member) {
                 let hosts = learned.iter().flat_map(|hosts| hosts.iter());
                 let counting = hosts.filter(|host| !scope.declared.bars(host)).cloned();
                 scope.learned.extend(counting);
                 scope.workloads.insert(member.workload.clone());
             }
         }
+        let mut limited_too = BTreeSet::new();
+        for member in members.iter().filter(|member| !fenced.contains_key(member)) {
+            let selecting = around(&mut scopes, member);
+            limited_too.extend(selecting.map(|(name, _)| (member.workload.clone(), name.clone())));
+        }
         let scopes =
             scopes.into_iter().map(|((namespace, name), scope)| scope.export(namespace, name));
-        ExportedScopes { scopes: scopes.collect(), left_out }
+        ExportedScopes { scopes: scopes.collect(), left_out, limited_too }
     }
 
     /// Adds a scope for each workload around whose members no fence is. Gives those for which there
@@ -98,22 +106,21 @@ impl Snapshot {
         members: &BTreeSet<Member>,
         scopes: &mut Scopes,
     ) -> BTreeSet<WorkloadKey> {
-        let by_workload = alone.iter().map(|member| &member.workload).collect::<BTreeSet<_>>();
-        if by_workload.is_empty() {
-            return BTreeSet::new();
+        let mut left_out = BTreeSet::new();
+        if alone.is_empty() {
+            return left_out;
         }
         let selection = Selection::new(members, &self.fencing.name_label);
-        let mut left_out = BTreeSet::new();
-        for workload in by_workload {
-            let own = alone.iter().filter(|member| member.workload == *workload).copied();
-            let own: Vec<&Member> = own.collect();
+        // They are in the order of their workloads.
+        let in_order: Vec<&Member> = alone.iter().copied().collect();
+        for own in in_order.chunk_by(|one, other| one.workload == other.workload) {
             // Whoever is selected besides must be fenced in the same way: it is told more, not less.
-            let selector = selection.selector(&own, &|member| alone.contains(&member));
+            let selector = selection.selector(own, &|member| alone.contains(&member));
             let Some(selector) = selector else {
-                left_out.insert(workload.clone());
+                left_out.insert(own[0].workload.clone());
                 continue;
             };
-            let WorkloadKey { namespace, name } = workload.clone();
+            let WorkloadKey { namespace, name } = own[0].workload.clone();
             let mut key = (namespace, name);
             if scopes.contains_key(&key) {
                 key.1 = Name::from(format!("{}-scope", key.1));
@@ -127,12 +134,16 @@ impl Snapshot {
 /// By namespace and name.
 type Scopes = BTreeMap<(Namespace, Name), Scope>;
 
-/// The scopes that select a member.
-fn around<'a>(scopes: &'a mut Scopes, member: &'a Member) -> impl Iterator<Item = &'a mut Scope> {
+/// The scopes that select a member, with their names.
+fn around<'a>(
+    scopes: &'a mut Scopes,
+    member: &'a Member,
+) -> impl Iterator<Item = (&'a Name, &'a mut Scope)> {
     let namespace = &member.workload.namespace;
     let own = scopes.range_mut((namespace.clone(), Name::from(""))..);
     let own = own.take_while(move |((it, _), _)| it == namespace);
-    own.map(|(_, scope)| scope).filter(|scope| scope.selector.selects(&member.labels))
+    let selecting = own.filter(|(_, scope)| scope.selector.selects(&member.labels));
+    selecting.map(|((_, name), scope)| (name, scope))
 }
 
 struct Scope {

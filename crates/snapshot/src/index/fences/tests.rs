@@ -90,11 +90,14 @@ impl Mesh {
 
     /// What Sidecars would say, and of whom none can.
     fn exported(&self, members: &BTreeSet<Member>) -> Vec<String> {
-        let ExportedScopes { scopes, left_out } = self.0.snapshot().export_scopes(members);
+        let ExportedScopes { scopes, left_out, limited_too } =
+            self.0.snapshot().export_scopes(members);
         let told = scopes.iter().map(|it| {
             format!("{}/{} {}: {}", it.namespace, it.name, it.selector, it.hosts.join(" "))
         });
-        told.chain(left_out.iter().map(|workload| format!("left out: {workload}"))).collect()
+        let left_out = left_out.iter().map(|workload| format!("left out: {workload}"));
+        let limited_too = limited_too.iter().map(|(it, by)| format!("limited too: {it} by {by}"));
+        told.chain(left_out).chain(limited_too).collect()
     }
 
     /// Mode, namespaces, hosts and what is over, for a workload with the label `app`.
@@ -523,6 +526,7 @@ fn fences_are_told_as_sidecars() {
         [
             "shop/team-money.workload.identity team=money: */d.x istio-system/*",
             "shop/web app=web: */a.x */c.x base/* istio-system/*",
+            "limited too: shop/full by web",
         ]
     );
 }
