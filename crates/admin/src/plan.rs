@@ -42,7 +42,7 @@ pub struct ScopePlan {
 }
 
 /// One workload (or proxies of it that differ from its others).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScopePlanItem {
     /// `shop/web`.
@@ -187,7 +187,13 @@ pub fn plan_fences(
     }
     plan.items.sort_by_key(|item| {
         let is_good = item.unfenced_because.is_none() && item.cut.is_empty();
-        (is_good, item.waiting.is_empty(), item.workload.clone())
+        (is_good, item.waiting.is_empty(), item.workload.clone(), item.then.bytes, item.now.bytes)
+    });
+    // Classes may differ in what nobody sees here.
+    plan.items.dedup_by(|next, kept| {
+        let is_same = ScopePlanItem { proxies: kept.proxies, ..next.clone() } == *kept;
+        kept.proxies += if is_same { next.proxies } else { 0 };
+        is_same
     });
     plan
 }

@@ -77,6 +77,29 @@ fn a_deadline_that_has_passed_makes_a_known_call_wait() {
     );
 }
 
+/// The Sidecar of one version is as wide as none.
+#[test]
+fn proxies_that_differ_in_nothing_that_is_shown_are_one_line() {
+    let sidecar = "---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: wide, namespace: shop}
+spec: {workloadSelector: {labels: {version: v2}}, egress: [{hosts: ['*/*']}]}
+";
+    let versions = ["v1", "v2"].map(|version| {
+        let proxy = web("");
+        let labels = [("app", "web"), ("version", version)].into_iter().collect();
+        Arc::new(Proxy { labels, ..proxy })
+    });
+    check(
+        &format!("{FENCE}{sidecar}"),
+        &versions,
+        expect![[r#"
+        shop/web x2: full -> on-demand (-), less; waiting [] cut [] invisible ["gone.infra", "hidden.infra"]
+    "#]],
+    );
+}
+
 #[test]
 fn who_cannot_ask_keeps_everything_and_is_named_first() {
     let proxies = [proxy(""), Arc::new(Proxy { loads_on_demand: false, ..web("") })];
