@@ -40,7 +40,7 @@ fn parts_of(kind: ResourceKind, name: &str, compiled: &Compiled) -> Vec<(Hostnam
             let hosts = parts.flat_map(|parts| &parts.hosts);
             hosts.filter_map(|host| Some((named_by(&host.name)?, host.bytes.len()))).collect()
         }
-        ResourceKind::Secret | ResourceKind::Runtime => Vec::new(),
+        ResourceKind::ScopedRoute | ResourceKind::Secret | ResourceKind::Runtime => Vec::new(),
     }
 }
 

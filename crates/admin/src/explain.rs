@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use compile::{Client, Scope, Visible};
+use compile::{Client, Scope, Visible, names};
 use model::{Hostname, Proxy, Service, Shared};
 use serde::{Deserialize, Serialize};
-use snapshot::{Domain, DomainStatus, Reader, Snapshot, VirtualServiceRecord};
+use snapshot::{
+    Dispatch, DispatchTarget, Domain, DomainStatus, Reader, Snapshot, VirtualServiceRecord,
+};
 
 use crate::savings::unfenced;
 
@@ -66,7 +68,8 @@ pub(crate) fn explain(
         };
     };
     let Some(asked) = asked else { return Verdict::of(true, "everything", "") };
-    let scope = Visible::new(visible).fenced(fence, asked, &reader).scope;
+    let visible = Visible::new(visible, &client.namespace, &reader);
+    let scope = visible.fenced(fence, asked, &reader).scope;
     let mut verdict = Verdict { is_in: scope.service(host).is_some(), ..Verdict::default() };
     by_fences(proxy, &service, snapshot, &mut verdict);
     if asked.contains(host) {
@@ -88,14 +91,48 @@ pub(crate) fn explain(
             verdict.add("led-to", key);
         }
     }
+    by_ways_out(&client, host, &scope, &reader, &mut verdict);
+    if scope.detour.is_some() && visible.is_hidden(host) {
+        verdict.add("not-public", "");
+    }
     if verdict.is_in && verdict.reasons.is_empty() {
         verdict.add("alias", "");
     }
     if !verdict.is_in && verdict.reasons.is_empty() {
-        let kind = if fence.loads_on_demand { "waits-for-a-call" } else { "not-declared" };
+        let kind = match fence.loads_on_demand {
+            true => "waits-for-a-call",
+            false if scope.detour.is_some() => "by-gateway",
+            false => "not-declared",
+        };
         verdict.add(kind, fence.mode);
     }
     verdict
+}
+
+/// Calls of what the workload was not told of are sent there.
+fn by_ways_out(
+    client: &Client,
+    host: &Hostname,
+    scope: &Scope,
+    reader: &Reader<'_>,
+    verdict: &mut Verdict,
+) {
+    let leads_there = |cluster: &str| names::service_of(cluster).as_ref() == Some(host);
+    if scope.detour.as_ref().is_some_and(|detour| leads_there(&detour.gateway)) {
+        verdict.add("lazy-gateway", "");
+    }
+    if let Some(sidecar) = &client.sidecar
+        && scope.egress_proxy.as_deref().is_some_and(leads_there)
+    {
+        verdict.add("egress-proxy", sidecar);
+    }
+    for Dispatch { name, target, .. } in &reader.fencing().dispatches {
+        if let DispatchTarget::Cluster(cluster) = target
+            && leads_there(cluster)
+        {
+            verdict.add("dispatch", name);
+        }
+    }
 }
 
 /// Why a workload may not see a host.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::{Hostname, Locality, Proxy, WorkloadKey};
 use serde_json::json;
-use snapshot::{Change, Features, Index};
+use snapshot::{Change, Dispatch, DispatchTarget, Features, FencingSettings, Index, LazyGateway};
 
 const SERVICES: &str = "
 apiVersion: v1
@@ -28,10 +28,29 @@ metadata: {name: hidden, namespace: infra, annotations: {networking.istio.io/exp
 spec: {ports: [{port: 80, name: http}]}
 ";
 
-/// The services and further objects, in the tenth second of 1970.
+/// The services and further objects, in the tenth second of 1970. A lazy gateway would be there, had it a
+/// Service, and `*.org` is dispatched.
 #[track_caller]
 pub(crate) fn mesh(more: &[&str]) -> Index {
-    let mut index = Index::new(Arc::default(), Features::default(), "cluster.local");
+    let gateway = LazyGateway {
+        host: full("lazy-gateway.mesh"),
+        port: LazyGateway::PORT,
+        namespace: "mesh".into(),
+        service_account: "lazy-gateway".into(),
+    };
+    let dispatch = Dispatch {
+        name: "sites".to_owned(),
+        target: DispatchTarget::Cluster("outbound|80||edge.infra.svc.cluster.local".to_owned()),
+        domains: vec!["*.org".to_owned()],
+        domain_regex: None,
+    };
+    let fencing = FencingSettings {
+        gateway: Some(gateway),
+        dispatches: vec![dispatch],
+        ..FencingSettings::default()
+    };
+    let index = Index::new(Arc::default(), Features::default(), "cluster.local");
+    let mut index = index.with_fencing(fencing);
     for text in [SERVICES].iter().chain(more) {
         let (objects, findings) = api::parse_documents("mesh.yaml", text.as_bytes());
         assert!(findings.is_empty(), "{findings:?}");

@@ -54,6 +54,9 @@ pub struct ScopePlanItem {
     /// Why it would be sent everything all the same: `cannot-ask`, `grpc` or `gateway`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfenced_because: Option<String>,
+    /// What it is not told of is called through the lazy gateway, which is there.
+    #[serde(default)]
+    pub by_gateway: bool,
     /// Of each proxy.
     pub now: ScopeSizes,
     pub then: ScopeSizes,
@@ -61,6 +64,9 @@ pub struct ScopePlanItem {
     pub known: usize,
     /// Of these, those that would wait once.
     pub waiting: Vec<String>,
+    /// Those that would go through the lazy gateway first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detoured: Vec<String>,
     /// Those that would go where `outboundTrafficPolicy` says.
     pub cut: Vec<String>,
     /// Those that it may not see, now as then.
@@ -141,7 +147,7 @@ impl Class {
         let now = Client::reduce(proxy, &Reader::new(snapshot));
         let fence = snapshot.planned_fence(&proxy.namespace, &proxy.labels);
         let fence = match proxy.kind {
-            ProxyKind::Sidecar => ClientFence::of(proxy, fence),
+            ProxyKind::Sidecar => ClientFence::of(proxy, fence, snapshot.fencing()),
             ProxyKind::Router => None,
         };
         let unfenced_because = match (proxy.kind, proxy.generator) {
@@ -187,7 +193,8 @@ pub fn plan_fences(
     }
     plan.items.sort_by_key(|item| {
         let is_good = item.unfenced_because.is_none() && item.cut.is_empty();
-        (is_good, item.waiting.is_empty(), item.workload.clone(), item.then.bytes, item.now.bytes)
+        let is_direct = item.waiting.is_empty() && item.detoured.is_empty();
+        (is_good, is_direct, item.workload.clone(), item.then.bytes, item.now.bytes)
     });
     // Classes may differ in what nobody sees here.
     plan.items.dedup_by(|next, kept| {
@@ -235,10 +242,11 @@ fn plan_class(
     };
     let reader = Reader::new(snapshot);
     let known = reader.learned(workload).map(|hosts| (**hosts).clone()).unwrap_or_default();
-    let visible = Visible::new(Scope::select(&unfenced(then), &reader));
+    let visible = Visible::new(Scope::select(&unfenced(then), &reader), &then.namespace, &reader);
     let fenced = then.fence.as_ref();
     let fenced = fenced.map(|fence| visible.fenced(fence, &BTreeSet::new(), &reader).scope);
-    let (mut waiting, mut cut, mut invisible) = (Vec::new(), Vec::new(), Vec::new());
+    let by_gateway = fenced.as_ref().is_some_and(|scope| scope.detour.is_some());
+    let [mut waiting, mut detoured, mut cut, mut invisible] = [const { Vec::new() }; 4];
     for host in &known {
         let list = if visible.scope.service(host).is_none() {
             &mut invisible
@@ -246,6 +254,8 @@ fn plan_class(
             continue;
         } else if then.loads_on_demand() {
             &mut waiting
+        } else if by_gateway {
+            &mut detoured
         } else {
             &mut cut
         };
@@ -258,10 +268,12 @@ fn plan_class(
         mode_now: mode(now),
         mode: mode(then),
         unfenced_because: unfenced_because.map(str::to_owned),
+        by_gateway,
         then: if now == then { now_sizes } else { sizes.of(then, proxy) },
         now: now_sizes,
         known: known.len(),
         waiting,
+        detoured,
         cut,
         invisible,
     }

@@ -90,6 +90,7 @@ pub(crate) fn kind_name(kind: ResourceKind) -> String {
         ResourceKind::Cluster => "cluster",
         ResourceKind::Endpoint => "endpoint",
         ResourceKind::Listener => "listener",
+        ResourceKind::ScopedRoute => "scopedroute",
         ResourceKind::Route => "route",
         ResourceKind::VirtualHost => "virtualhost",
         ResourceKind::Secret => "secret",

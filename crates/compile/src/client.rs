@@ -8,14 +8,51 @@ use std::{net::IpAddr, sync::Arc};
 use model::{
     Generator, Interception, Labels, Namespace, ObjectKey, Proxy, ProxyKind, ScopeMode, WorkloadKey,
 };
-use snapshot::{Declared, Fence, Reader};
+use snapshot::{Declared, Fence, FencingSettings, Reader};
 
-use crate::{ScopeKey, sds::SdsSource, telemetry::TelemetryClient};
+use crate::{
+    ScopeKey,
+    peer::{PeerMode, select_peer_modes},
+    sds::SdsSource,
+    telemetry::TelemetryClient,
+};
+
+/// What a proxy is there for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// A workload of its own, or the edge of the mesh.
+    #[default]
+    Ordinary,
+    /// The gateway that has the whole mesh, for workloads that are told less.
+    LazyGateway(Relay),
+}
+
+/// How the lazy gateway takes requests, and so how it passes them on: it lends nobody an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Relay {
+    /// With mTLS, and no others. The caller's identity goes on with the request.
+    Mutual,
+    /// As plain text; nobody that it calls is shown a certificate.
+    Plain,
+}
+
+impl Role {
+    fn reduce(proxy: &Proxy, reader: &Reader<'_>) -> Self {
+        let gateway = reader.fencing().gateway.as_ref().filter(|_| proxy.is_lazy_gateway());
+        let Some(gateway) = gateway else { return Self::Ordinary };
+        let modes = select_peer_modes(&proxy.namespace, &proxy.labels, reader);
+        Self::LazyGateway(match modes.of_port(gateway.port) {
+            PeerMode::Disable => Relay::Plain,
+            PeerMode::Permissive | PeerMode::Strict => Relay::Mutual,
+        })
+    }
+}
 
 /// The outbound side of a proxy (and all of a gateway).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Client {
     pub kind: ProxyKind,
+    pub role: Role,
     pub generator: Generator,
     pub namespace: Namespace,
     /// `shop.svc.cluster.local`: decides which short names stand for which hosts.
@@ -49,6 +86,8 @@ pub struct ClientFence {
     pub mode: ScopeMode,
     /// Virtual hosts are asked for at the first call.
     pub loads_on_demand: bool,
+    /// Hosts that it is not told of are called through the gateway that has them.
+    pub detour: Option<Detour>,
     pub declared: Declared,
     /// The cluster of the bootstrap that takes reports of calls, if anything is learned from them.
     pub reports: Option<Arc<str>>,
@@ -58,25 +97,51 @@ pub struct ClientFence {
 /// prove there who it is without words of the bootstrap's.
 const REPORTS: &str = "MELTEMI_REPORTS";
 
+/// What a proxy does when the gateway on its detour is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Detour {
+    /// It tries elsewhere.
+    Bypassed,
+    /// It refuses the call: it is too old to choose.
+    Fixed,
+}
+
 impl ClientFence {
-    /// A proxy that cannot ask for virtual hosts is sent all of its scope, rather than too little.
+    /// A proxy that cannot do what its mode asks for is sent all of its scope, rather than too little.
     fn reduce(proxy: &Proxy, reader: &Reader<'_>) -> Option<Self> {
         if proxy.kind != ProxyKind::Sidecar {
             return None;
         }
-        Self::of(proxy, reader.fence(proxy)?)
+        Self::of(proxy, reader.fence(proxy)?, reader.fencing())
     }
 
     /// What a fence comes to for a sidecar; `None`: that is sent all of its scope.
-    pub fn of(proxy: &Proxy, fence: Fence) -> Option<Self> {
+    pub fn of(proxy: &Proxy, fence: Fence, fencing: &FencingSettings) -> Option<Self> {
         let loads_on_demand = fence.mode == ScopeMode::OnDemand && proxy.loads_on_demand;
-        if fence.mode == ScopeMode::OnDemand && !loads_on_demand {
+        let cannot_ask = fence.mode == ScopeMode::OnDemand && !loads_on_demand;
+        let mode = if cannot_ask { fencing.without_on_demand } else { fence.mode };
+        // A gRPC library knows the hosts that it is told of, and no others.
+        let cannot_detour =
+            proxy.generator == Generator::Grpc || cannot_ask && fencing.gateway.is_none();
+        if mode == ScopeMode::Full || mode == ScopeMode::Gateway && cannot_detour {
             return None;
         }
-        let (mode, declared) = (fence.mode, fence.declared);
+        let is_detoured = mode == ScopeMode::Gateway && fencing.gateway.is_some();
+        let detour = is_detoured.then_some(match proxy.retries_elsewhere {
+            true => Detour::Bypassed,
+            false => Detour::Fixed,
+        });
         let cluster = proxy.metadata.get(REPORTS).and_then(serde_json::Value::as_str);
         let reports = cluster.filter(|name| mode.learns() && !name.is_empty()).map(Arc::from);
-        Some(Self { workload: proxy.workload(), mode, loads_on_demand, declared, reports })
+        let (workload, declared) = (proxy.workload(), fence.declared);
+        Some(Self { workload, mode, loads_on_demand, detour, declared, reports })
+    }
+}
+
+impl ClientFence {
+    /// Whether ports have listeners on which the class was told of no service.
+    pub(crate) fn opens_ports(&self) -> bool {
+        self.loads_on_demand || self.detour.is_some() || self.reports.is_some()
     }
 }
 
@@ -91,6 +156,7 @@ impl Client {
         let flag = |key: &str| proxy.metadata.get(key).is_some_and(|value| value == "true");
         Self {
             kind: proxy.kind,
+            role: Role::reduce(proxy, reader),
             generator: proxy.generator,
             namespace: proxy.namespace.clone(),
             dns_domain: proxy.dns_domain.clone(),
@@ -120,6 +186,14 @@ impl Client {
     /// Whether the class asks for virtual hosts at its first call.
     pub fn loads_on_demand(&self) -> bool {
         self.fence.as_ref().is_some_and(|fence| fence.loads_on_demand)
+    }
+
+    /// How the class passes requests of others on, if it is the lazy gateway.
+    pub fn relay(&self) -> Option<Relay> {
+        match self.role {
+            Role::Ordinary => None,
+            Role::LazyGateway(relay) => Some(relay),
+        }
     }
 
     /// The address that stands for "any" on this proxy.

@@ -7,6 +7,7 @@
 //! - Not here: endpoints of EDS clusters (`endpoint`), clusters of inbound traffic (`inbound`).
 
 mod balancing;
+mod detour;
 mod discovery;
 mod http;
 mod limits;
@@ -29,13 +30,13 @@ use model::{
 use mutual::select_mutual;
 use snapshot::{EndpointSet, Mesh, Reader};
 
-pub(crate) use limits::{keepalive, positive};
+pub(crate) use limits::{default_connect_timeout, keepalive, positive};
 pub use mutual::{Mutual, PeerNames};
 pub(crate) use outlier::max_ejection_percent;
 pub use special::special_clusters;
 
 use crate::{
-    Client, Compiled, grpc, names,
+    Client, Compiled, Role, grpc, names,
     peer::{PlainPeers, select_plain_peers},
     sds::SdsSource,
     traffic_policy::{Policy, Rules, select_rules},
@@ -55,6 +56,8 @@ pub struct ClusterInput {
     /// Which of those take plain text only.
     pub plain: PlainPeers,
     pub mutual: Mutual,
+    /// It is that of the gateway for what its callers are not told of.
+    pub is_detour: bool,
     pub client: ClusterClient,
 }
 
@@ -62,6 +65,7 @@ pub struct ClusterInput {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClusterClient {
     pub kind: ProxyKind,
+    pub role: Role,
     pub generator: Generator,
     pub ipv4: bool,
     pub ipv6: bool,
@@ -86,6 +90,7 @@ pub fn select_cluster(
     };
     let client_part = ClusterClient {
         kind: client.kind,
+        role: client.role,
         generator: client.generator,
         ipv4,
         ipv6,
@@ -106,8 +111,19 @@ pub fn select_cluster(
             false => PlainPeers::default(),
         },
         mutual,
+        is_detour: is_detour(service, port, client, reader),
         client: client_part,
     }
+}
+
+/// Of the gateway's Service only callers that are led there see more than any service.
+fn is_detour(service: &Service, port: u16, client: &Client, reader: &Reader<'_>) -> bool {
+    client.fence.as_ref().is_some_and(|it| it.detour.is_some())
+        && reader
+            .fencing()
+            .gateway
+            .as_ref()
+            .is_some_and(|gateway| *service.hostname() == gateway.host && port == gateway.port)
 }
 
 impl ClusterInput {
@@ -184,6 +200,7 @@ impl<'a> Draft<'a> {
         };
         self.balance(&mut cluster);
         self.discover(&mut cluster)?;
+        self.fit_detour(&mut cluster);
         Some(cluster)
     }
 

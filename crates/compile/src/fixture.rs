@@ -9,7 +9,7 @@ use envoy::{
 };
 use model::{Locality, Proxy};
 use serde_json::{Map, Value, json};
-use snapshot::{Change, Features, Index, Reader, Snapshot};
+use snapshot::{Change, Features, FencingSettings, Index, LazyGateway, Reader, Snapshot};
 
 use crate::Client;
 
@@ -28,6 +28,22 @@ pub(crate) fn snapshot_with(yaml: &str, features: Features) -> Arc<Snapshot> {
         .collect();
     assert!(errors.is_empty(), "{}", errors.join("\n"));
     let mut index = Index::new(Arc::new(MeshConfig::default()), features, "cluster.local");
+    index.apply(objects.into_iter().map(Change::Put));
+    index.snapshot()
+}
+
+/// The mesh of some YAML documents, with the lazy gateway `lazy-gateway.mesh` on port 15080.
+pub(crate) fn lazy_snapshot(yaml: &str) -> Arc<Snapshot> {
+    let gateway = LazyGateway {
+        host: "lazy-gateway.mesh.svc.cluster.local".into(),
+        port: LazyGateway::PORT,
+        namespace: "mesh".into(),
+        service_account: "lazy-gateway".into(),
+    };
+    let fencing = FencingSettings { gateway: Some(gateway), ..FencingSettings::default() };
+    let (objects, _) = api::parse_documents("mesh.yaml", yaml.as_bytes());
+    let index = Index::new(Arc::default(), Features::default(), "cluster.local");
+    let mut index = index.with_fencing(fencing);
     index.apply(objects.into_iter().map(Change::Put));
     index.snapshot()
 }

@@ -50,6 +50,8 @@ pub struct InboundInput {
     pub connect_timeout: Duration,
     pub retry: Option<InboundRetry>,
     pub security: SecurityInput,
+    /// Callers may come through the lazy gateway, with headers that are not for the application.
+    pub relayed: bool,
     pub peers: PeerModes,
     pub tls: MeshTls,
     pub telemetry: Shared<Telemetry>,

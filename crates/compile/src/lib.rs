@@ -17,6 +17,7 @@ mod fixture;
 pub mod gateway;
 pub mod grpc;
 pub mod inbound;
+pub mod lazy_gateway;
 pub mod names;
 pub mod outbound;
 mod own_services;
@@ -33,7 +34,7 @@ pub mod tls;
 pub mod traffic_policy;
 mod virtual_host;
 
-pub use client::{Client, ClientFence};
+pub use client::{Client, ClientFence, Detour, Relay, Role};
 pub use cluster_ref::{ClusterForm, ClusterRef, every_cluster};
 pub use compiled::Compiled;
 pub use route::{
@@ -41,13 +42,13 @@ pub use route::{
     select_destinations, translate_routes,
 };
 pub use route_config::{
-    CatchAll, DispatchRoute, RouteInput, RouteName, answer, compile_route, host_resources,
-    is_answered, select_route, unknown_host,
+    COMPOSITE, CatchAll, DetourInput, DispatchRoute, RouteInput, RouteName, answer,
+    compile_detour_cluster, compile_route, host_resources, is_answered, select_route, unknown_host,
 };
 pub use route_parts::{LastHost, RouteParts};
 pub use scope::{
-    EgressListener, EgressPort, Fenced, OpenPorts, RuleRef, Scope, ScopeKey, Untold, Visible,
-    VisibleChange, Written,
+    DetourDomains, DetourTarget, EgressListener, EgressPort, Fenced, OpenPorts, RuleRef, Scope,
+    ScopeKey, Untold, Visible, VisibleChange, Written,
 };
 pub use virtual_host::{
     Caller, CompiledVirtualHost, DomainForm, VirtualHostInput, compile_virtual_host,

@@ -5,6 +5,8 @@ use model::Hostname;
 pub const BLACK_HOLE_CLUSTER: &str = "BlackHoleCluster";
 pub const PASSTHROUGH_CLUSTER: &str = "PassthroughCluster";
 pub const INBOUND_PASSTHROUGH_CLUSTER: &str = "InboundPassthroughCluster";
+/// To the gateway that has the whole mesh, for those who are told less, or past it.
+pub const DETOUR_CLUSTER: &str = "LazyGatewayCluster";
 /// Resolves the Host header per request (`ALLOW_ANY_DYNAMIC_DNS`).
 pub const DYNAMIC_DNS_CLUSTER: &str = "AllowAnyDynamicDNSCluster";
 pub const VIRTUAL_OUTBOUND: &str = "virtualOutbound";

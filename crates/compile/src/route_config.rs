@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod catch_all;
+mod detour;
 mod dispatch;
 mod name;
 mod on_demand;
@@ -23,6 +24,7 @@ mod select;
 mod tests;
 
 pub use catch_all::CatchAll;
+pub use detour::{COMPOSITE, DetourInput, compile_detour_cluster};
 pub use dispatch::DispatchRoute;
 pub use name::RouteName;
 pub use on_demand::{answer, host_resources, is_answered, unknown_host};
@@ -38,6 +40,8 @@ pub struct RouteInput {
     pub catch_all: CatchAll,
     /// Before it, in this order.
     pub dispatches: Arc<[DispatchRoute]>,
+    /// Hosts that are called through the gateway which has the whole mesh.
+    pub detour: Option<DetourInput>,
     /// Whether the catch-all tells upstreams which try it is.
     pub counts_attempts: bool,
     /// Whether the ports that callers write count: only where one listener serves all ports.
@@ -54,6 +58,7 @@ impl RouteInput {
             virtual_hosts: Vec::new(),
             catch_all: CatchAll::None,
             dispatches: Arc::from([]),
+            detour: None,
             counts_attempts: false,
             matches_ports: false,
             on_demand: false,
@@ -68,6 +73,8 @@ pub fn compile_route(
 ) -> Compiled {
     let mut diagnostics = Diagnostics::default();
     let mut hosts = distinct_hosts(input, virtual_host, &mut diagnostics);
+    let detour = input.detour.as_ref();
+    hosts.extend(detour.map(|it| it.compile(&hosts, input.counts_attempts)).unwrap_or_default());
     hosts.sort_by(|a, b| a.name.cmp(&b.name));
     let everything = hosts.iter().any(|host| host.domains.iter().any(|it| &**it == "*"));
     let last = (!everything).then(|| input.last_host("*")).flatten();

@@ -4,6 +4,7 @@
 //! A scope names rules and holds services. The content of a rule is read where it is used, so a
 //! rule that changes without moving leaves every scope as it is.
 
+mod detour;
 mod fence;
 mod import;
 mod visible;
@@ -19,8 +20,9 @@ use model::{
     Hostname, Map, Namespace, ObjectKey, Protocol, Registry, Service, ServicePort, Shared,
     Visibility,
 };
-use snapshot::{OutboundPolicy, Reader, VirtualServiceRecord};
+use snapshot::{OutboundPolicy, Reader, VirtualServiceRecord, resolve_short_name};
 
+pub use self::detour::{DetourDomains, DetourTarget};
 use self::import::Imports;
 pub use self::{
     fence::Fenced,
@@ -31,8 +33,10 @@ pub(crate) use self::{
     visible::{http_ports, wildcards},
     written::without_port,
 };
-use crate::Client;
+use crate::{Client, names};
 
+/// Of a Sidecar: all that is exported to its namespace.
+const EVERYTHING: &str = "*/*";
 /// How often a name may stand for a name before it leads nowhere.
 const MAX_ALIASES: usize = 8;
 /// Without a Sidecar, a service of the client's own namespace beats others with its host.
@@ -46,6 +50,10 @@ pub struct Scope {
     /// Every service that any listener may lead to, oldest first, one per host.
     pub services: Vec<Shared<Service>>,
     pub outbound_policy: OutboundPolicy,
+    /// The cluster that takes everything unknown which may be called, if the Sidecar names one.
+    pub egress_proxy: Option<Arc<str>>,
+    /// Where hosts are called that the listeners only have domains of.
+    pub detour: Option<DetourTarget>,
     by_host: Map<Hostname, usize>,
 }
 
@@ -69,6 +77,10 @@ pub struct EgressListener {
     pub rules: Vec<RuleRef>,
     /// Ports on which the class may call services that it was not told of.
     pub open_ports: OpenPorts,
+    /// A Sidecar says which services these are of all that are exported to the class.
+    pub is_narrow: bool,
+    /// What the class may call on a detour beside that.
+    pub detoured: Arc<DetourDomains>,
     pub untold: Untold,
 }
 
@@ -105,6 +117,8 @@ pub struct EgressPort {
 pub struct RuleRef {
     pub key: ObjectKey,
     pub hosts: Arc<[Hostname]>,
+    /// The whole mesh may see it, and it means the same for every caller.
+    pub is_for_all: bool,
 }
 
 impl Scope {
@@ -131,7 +145,10 @@ impl Scope {
 
     /// Selects the scope of a class.
     pub fn select(client: &Client, reader: &Reader<'_>) -> Self {
-        Self::of(&client.scope_key(), reader)
+        match client.relay() {
+            Some(_) => Self::relayed(&client.namespace, reader),
+            None => Self::of(&client.scope_key(), reader),
+        }
     }
 
     /// All that classes with this key may see.
@@ -150,7 +167,8 @@ impl Scope {
             let unified = reader.mesh().features.flag(UNIFIED_SWITCH, true);
             return Self::open(&services, &rules, policy, unified.then_some(own));
         };
-        Self::restricted(&record.spec, own, &services, &rules, policy)
+        let egress_proxy = egress_proxy(&record.spec, own, &reader.mesh().domain);
+        Self { egress_proxy, ..Self::restricted(&record.spec, own, &services, &rules, policy) }
     }
 
     /// Everything that is exported to the namespace.
@@ -168,7 +186,9 @@ impl Scope {
             services: services.clone(),
             rules: rules.iter().map(|rule| rule_ref(rule)).collect(),
             open_ports: OpenPorts::default(),
+            is_narrow: false,
             untold: Untold::default(),
+            detoured: Arc::default(),
         };
         Self::new(vec![listener], services, outbound_policy)
     }
@@ -186,8 +206,10 @@ impl Scope {
             Some(OutboundTrafficPolicyMode::AllowAny) => OutboundPolicy::AllowAny,
             None => policy,
         };
-        let everything =
-            IstioEgressListener { hosts: vec!["*/*".to_owned()], ..IstioEgressListener::default() };
+        let everything = IstioEgressListener {
+            hosts: vec![EVERYTHING.to_owned()],
+            ..IstioEgressListener::default()
+        };
         let egress = match sidecar.egress.is_empty() {
             true => std::slice::from_ref(&everything),
             false => &sidecar.egress,
@@ -205,8 +227,15 @@ impl Scope {
     ) -> Self {
         let by_host = services.iter().enumerate();
         let by_host = by_host.map(|(index, it)| (it.hostname().clone(), index)).collect();
-        Self { listeners, services, outbound_policy, by_host }
+        Self { listeners, services, outbound_policy, egress_proxy: None, detour: None, by_host }
     }
+}
+
+fn egress_proxy(sidecar: &Sidecar, own: &Namespace, domain: &str) -> Option<Arc<str>> {
+    let proxy = sidecar.outbound_traffic_policy.as_ref()?.egress_proxy.as_ref()?;
+    let host = resolve_short_name(&proxy.host, own, domain);
+    let port = proxy.port.as_ref().and_then(|port| u16::try_from(port.number).ok())?;
+    Some(names::outbound_cluster(port, &proxy.subset, &host).into())
 }
 
 /// Sorts what a client in a namespace sees: first what is only for its own namespace, then what is
@@ -219,8 +248,9 @@ pub(crate) fn closeness(visibility: &Visibility, owner: &Namespace, client: &Nam
     }
 }
 
-fn rule_ref(rule: &VirtualServiceRecord) -> RuleRef {
-    RuleRef { key: rule.key.clone(), hosts: rule.hosts.clone() }
+pub(crate) fn rule_ref(rule: &VirtualServiceRecord) -> RuleRef {
+    let is_for_all = rule.visibility == Visibility::Public && !rule.asks_for_caller();
+    RuleRef { key: rule.key.clone(), hosts: rule.hosts.clone(), is_for_all }
 }
 
 /// A host may be defined in several namespaces; a class knows one of them: its own namespace's if
@@ -274,7 +304,9 @@ fn egress_listener(
         services: one_per_host(narrowed.collect(), Some(own)),
         rules: rules.map(|rule| rule_ref(rule)).collect(),
         open_ports: OpenPorts::default(),
+        is_narrow: !egress.hosts.iter().any(|host| host == EVERYTHING),
         untold: Untold::default(),
+        detoured: Arc::default(),
         port,
     }
 }

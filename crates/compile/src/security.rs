@@ -12,6 +12,7 @@ mod jwt;
 mod matcher;
 mod node;
 mod rbac;
+mod relay;
 mod rule;
 mod select;
 #[cfg(test)]
@@ -33,9 +34,10 @@ use envoy::{
 use model::{Diagnostics, ObjectKey, Shared};
 use snapshot::{KeySource, PolicyRecord};
 
-use crate::Compiled;
+use crate::{Compiled, lazy_gateway::Identities};
 
 pub use authorizer::{Authorizer, AuthorizerProtocol};
+pub(crate) use relay::refuse_ambiguous;
 pub use select::select_security;
 
 /// Everything that decides about a workload's callers.
@@ -45,6 +47,9 @@ pub struct SecurityInput {
     pub policies: Vec<Shared<PolicyRecord<AuthorizationPolicy>>>,
     /// The mesh's own first, then its aliases. Empty where no policy is.
     pub trust_domains: Vec<Arc<str>>,
+    /// By which the lazy gateway is known, whose word is taken for who a caller is. Empty where no
+    /// policy is.
+    pub relays: Identities,
     /// By name, those that the policies name: as it is asked, or why it cannot be.
     pub authorizers: BTreeMap<Arc<str>, Result<Authorizer, Arc<str>>>,
     /// Whether one workload may have more than one of them.

@@ -26,7 +26,7 @@ mod domains;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use domains::{host_with_port, short_names};
+pub(crate) use domains::{absolute_name, host_with_port, in_brackets, short_names};
 
 /// Tag of `virtual_hosts` in a `RouteConfiguration`.
 const VIRTUAL_HOSTS: u32 = 2;

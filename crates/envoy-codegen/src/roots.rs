@@ -26,6 +26,7 @@ pub(crate) const ROOTS: &[&str] = &[
     "envoy/extensions/access_loggers/stats/v3/",
     "envoy/extensions/access_loggers/stream/v3/",
     "envoy/extensions/clusters/aggregate/v3/",
+    "envoy/extensions/clusters/composite/v3/",
     "envoy/extensions/clusters/dns/v3/",
     "envoy/extensions/clusters/dynamic_forward_proxy/v3/",
     "envoy/extensions/clusters/original_dst/v3/",

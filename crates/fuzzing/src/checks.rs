@@ -130,6 +130,10 @@ impl Places for Everything {
         "cluster.local"
     }
 
+    fn is_gateway(&self, _host: &Hostname) -> bool {
+        false
+    }
+
     fn has(&self, host: &Hostname) -> bool {
         !host.as_str().is_empty()
     }

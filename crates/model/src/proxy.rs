@@ -6,6 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::{Labels, Locality, Name, Namespace, WorkloadKey};
 
+/// The label of a pod that says what its proxy is for.
+const ROLE_LABEL: &str = "meltemi.io/role";
+const LAZY_GATEWAY_ROLE: &str = "lazy-gateway";
+
 /// The two kinds of Envoys that are configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -74,6 +78,8 @@ pub struct Proxy {
     pub unprivileged: bool,
     /// It can ask for virtual hosts one by one (VHDS): its stream is delta, and it has the filter.
     pub loads_on_demand: bool,
+    /// It can send another try of a request to another cluster (`envoy.clusters.composite`).
+    pub retries_elsewhere: bool,
     /// All of `node.metadata`, for matches on arbitrary keys.
     pub metadata: Arc<Map<String, Value>>,
 }
@@ -156,6 +162,7 @@ impl Proxy {
             http_proxy_port: text("HTTP_PROXY_PORT").parse().ok(),
             unprivileged: text("UNPRIVILEGED_POD") == "true",
             loads_on_demand: false,
+            retries_elsewhere: false,
             metadata: Arc::new(metadata),
         })
     }
@@ -174,6 +181,15 @@ impl Proxy {
 }
 
 impl Proxy {
+    /// Whether it says that it is the gateway which has the whole mesh, for workloads that are told
+    /// less.
+    pub fn is_lazy_gateway(&self) -> bool {
+        let role = self.labels.get(ROLE_LABEL);
+        self.kind == ProxyKind::Router
+            && self.generator == Generator::Envoy
+            && role == Some(LAZY_GATEWAY_ROLE)
+    }
+
     /// The application that its workload is a revision of, by its labels; else the workload's name.
     pub fn application(&self) -> Name {
         let labels = APPLICATION_LABELS.into_iter().find_map(|key| self.labels.get(key));

@@ -359,11 +359,13 @@ impl Engine {
         let client = Client::reduce(proxy, reader);
         let mut facets = Vec::new();
         let main = match client.kind {
-            ProxyKind::Router => {
+            ProxyKind::Router if client.relay().is_none() => {
                 let ports = select_own_ports(&proxy.addresses, &client, reader);
                 self.facet(FacetKey::Gateway(Box::new(client.clone()), ports))
             }
-            ProxyKind::Sidecar => self.facet(FacetKey::Outbound(Box::new(client.clone()))),
+            ProxyKind::Sidecar | ProxyKind::Router => {
+                self.facet(FacetKey::Outbound(Box::new(client.clone())))
+            }
         };
         facets.push(main);
         // A gRPC library has no application behind it.

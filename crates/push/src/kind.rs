@@ -9,6 +9,8 @@ pub enum ResourceKind {
     Cluster,
     Endpoint,
     Listener,
+    /// Which route configuration a request has by one of its headers.
+    ScopedRoute,
     Route,
     /// One host of a route configuration, for proxies that ask for hosts one by one.
     VirtualHost,
@@ -19,12 +21,13 @@ pub enum ResourceKind {
 
 impl ResourceKind {
     /// How many there are.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
 
     pub const ALL: [Self; Self::COUNT] = [
         Self::Cluster,
         Self::Endpoint,
         Self::Listener,
+        Self::ScopedRoute,
         Self::Route,
         Self::VirtualHost,
         Self::Secret,
@@ -36,6 +39,7 @@ impl ResourceKind {
             Self::Cluster => type_url::CLUSTER,
             Self::Endpoint => type_url::ENDPOINT,
             Self::Listener => type_url::LISTENER,
+            Self::ScopedRoute => type_url::SCOPED_ROUTE,
             Self::Route => type_url::ROUTE,
             Self::VirtualHost => type_url::VIRTUAL_HOST,
             Self::Secret => type_url::SECRET,
@@ -49,7 +53,7 @@ impl ResourceKind {
 
     /// Whether the first request without names asks for all of them.
     pub fn is_wildcard(self) -> bool {
-        matches!(self, Self::Cluster | Self::Listener | Self::VirtualHost)
+        matches!(self, Self::Cluster | Self::Listener | Self::ScopedRoute | Self::VirtualHost)
     }
 
     /// Whether traffic goes from it to clusters.

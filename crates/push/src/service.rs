@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use compile::filters::ON_DEMAND;
+use compile::{COMPOSITE, filters::ON_DEMAND};
 use envoy::config::core::v3::Node;
 use model::{Hostname, Locality, Proxy, WorkloadKey};
 use prost_types::{Struct, Value, value::Kind as ValueKind};
@@ -407,9 +407,10 @@ fn parse_node(request: &Request, protocol: Protocol) -> Result<Proxy, String> {
         Request::Sotw(request) => request.node.as_ref(),
     };
     let node = node.ok_or("the first request of a stream must carry its node")?;
-    let has_filter = || node.extensions.iter().any(|it| it.name == ON_DEMAND);
-    let loads_on_demand = protocol == Protocol::Delta && has_filter();
-    Ok(Proxy { loads_on_demand, ..proxy_of(node)? })
+    let has = |extension: &str| node.extensions.iter().any(|it| it.name == extension);
+    let loads_on_demand = protocol == Protocol::Delta && has(ON_DEMAND);
+    let retries_elsewhere = has(COMPOSITE);
+    Ok(Proxy { loads_on_demand, retries_elsewhere, ..proxy_of(node)? })
 }
 
 /// The proxy that introduces itself so.

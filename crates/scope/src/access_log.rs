@@ -18,6 +18,9 @@ use crate::{Places, complete_host};
 /// The custom tag with the server name of a TLS connection that the proxy does not end.
 const SERVER_NAME: &str = "server_name";
 
+/// Clusters that lead wherever the caller said.
+const LEADS_ANYWHERE: [&str; 3] = ["PassthroughCluster", "BlackHoleCluster", "LazyGatewayCluster"];
+
 /// Which calls a log has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallLog {
@@ -75,22 +78,25 @@ fn called_host(
         CallLog::All => false,
         CallLog::Unknown => cluster.is_empty(),
     };
-    match cluster {
-        _ if has_left || matches!(cluster, "PassthroughCluster" | "BlackHoleCluster") => {
-            let named = complete_host(authority, namespace, places);
-            named.or_else(|| {
-                let (address, port) = dialled(common.downstream_local_address.as_ref()?)?;
-                places.at(address, port)
-            })
-        }
-        // `outbound|80|v1|cart.shop.svc.cluster.local`; whatever else is not a call of a service.
-        cluster => {
-            let mut parts = cluster.split('|');
-            let is_outbound = parts.next() == Some("outbound");
-            let host = Hostname::new(parts.nth(2).filter(|_| is_outbound)?);
-            places.has(&host).then_some(host)
-        }
+    let service = service_of(cluster);
+    if has_left
+        || LEADS_ANYWHERE.contains(&cluster)
+        || service.as_ref().is_some_and(|host| places.is_gateway(host))
+    {
+        let named = complete_host(authority, namespace, places);
+        return named.or_else(|| {
+            let (address, port) = dialled(common.downstream_local_address.as_ref()?)?;
+            places.at(address, port)
+        });
     }
+    service.filter(|host| places.has(host))
+}
+
+/// The host in `outbound|80|v1|cart.shop.svc.cluster.local`; whatever else is not a call of a service.
+fn service_of(cluster: &str) -> Option<Hostname> {
+    let mut parts = cluster.split('|');
+    let is_outbound = parts.next() == Some("outbound");
+    Some(Hostname::new(parts.nth(2).filter(|_| is_outbound)?))
 }
 
 fn dialled(address: &Address) -> Option<(IpAddr, Option<u16>)> {
@@ -210,12 +216,14 @@ mod tests {
              PassthroughCluster tls:a.example.net 10.9.9.9@443
              BlackHoleCluster;  tls:-             10.0.0.1
              PassthroughCluster -                 nonsense
+             LazyGatewayCluster; cart.shop        10.9.9.9
+             outbound|15080||lazy.mesh.svc.cluster.local; pay.bank 10.9.9.9
              BlackHoleCluster   api.example.com   10.9.9.9
              BlackHoleCluster   junk%20junk       10.9.9.9",
             expect![[r"
                 http api.example.com 1
-                http cart.shop.svc.cluster.local 3
-                http pay.bank.svc.cluster.local 1
+                http cart.shop.svc.cluster.local 4
+                http pay.bank.svc.cluster.local 2
                 tcp *.example.net 1
                 tcp cart.shop.svc.cluster.local 2
                 tcp pay.bank.svc.cluster.local 1

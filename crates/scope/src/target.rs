@@ -12,6 +12,8 @@ use snapshot::resolve_short_name;
 pub trait Places {
     /// The suffix of Kubernetes names, without a dot in front.
     fn domain(&self) -> &str;
+    /// Whether the host is that of the gateway through which others are called.
+    fn is_gateway(&self, host: &Hostname) -> bool;
     /// Whether a service has exactly this host.
     fn has(&self, host: &Hostname) -> bool;
     /// Whether a service has exactly this host, and no address: its pods have names below it.
@@ -97,6 +99,10 @@ pub(crate) mod tests {
     impl Places for FakePlaces {
         fn domain(&self) -> &str {
             "cluster.local"
+        }
+
+        fn is_gateway(&self, host: &Hostname) -> bool {
+            host.as_str() == "lazy.mesh.svc.cluster.local"
         }
 
         fn has(&self, host: &Hostname) -> bool {

@@ -28,8 +28,8 @@ pub use self::{
     domains::{Domain, DomainSource, DomainStatus, Domains},
     export::{ExportedScope, ExportedScopes, Member},
     settings::{
-        Dispatch, DispatchTarget, FencingSettings, LabelExpression, NamespaceNames, NamespaceScope,
-        NamespaceSelector, WorkloadLabel,
+        Dispatch, DispatchTarget, FencingSettings, LabelExpression, LazyGateway, NamespaceNames,
+        NamespaceScope, NamespaceSelector, WorkloadLabel,
     },
     waits::FenceWaits,
 };

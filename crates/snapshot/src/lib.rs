@@ -26,8 +26,8 @@ pub use change::{Change, ChangeSet, Happening, ReadKey};
 pub use fence::{
     Declared, Dispatch, DispatchTarget, Domain, DomainAlias, DomainAliases, DomainSource,
     DomainStatus, Domains, ExportedScope, ExportedScopes, FENCED_LABEL, Fence, FenceOrigin,
-    FenceRecord, FenceWaits, FencingSettings, LabelExpression, Learned, Member, NamespaceNames,
-    NamespaceScope, NamespaceSelector, SCOPE_LABEL, WorkloadLabel,
+    FenceRecord, FenceWaits, FencingSettings, LabelExpression, LazyGateway, Learned, Member,
+    NamespaceNames, NamespaceScope, NamespaceSelector, SCOPE_LABEL, WorkloadLabel,
 };
 pub use hosts::{is_short_name, resolve_short_name};
 pub use identities::{EndpointIdentities, MutualEndpoints};

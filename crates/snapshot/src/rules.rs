@@ -39,6 +39,13 @@ impl VirtualServiceRecord {
             && self.visibility == other.visibility
             && self.created == other.created
             && self.imports() == other.imports()
+            && self.asks_for_caller() == other.asks_for_caller()
+    }
+
+    /// Whether its HTTP routes depend on who calls.
+    pub fn asks_for_caller(&self) -> bool {
+        let mut conditions = self.spec.http.iter().flat_map(|route| &route.match_);
+        conditions.any(|it| !it.source_namespace.is_empty() || !it.source_labels.is_empty())
     }
 
     /// The hosts that its routes lead to: a Sidecar that imports the rule imports them too.

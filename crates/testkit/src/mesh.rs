@@ -63,6 +63,8 @@ pub struct MeshSettings<'a> {
     pub files: &'a [(&'a str, &'a str)],
     /// YAML; empty for none.
     pub mesh_config: &'a str,
+    /// The control plane's own, as YAML; empty for none.
+    pub settings: &'a str,
     pub environment: &'a [(&'a str, &'a str)],
     /// Of the authority, if there is to be one: what the MeshConfig says, or `cluster.local`.
     pub trust_domain: Option<&'a str>,
@@ -74,7 +76,8 @@ impl<'a> MeshSettings<'a> {
     #[must_use]
     pub fn new(binary: &'a str, files: &'a [(&'a str, &'a str)]) -> Self {
         let xds_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Self { binary, files, mesh_config: "", environment: &[], trust_domain: None, xds_ip }
+        let (mesh_config, settings, environment) = ("", "", &[]);
+        Self { binary, files, mesh_config, settings, environment, trust_domain: None, xds_ip }
     }
 
     /// With an authority: proxies may prove who they are ([`ProxySettings::identity`]).
@@ -88,7 +91,7 @@ impl Mesh {
     /// Serves the files.
     pub async fn start(settings: &MeshSettings<'_>) -> Result<Self> {
         let MeshSettings { binary, files, mesh_config, environment, .. } = *settings;
-        let MeshSettings { trust_domain, xds_ip, .. } = *settings;
+        let MeshSettings { trust_domain, xds_ip, settings: own, .. } = *settings;
         let folder = tempfile::Builder::new().prefix("meltemi-mesh-").tempdir()?;
         let objects = folder.path().join("objects");
         fs::create_dir(&objects)?;
@@ -98,6 +101,11 @@ impl Mesh {
             let path = folder.path().join("mesh-config.yaml");
             fs::write(&path, mesh_config)?;
             settings.mesh_config = Some(path);
+        }
+        if !own.is_empty() {
+            let path = folder.path().join("settings.yaml");
+            fs::write(&path, own)?;
+            settings.settings = Some(path);
         }
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         settings.environment = environment.iter().map(own).collect();

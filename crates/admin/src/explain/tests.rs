@@ -128,6 +128,44 @@ fn a_sidecar_that_leaves_a_host_out_is_named() {
 }
 
 #[test]
+fn ways_out_are_named() {
+    let more = "
+apiVersion: v1
+kind: Service
+metadata: {name: lazy-gateway, namespace: mesh}
+spec: {ports: [{port: 15080, name: lazy}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: edge, namespace: infra}
+spec: {ports: [{port: 80, name: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: secret, namespace: infra, annotations: {networking.istio.io/exportTo: 'infra,shop'}}
+spec: {ports: [{port: 80, name: http}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default, namespace: shop}
+spec:
+  outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: log.infra.svc.cluster.local, port: {number: 80}}}
+";
+    let case = Case { label: "gateway", ..Case::new(more) };
+    let hosts = ["cart.shop", "secret.infra", "lazy-gateway.mesh", "log.infra", "edge.infra"];
+    case.check(
+        &hosts,
+        expect![[r#"
+            cart.shop out: by-gateway gateway
+            secret.infra in: not-public
+            lazy-gateway.mesh in: lazy-gateway
+            log.infra in: declared ServiceFence shop/web: pay.bank; led-to VirtualService bank/audit; egress-proxy Sidecar shop/default
+            edge.infra in: dispatch sites
+        "#]],
+    );
+}
+
+#[test]
 fn without_a_fence_everything_is_in() {
     let mut case = Case { label: "full", ..Case::new("") };
     case.check(

@@ -35,8 +35,11 @@ fn check(fence: &str, proxies: &[Arc<Proxy>], expected: Expect) {
             std::cmp::Ordering::Equal => "as much",
             std::cmp::Ordering::Greater => "more",
         };
-        let lists =
+        let mut lists =
             format!("waiting {:?} cut {:?} invisible {:?}", it.waiting, it.cut, it.invisible);
+        if it.by_gateway {
+            lists.push_str(&format!(" by gateway {:?}", it.detoured));
+        }
         let lists = lists.replace(".svc.cluster.local", "");
         text.push_str(&format!(
             "{} x{}: {} -> {} ({why}), {less}; {lists}\n",
@@ -121,6 +124,33 @@ fn a_mode_without_learning_cuts_what_was_called() {
         expect![[r#"
         shop/web x1: declared -> declared (-), as much; waiting [] cut ["cart.shop", "pay.bank"] invisible ["gone.infra", "hidden.infra"]
     "#]],
+    );
+}
+
+const GATEWAY: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: lazy-gateway, namespace: mesh}
+spec: {ports: [{port: 15080, name: lazy}]}
+";
+
+#[test]
+fn mode_gateway_cuts_nothing_where_the_gateway_is() {
+    let enabled = FENCE.replace("enable: false", "enable: true");
+    let proxies = [proxy("gateway")];
+    check(
+        &format!("{enabled}---{GATEWAY}"),
+        &proxies,
+        expect![[r#"
+            shop/web x1: gateway -> gateway (-), as much; waiting [] cut [] invisible ["gone.infra", "hidden.infra"] by gateway ["pay.bank"]
+        "#]],
+    );
+    check(
+        &enabled,
+        &proxies,
+        expect![[r#"
+            shop/web x1: gateway -> gateway (-), as much; waiting [] cut ["pay.bank"] invisible ["gone.infra", "hidden.infra"]
+        "#]],
     );
 }
 

@@ -9,13 +9,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Duration, is_default};
 
-/// The module's `general` section, and what is ours: `mode`, `expireWait`, `service` and `prometheus`.
+/// The module's `general` section, and what is ours: `mode`, `withoutOnDemand`, `gateway`,
+/// `expireWait`, `service` and `prometheus`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LazyloadSettings {
     /// How much fenced workloads are sent that do not say so themselves.
     #[serde(skip_serializing_if = "is_default")]
     pub mode: Option<String>,
+    /// What takes the place of `on-demand` for proxies that cannot ask at their first calls.
+    #[serde(alias = "without_on_demand", skip_serializing_if = "is_default")]
+    pub without_on_demand: Option<String>,
+    /// The gateway that has the whole mesh.
+    #[serde(skip_serializing_if = "is_default")]
+    pub gateway: Option<LazyGatewaySettings>,
     /// How long a dependency stays that nothing asks for any more.
     #[serde(alias = "expire_wait", skip_serializing_if = "is_default")]
     pub expire_wait: Option<Duration>,
@@ -92,6 +99,21 @@ pub struct PrometheusSettings {
     /// A file with a token that is shown to Prometheus.
     #[serde(alias = "bearer_token_file", skip_serializing_if = "is_default")]
     pub bearer_token_file: Option<String>,
+}
+
+/// The Service of the gateway that has the whole mesh.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LazyGatewaySettings {
+    /// In full: `lazy-gateway.mesh.svc.cluster.local`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub host: String,
+    /// Of the Service and of the gateway itself; 15080 unless set.
+    #[serde(skip_serializing_if = "is_default")]
+    pub port: Option<u16>,
+    /// Of the gateway's pods; the name of the Service unless set.
+    #[serde(alias = "service_account", skip_serializing_if = "is_default")]
+    pub service_account: String,
 }
 
 /// Where calls of some unknown hosts go.

@@ -28,7 +28,10 @@ use envoy::{
 use model::{Protocol, ProxyKind};
 
 use super::{Draft, limits::positive, tls};
-use crate::filters::{duration, seconds};
+use crate::{
+    Role,
+    filters::{duration, seconds},
+};
 
 /// The key under which a cluster keeps its HTTP settings.
 const EXTENSION: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -66,7 +69,7 @@ impl Draft<'_> {
     }
 
     fn uses_client_protocol(&self) -> bool {
-        self.http().is_some_and(|http| http.use_client_protocol)
+        self.input.is_detour || self.http().is_some_and(|http| http.use_client_protocol)
     }
 
     fn upgrades(&self) -> bool {
@@ -92,8 +95,9 @@ impl Draft<'_> {
         if self.is_http2() {
             return Some(explicit(ProtocolConfig::Http2ProtocolOptions(http2)));
         }
-        let detected =
-            self.port.protocol.is_unsupported() && self.input.client.kind == ProxyKind::Sidecar;
+        let client = &self.input.client;
+        let has_callers = client.kind == ProxyKind::Sidecar || client.role != Role::Ordinary;
+        let detected = self.port.protocol.is_unsupported() && has_callers;
         (self.uses_client_protocol() || detected).then(|| use_downstream(http2))
     }
 

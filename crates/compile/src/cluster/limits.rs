@@ -68,7 +68,7 @@ fn retry_budget(budget: &RetryBudget) -> XdsRetryBudget {
 }
 
 /// How long a connection may take to be made when no rule says so.
-pub(super) fn default_connect_timeout(mesh: &Mesh) -> prost_types::Duration {
+pub(crate) fn default_connect_timeout(mesh: &Mesh) -> prost_types::Duration {
     mesh.config.connect_timeout.filter(|it| !it.is_zero()).map_or(seconds(10), duration)
 }
 

@@ -19,6 +19,7 @@ use snapshot::{EndpointIdentities, MutualEndpoints, Reader};
 
 use super::{ClusterClient, Draft};
 use crate::{
+    Relay, Role,
     endpoint::{MUTUAL, TLS_MODE},
     names,
     peer::select_plain_peers,
@@ -51,7 +52,8 @@ pub(super) fn select_mutual(
     client: &ClusterClient,
     reader: &Reader<'_>,
 ) -> Mutual {
-    if client.generator == Generator::Grpc {
+    // Who takes plain text from others would lend them its certificate.
+    if client.generator == Generator::Grpc || client.role == Role::LazyGateway(Relay::Plain) {
         return Mutual::No;
     }
     match policy.tls {

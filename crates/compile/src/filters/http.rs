@@ -36,12 +36,23 @@ use envoy::{
                 set_filter_state::v3::Config as SetFilterState,
             },
             network::http_connection_manager::v3::{
-                HttpConnectionManager, HttpFilter, Rds, RequestIdExtension,
+                HttpConnectionManager, HttpFilter, Rds, RequestIdExtension, ScopedRds,
+                ScopedRoutes,
                 http_connection_manager::{
                     ForwardClientCertDetails, PathWithEscapedSlashesAction, RouteSpecifier,
                     SetCurrentClientCertDetails, UpgradeConfig,
                 },
                 http_filter,
+                scoped_routes::{
+                    ConfigSpecifier, ScopeKeyBuilder,
+                    scope_key_builder::{
+                        FragmentBuilder,
+                        fragment_builder::{
+                            HeaderValueExtractor, Type as Fragment,
+                            header_value_extractor::ExtractType,
+                        },
+                    },
+                },
             },
         },
         request_id::uuid::v3::UuidRequestIdConfig,
@@ -92,6 +103,8 @@ impl HttpSettings {
 pub enum HttpRole {
     Outbound,
     Inbound,
+    /// Between two workloads: the lazy gateway.
+    Relay,
     /// At the edge: the caller's address counts, and its certificate is told to the application.
     Gateway {
         trusted_hops: u32,
@@ -103,6 +116,10 @@ pub enum HttpRole {
 pub enum RouteSource {
     /// Asked for by this name.
     Rds(Arc<str>),
+    /// The one whose key a header of the request says.
+    Scoped {
+        header: &'static str,
+    },
     Inline(Box<RouteConfiguration>),
 }
 
@@ -185,12 +202,30 @@ pub(crate) fn ads(initial_fetch_timeout: prost_types::Duration) -> ConfigSource 
 fn route_specifier(routes: &RouteSource) -> RouteSpecifier {
     match routes {
         RouteSource::Inline(config) => RouteSpecifier::RouteConfig((**config).clone()),
+        RouteSource::Scoped { header } => RouteSpecifier::ScopedRoutes(scoped_routes(header)),
         RouteSource::Rds(name) => RouteSpecifier::Rds(Rds {
             // A listener waits for its routes as long as it takes: without them it would answer 404
             // to requests that have a route.
             config_source: Some(ads(seconds(0))),
             route_config_name: name.to_string(),
         }),
+    }
+}
+
+fn scoped_routes(header: &str) -> ScopedRoutes {
+    let extractor = HeaderValueExtractor {
+        name: header.to_owned(),
+        extract_type: Some(ExtractType::Index(0)),
+        ..HeaderValueExtractor::default()
+    };
+    let fragment = FragmentBuilder { r#type: Some(Fragment::HeaderValueExtractor(extractor)) };
+    let scopes =
+        ScopedRds { scoped_rds_config_source: Some(ads(seconds(0))), ..ScopedRds::default() };
+    ScopedRoutes {
+        name: header.to_owned(),
+        scope_key_builder: Some(ScopeKeyBuilder { fragments: vec![fragment] }),
+        rds_config_source: Some(ads(seconds(0))),
+        config_specifier: Some(ConfigSpecifier::ScopedRds(scopes)),
     }
 }
 
@@ -219,7 +254,7 @@ fn take_role(manager: &mut HttpConnectionManager, options: &HcmOptions) {
     };
     match options.role {
         HttpRole::Outbound => {}
-        HttpRole::Inbound => {
+        HttpRole::Inbound | HttpRole::Relay => {
             manager.forward_client_cert_details = ForwardClientCertDetails::AppendForward.into();
             manager.set_current_client_cert_details = Some(details);
             if options.protocol.is_http2() {
@@ -253,7 +288,7 @@ fn http_filters(options: &HcmOptions) -> Vec<HttpFilter> {
     };
     filters.push(http_filter("envoy.filters.http.grpc_stats", &grpc_stats));
     match options.role {
-        HttpRole::Outbound | HttpRole::Gateway { .. } => {
+        HttpRole::Outbound | HttpRole::Relay | HttpRole::Gateway { .. } => {
             filters.push(http_filter("envoy.filters.http.set_filter_state", &offered_protocols()));
         }
         HttpRole::Inbound => {}

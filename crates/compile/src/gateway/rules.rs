@@ -9,7 +9,10 @@ use model::{Hostname, Namespace, Registry, Service, Shared};
 use snapshot::Reader;
 
 use super::GatewayScope;
-use crate::{Client, RuleRef, scope::closeness};
+use crate::{
+    Client, RuleRef,
+    scope::{closeness, rule_ref},
+};
 
 /// The rules of each of these gateways that the client's namespace may see, in the order in which
 /// they win: private ones, then those shown to chosen namespaces, then public ones, each by age.
@@ -25,7 +28,7 @@ pub(super) fn bound_rules(
     for rule in visible {
         let named: BTreeSet<&Arc<str>> = rule.gateways.iter().collect();
         for gateway in named.into_iter().filter(|gateway| gateways.contains(*gateway)) {
-            let rule = RuleRef { key: rule.key.clone(), hosts: rule.hosts.clone() };
+            let rule = rule_ref(rule);
             bound.entry(gateway.clone()).or_default().push(rule);
         }
     }

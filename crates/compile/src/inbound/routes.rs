@@ -9,6 +9,7 @@ use model::Protocol;
 use crate::{
     filters::{duration, seconds},
     inbound::InboundRetry,
+    lazy_gateway::{CALLER_HEADER, ROUTE_HEADER},
     route::every_path,
 };
 
@@ -18,6 +19,8 @@ pub(super) struct RouteParts<'a> {
     pub hostname: &'a str,
     pub protocol: Protocol,
     pub retry: Option<&'a InboundRetry>,
+    /// Whether requests may carry headers of the lazy gateway.
+    pub relayed: bool,
 }
 
 pub(super) fn route_configuration(cluster: &str, parts: &RouteParts<'_>) -> RouteConfiguration {
@@ -53,6 +56,11 @@ pub(super) fn route_configuration(cluster: &str, parts: &RouteParts<'_>) -> Rout
             ..VirtualHost::default()
         }],
         validate_clusters: Some(false),
+        // By then the policies have read them.
+        request_headers_to_remove: match parts.relayed {
+            true => [CALLER_HEADER, ROUTE_HEADER].map(str::to_owned).into(),
+            false => Vec::new(),
+        },
         ..RouteConfiguration::default()
     }
 }

@@ -107,6 +107,7 @@ pub fn select_silent_inbound(proxy: &Proxy, client: &Client, reader: &Reader<'_>
         connect_timeout: mesh.config.connect_timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT),
         retry: retry(mesh),
         security: select_security(&proxy.labels, client, reader),
+        relayed: reader.fencing().gateway.is_some(),
         tls: MeshTls::new(mesh, client.sds),
         peers,
         telemetry: Shared::new(Telemetry::default()),

@@ -90,7 +90,7 @@ impl<'a> Planner<'a> {
             client,
             reader,
             mesh,
-            fallback: policy::fallback(scope, client, reader, http.idle_timeout),
+            fallback: policy::fallback(scope, http.idle_timeout),
             http,
             telemetry,
             wildcard: client.wildcard().into(),

@@ -8,6 +8,7 @@ use envoy::config::route::v3::{
 
 use super::RouteInput;
 use crate::{
+    lazy_gateway::UNKNOWN_ROUTE,
     names::{DYNAMIC_DNS_CLUSTER, PASSTHROUGH_CLUSTER},
     route::every_path,
     route::forward,
@@ -20,6 +21,8 @@ pub enum CatchAll {
     None,
     /// Refused with 502.
     Block,
+    /// The lazy gateway knows no such host: its callers may try elsewhere.
+    Unknown,
     /// On to where they were going.
     Passthrough,
     /// To where the Host header resolves.
@@ -31,7 +34,7 @@ pub enum CatchAll {
 impl CatchAll {
     fn cluster(&self) -> Option<Arc<str>> {
         match self {
-            Self::None | Self::Block => None,
+            Self::None | Self::Block | Self::Unknown => None,
             Self::Passthrough => Some(PASSTHROUGH_CLUSTER.into()),
             Self::DynamicDns => Some(DYNAMIC_DNS_CLUSTER.into()),
             Self::Cluster(name) => Some(name.clone()),
@@ -47,10 +50,11 @@ impl CatchAll {
                 action.cluster_specifier = Some(ClusterSpecifier::Cluster(cluster.to_string()));
                 ("allow_any", Action::Route(action))
             }
-            (_, None) => {
+            (own, None) => {
                 let refusal =
                     DirectResponseAction { status: 502, ..DirectResponseAction::default() };
-                ("block_all", Action::DirectResponse(refusal))
+                let name = if *own == Self::Unknown { UNKNOWN_ROUTE } else { "block_all" };
+                (name, Action::DirectResponse(refusal))
             }
         };
         Some(Route {

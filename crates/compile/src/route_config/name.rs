@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use model::Hostname;
+use model::{Hostname, Namespace};
 
 const ON_DEMAND: &str = "on-demand-";
 
@@ -14,6 +14,8 @@ pub enum RouteName {
     /// `on-demand-80`: the same, host by host as proxies ask. It has a name of its own, so that a fence may
     /// come and go: what a draining listener goes on with stays as it was.
     OnDemand(u16),
+    /// `80/shop`: services of a namespace by the names that they have within it, for the lazy gateway.
+    Namespace(Namespace, u16),
     /// `cart.shop.svc.cluster.local:80`: one service whose protocol is detected.
     Host(Hostname, u16),
     /// `outbound|80||cart.shop.svc.cluster.local`: one service, for gRPC's own client.
@@ -41,6 +43,10 @@ impl RouteName {
             let port = port.parse().ok().filter(|port| *port != 0)?;
             return (!host.is_empty()).then(|| Self::Service(Hostname::new(host), port));
         }
+        if let Some((port, namespace)) = text.split_once('/') {
+            let port = port.parse().ok().filter(|port| *port != 0)?;
+            return (!namespace.is_empty()).then(|| Self::Namespace(namespace.into(), port));
+        }
         match text.rsplit_once(':') {
             None => text.parse().ok().filter(|port| *port != 0).map(Self::Port),
             Some((host, port)) => {
@@ -58,6 +64,7 @@ impl fmt::Display for RouteName {
         match self {
             Self::Port(port) => write!(out, "{port}"),
             Self::OnDemand(port) => write!(out, "{ON_DEMAND}{port}"),
+            Self::Namespace(namespace, port) => write!(out, "{port}/{namespace}"),
             Self::Host(host, port) => {
                 out.write_str(&crate::virtual_host::host_with_port(host.as_str(), *port))
             }

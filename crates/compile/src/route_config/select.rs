@@ -8,13 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use api::istio::sidecar::Sidecar;
-use model::{Hostname, Labels, Map, Protocol, Resolution, Service, Shared};
-use snapshot::{Mesh, OutboundPolicy, Reader, VirtualServiceRecord, resolve_short_name};
+use model::{Hostname, Labels, Map, Namespace, Protocol, Resolution, Service, Shared};
+use snapshot::{Mesh, OutboundPolicy, Reader, VirtualServiceRecord};
 
-use super::{CatchAll, RouteInput, RouteName, dispatch::select_dispatches};
+use super::{CatchAll, DetourInput, RouteInput, RouteName, dispatch::select_dispatches};
 use crate::{
-    Client, DomainForm, EgressListener, Scope, VirtualHostInput, names,
+    Client, DomainForm, EgressListener, Scope, VirtualHostInput,
     route::{Destination, select_destinations},
     scope::{http_ports, wildcards},
     virtual_host::{Caller, applies, counts_attempts},
@@ -34,12 +33,13 @@ pub fn select_route(
     let mut input = RouteInput::empty(&name.to_string());
     input.counts_attempts = counts_attempts(mesh);
     if !matches!(name, RouteName::Host(..) | RouteName::Service(..)) {
-        input.catch_all = catch_all(scope, client, reader);
+        input.catch_all = catch_all(scope, client);
         input.dispatches = select_dispatches(client, reader);
     }
     let (number, bind) = match name {
         RouteName::Port(port)
         | RouteName::OnDemand(port)
+        | RouteName::Namespace(_, port)
         | RouteName::Host(_, port)
         | RouteName::Service(_, port) => (*port, ""),
         RouteName::HttpProxy => (0, ""),
@@ -50,6 +50,18 @@ pub fn select_route(
     let port = (number != 0 && !proxy).then_some(number);
     input.matches_ports = port.is_none();
     input.on_demand = matches!(name, RouteName::OnDemand(_));
+    if matches!(name, RouteName::Port(_)) && listener.detoured.ports.contains(&number) {
+        input.detour = scope.detour.as_ref().map(|target| DetourInput {
+            target: target.clone(),
+            port: number,
+            domains: listener.detoured.clone(),
+            namespace: client.namespace.clone(),
+        });
+    }
+    if let RouteName::Namespace(namespace, _) = name {
+        input.virtual_hosts = namespace_hosts(namespace, port, scope, client, reader);
+        return input;
+    }
     let selection = Selection::new(listener, port, scope, client, reader);
     let selection = Selection { on_demand: input.on_demand, ..selection };
     input.virtual_hosts = match name {
@@ -58,10 +70,29 @@ pub fn select_route(
         }
         RouteName::Port(_)
         | RouteName::OnDemand(_)
+        | RouteName::Namespace(..)
         | RouteName::HttpProxy
         | RouteName::Socket(_) => selection.all(),
     };
     input
+}
+
+/// Services of a namespace as callers within it name them.
+fn namespace_hosts(
+    namespace: &Namespace,
+    port: Option<u16>,
+    scope: &Scope,
+    client: &Client,
+    reader: &Reader<'_>,
+) -> Vec<Shared<VirtualHostInput>> {
+    let Some(all) = scope.listeners.iter().find(|it| it.port.is_none()) else { return Vec::new() };
+    let own = all.services.iter().filter(|it| it.namespace() == namespace);
+    let listener = EgressListener { services: own.cloned().collect(), ..all.clone() };
+    let dns_domain = format!("{namespace}.svc.{}", reader.mesh().domain).into();
+    let inside = Client { dns_domain, ..client.clone() };
+    let mut hosts = Selection::new(&listener, port, scope, &inside, reader).all();
+    hosts.retain(|host| host.service.is_some());
+    hosts
 }
 
 /// The Sidecar's listener for this port or socket, else its catch-all.
@@ -77,26 +108,17 @@ pub(crate) fn find_listener<'a>(
     own.or_else(|| scope.listeners.iter().find(|listener| listener.port.is_none()))
 }
 
-fn catch_all(scope: &Scope, client: &Client, reader: &Reader<'_>) -> CatchAll {
+fn catch_all(scope: &Scope, client: &Client) -> CatchAll {
+    if client.relay().is_some() {
+        return CatchAll::Unknown;
+    }
     match scope.outbound_policy {
         OutboundPolicy::RegistryOnly => CatchAll::Block,
         OutboundPolicy::AllowAnyDynamicDns => CatchAll::DynamicDns,
         OutboundPolicy::AllowAny => {
-            let cluster = client.sidecar.as_ref().and_then(|key| {
-                let records = reader.sidecars(&key.namespace);
-                let record = records.iter().find(|record| record.key == *key)?;
-                egress_proxy(&record.spec, client, reader.mesh())
-            });
-            cluster.map_or(CatchAll::Passthrough, CatchAll::Cluster)
+            scope.egress_proxy.clone().map_or(CatchAll::Passthrough, CatchAll::Cluster)
         }
     }
-}
-
-fn egress_proxy(sidecar: &Sidecar, client: &Client, mesh: &Mesh) -> Option<Arc<str>> {
-    let proxy = sidecar.outbound_traffic_policy.as_ref()?.egress_proxy.as_ref()?;
-    let hostname = resolve_short_name(&proxy.host, &client.namespace, &mesh.domain);
-    let port = proxy.port.as_ref().and_then(|it| u16::try_from(it.number).ok())?;
-    Some(names::outbound_cluster(port, &proxy.subset, &hostname).into())
 }
 
 /// What a listener has to choose from.

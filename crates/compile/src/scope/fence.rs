@@ -7,6 +7,7 @@ use snapshot::{DispatchTarget, Reader};
 
 use super::{
     EgressListener, OpenPorts, RuleRef, Scope, Untold,
+    detour::Gateway,
     visible::{Arranged, Visible, VisibleChange},
 };
 use crate::{ClientFence, names};
@@ -29,6 +30,8 @@ struct Interest {
     led_to: BTreeSet<Hostname>,
     /// What these rules are about, with services that are not left.
     ruled: BTreeSet<Hostname>,
+    /// The rest is called through the gateway, but for what that does not have.
+    detours: bool,
 }
 
 impl Visible {
@@ -56,10 +59,13 @@ impl Visible {
     ) -> Fenced {
         let mut kept = called.clone();
         kept.extend(self.declared(fence).map(|it| it.hostname().clone()));
+        let gateway = self.gateway(fence, reader);
+        let detoured = self.detoured.as_ref().filter(|_| gateway.is_some());
+        kept.extend(detoured.into_iter().flat_map(|it| &it.hidden).cloned());
         self.scope.follow_aliases(&mut kept);
         self.follow_wildcards(&mut kept);
-        let mut interest =
-            Interest { called, kept, led_to: BTreeSet::new(), ruled: BTreeSet::new() };
+        let (led_to, ruled) = (BTreeSet::new(), BTreeSet::new());
+        let mut interest = Interest { called, kept, led_to, ruled, detours: detoured.is_some() };
         let listeners: Vec<EgressListener> = self
             .scope
             .listeners
@@ -67,14 +73,20 @@ impl Visible {
             .zip(&self.listeners)
             .map(|(listener, places)| interest.narrow(listener, places, fence))
             .collect();
-        interest.led_to = led_to(&listeners, reader);
+        interest.led_to = rules_lead_to(&listeners, reader);
         interest.led_to.extend(dispatched(reader));
+        interest.led_to.extend(self.scope.egress_proxy.as_deref().and_then(names::service_of));
         let rules = listeners.iter().flat_map(|it| &it.rules);
         interest.ruled = rules.flat_map(|rule| rule.hosts.iter().cloned()).collect();
         let hosts = interest.kept.union(&interest.led_to);
-        let services = pick(&self.scope.services, &self.scope.by_host, hosts);
-        let scope = Arc::new(Scope::new(listeners, services, self.scope.outbound_policy));
-        Fenced { scope, interest }
+        let mut services = pick(&self.scope.services, &self.scope.by_host, hosts);
+        let is_known = |gateway: &Gateway| services.contains(&gateway.service);
+        let own = gateway.iter().filter(|it| !is_known(it)).map(|it| it.service.clone());
+        services.extend(own.collect::<Vec<_>>());
+        let detour = gateway.map(|it| it.target);
+        let egress_proxy = self.scope.egress_proxy.clone();
+        let scope = Scope::new(listeners, services, self.scope.outbound_policy);
+        Fenced { scope: Arc::new(Scope { egress_proxy, detour, ..scope }), interest }
     }
 
     /// A wildcard would answer for all names below it: whatever else these mean is needed too.
@@ -132,7 +144,8 @@ impl Fenced {
             wildcards_of(ruled).chain(wildcards_of(kept)).any(|it| it.overlaps(host))
         };
         change.is_general
-            || change.open_ports && (fence.loads_on_demand || fence.reports.is_some())
+            || change.open_ports && fence.opens_ports()
+            || change.detour && fence.detour.is_some()
             || change.hosts.iter().any(|it| {
                 kept.contains(it)
                     || led_to.contains(it)
@@ -141,6 +154,7 @@ impl Fenced {
                     || is_below(it)
             })
             || change.rules.iter().any(|rule| self.interest.has_rule(rule, fence))
+            || self.interest.detours && change.rules.iter().any(|rule| !rule.is_for_all)
     }
 }
 
@@ -172,6 +186,9 @@ impl Interest {
         rules.retain(|place| self.has_rule(&listener.rules[*place], fence));
         let exact = self.kept.iter().chain(&fence.declared.hosts);
         rules.extend(exact.filter_map(|host| places.rules.get(host)).flatten());
+        if self.detours {
+            rules.extend(&places.hidden_rules);
+        }
         let told = rules.iter().map(|place| (*place, &listener.rules[*place]));
         let rule_ports = told.clone().map(|(place, it)| (&it.key, &places.rule_ports[place]));
         let ports =
@@ -187,10 +204,15 @@ impl Interest {
             services: pick(&listener.services, &places.services, &self.kept),
             rules: rules.into_iter().map(|place| listener.rules[place].clone()).collect(),
             open_ports: OpenPorts {
-                http: ports_if(fence.loads_on_demand, &places.open_ports.http),
+                http: ports_if(fence.loads_on_demand || self.detours, &places.open_ports.http),
                 tls: ports_if(fence.reports.is_some(), &places.open_ports.tls),
             },
             untold,
+            is_narrow: listener.is_narrow,
+            detoured: match self.detours {
+                true => places.detoured.clone(),
+                false => Arc::default(),
+            },
         }
     }
 }
@@ -222,7 +244,7 @@ impl Scope {
 }
 
 /// The services that rules lead to.
-fn led_to(listeners: &[EgressListener], reader: &Reader<'_>) -> BTreeSet<Hostname> {
+fn rules_lead_to(listeners: &[EgressListener], reader: &Reader<'_>) -> BTreeSet<Hostname> {
     let rules: BTreeSet<_> =
         listeners.iter().flat_map(|it| &it.rules).map(|rule| &rule.key).collect();
     let records = rules.into_iter().filter_map(|key| reader.virtual_service(key));

@@ -4,8 +4,12 @@
 use std::{cmp::Reverse, collections::BTreeSet, hash::Hash, sync::Arc};
 
 use model::{Hostname, Map, Namespace, Resolution, Service, Shared};
+use snapshot::Reader;
 
-use super::{EgressListener, OpenPorts, RuleRef, Scope};
+use super::{
+    EgressListener, OpenPorts, RuleRef, Scope,
+    detour::{DetourDomains, Detoured},
+};
 
 /// All that workloads may see, of which fences leave them a part.
 #[derive(Debug)]
@@ -15,6 +19,8 @@ pub struct Visible {
     pub(super) listeners: Vec<Arranged>,
     /// The places of services in the scope.
     pub(super) by_namespace: Map<Namespace, Vec<usize>>,
+    /// What the gateway has of it, if there is one.
+    pub(super) detoured: Option<Detoured>,
 }
 
 /// Where things are in an egress listener.
@@ -29,6 +35,10 @@ pub(super) struct Arranged {
     pub(super) rule_ports: Vec<BTreeSet<u16>>,
     /// By wildcard of a rule: ports of the services whose names it covers.
     pub(super) wildcard_ports: Map<Hostname, BTreeSet<u16>>,
+    /// Rules that not everybody may see, or that do not mean the same for everybody.
+    pub(super) hidden_rules: BTreeSet<usize>,
+    /// What the gateway has of it, if there is one.
+    pub(super) detoured: Arc<DetourDomains>,
 }
 
 /// What has become another of all that is visible.
@@ -39,16 +49,19 @@ pub struct VisibleChange {
     pub(super) hosts: BTreeSet<Hostname>,
     pub(super) rules: Vec<RuleRef>,
     pub(super) open_ports: bool,
+    pub(super) detour: bool,
 }
 
 impl Visible {
-    pub fn new(scope: Scope) -> Self {
+    pub fn new(scope: Scope, namespace: &Namespace, reader: &Reader<'_>) -> Self {
         let mut by_namespace: Map<Namespace, Vec<usize>> = Map::default();
         for (place, service) in scope.services.iter().enumerate() {
             by_namespace.entry(service.namespace().clone()).or_default().push(place);
         }
         let listeners = scope.listeners.iter().map(Arranged::of).collect();
-        Self { scope: Arc::new(scope), listeners, by_namespace }
+        let mut visible = Self { scope: Arc::new(scope), listeners, by_namespace, detoured: None };
+        visible.add_detour(namespace, reader);
+        visible
     }
 
     /// What has changed since `before`.
@@ -57,6 +70,7 @@ impl Visible {
         let form = |it: &EgressListener| (it.port.clone(), it.bind.clone(), it.capture_mode);
         let mut change = VisibleChange {
             is_general: new.outbound_policy != old.outbound_policy
+                || new.egress_proxy != old.egress_proxy
                 || !new.listeners.iter().map(form).eq(old.listeners.iter().map(form)),
             ..VisibleChange::default()
         };
@@ -65,10 +79,12 @@ impl Visible {
             change.add_services(&new.services, &old.services);
             change.add_rules(&new.rules, &old.rules);
         }
-        let open_ports = |it: &Self| -> Vec<OpenPorts> {
-            it.listeners.iter().map(|listener| listener.open_ports.clone()).collect()
+        let differs = |differs: fn(&Arranged, &Arranged) -> bool| {
+            self.listeners.iter().zip(&before.listeners).any(|(new, old)| differs(new, old))
         };
-        change.open_ports = open_ports(self) != open_ports(before);
+        change.open_ports = differs(|new, old| new.open_ports != old.open_ports);
+        change.detour =
+            self.detoured != before.detoured || differs(|new, old| new.detoured != old.detoured);
         change
     }
 }
@@ -77,8 +93,11 @@ impl Arranged {
     fn of(listener: &EgressListener) -> Self {
         let places = listener.services.iter().enumerate();
         let mut rules: Map<Hostname, Vec<usize>> = Map::default();
-        let mut wildcard_rules = BTreeSet::new();
+        let (mut wildcard_rules, mut hidden_rules) = (BTreeSet::new(), BTreeSet::new());
         for (place, rule) in listener.rules.iter().enumerate() {
+            if !rule.is_for_all {
+                hidden_rules.insert(place);
+            }
             for host in rule.hosts.iter() {
                 match host.is_wildcard() {
                     true => {
@@ -95,6 +114,8 @@ impl Arranged {
             open_ports: OpenPorts::default(),
             rule_ports: vec![BTreeSet::new(); listener.rules.len()],
             wildcard_ports: Map::default(),
+            hidden_rules,
+            detoured: Arc::default(),
         };
         arranged.find_ports(listener);
         arranged

@@ -24,6 +24,7 @@ use super::{
     SecurityInput,
     authorizer::{self, Authorizer},
     node::Node,
+    relay,
     rule::{RuleCompiler, Strictness, Traffic},
 };
 use crate::{
@@ -39,6 +40,8 @@ pub(super) const NETWORK_STAT_PREFIX: &str = "tcp.";
 pub(super) const AUTHORIZER_PREFIX: &str = "istio_ext_authz_";
 const ALLOW_SHADOW: &str = "istio_dry_run_allow_";
 const DENY_SHADOW: &str = "istio_dry_run_deny_";
+/// The denial of what comes through the lazy gateway.
+const RELAYED: &str = "relayed";
 const DRY_RUN: &str = "istio.io/dry-run";
 
 type Record = Shared<PolicyRecord<AuthorizationPolicy>>;
@@ -109,6 +112,8 @@ pub(super) fn custom_network(input: &SecurityInput, findings: &mut Diagnostics) 
 /// The filters that audit, deny and allow requests.
 pub(super) fn http(input: &SecurityInput, findings: &mut Diagnostics) -> Vec<HttpFilter> {
     let sets = rule_sets(input, Traffic::Http, findings).into_iter();
+    let direct =
+        relay::needs_direct_callers(input).then(|| relay::refuse_peers(RELAYED, &input.relays));
     let filters = sets.map(|set| {
         let filter = HttpRbac {
             shadow_rules_stat_prefix: shadow_prefix(set.shadow.as_ref()).to_owned(),
@@ -118,7 +123,7 @@ pub(super) fn http(input: &SecurityInput, findings: &mut Diagnostics) -> Vec<Htt
         };
         http_filter(HTTP_RBAC, &filter)
     });
-    filters.collect()
+    direct.into_iter().chain(filters).collect()
 }
 
 /// The filters that audit, deny and allow connections.
@@ -134,7 +139,13 @@ pub(super) fn network(input: &SecurityInput, findings: &mut Diagnostics) -> Vec<
         };
         network_filter(NETWORK_RBAC, &filter)
     });
-    filters.collect()
+    let refused = (!input.relays.is_empty()).then(|| NetworkRbac {
+        rules: Some(relay::denial(RELAYED, &input.relays)),
+        stat_prefix: NETWORK_STAT_PREFIX.to_owned(),
+        ..NetworkRbac::default()
+    });
+    let refused = refused.map(|it| network_filter(NETWORK_RBAC, &it));
+    refused.into_iter().chain(filters).collect()
 }
 
 fn shadow_prefix(shadow: Option<&Rbac>) -> &'static str {
@@ -168,7 +179,7 @@ fn rule_sets(input: &SecurityInput, traffic: Traffic, findings: &mut Diagnostics
     sets
 }
 
-fn rules_of(action: rbac::Action) -> Rbac {
+pub(super) fn rules_of(action: rbac::Action) -> Rbac {
     Rbac { action: action.into(), ..Rbac::default() }
 }
 
@@ -224,6 +235,7 @@ fn add_rules(
         },
         namespace: &key.namespace,
         trust_domains: &input.trust_domains,
+        relays: &input.relays,
         wrong: Vec::new(),
     };
     for (index, rule) in record.spec.rules.iter().enumerate() {

@@ -14,10 +14,8 @@ use model::Namespace;
 
 use super::{
     matcher,
-    node::{
-        Node, authenticated, direct_remote_ip, header_permission, permission, principal, remote_ip,
-    },
-    trust,
+    node::{Node, direct_remote_ip, header_permission, permission, principal, remote_ip},
+    relay, trust,
 };
 
 /// What speaks on the filter chain.
@@ -60,6 +58,8 @@ pub(super) struct RuleCompiler<'a> {
     pub(super) namespace: &'a Namespace,
     /// The mesh's own first.
     pub(super) trust_domains: &'a [Arc<str>],
+    /// Who says in the callers' place who they are.
+    pub(super) relays: &'a [Arc<str>],
     pub(super) wrong: Vec<(String, String)>,
 }
 
@@ -125,7 +125,8 @@ impl RuleCompiler<'_> {
         self.accounts(&at("serviceAccounts"), values, others, &mut out)?;
         let (values, others) = (&it.trust_domains, &it.not_trust_domains);
         self.domains(&at("trustDomains"), values, others, &mut out)?;
-        self.either(&at("namespaces"), &it.namespaces, &it.not_namespaces, namespace, &mut out)?;
+        let (values, others) = (&it.namespaces, &it.not_namespaces);
+        self.callers(&at("namespaces"), values, others, namespace, &mut out)?;
         let (values, others) = (&it.remote_ip_blocks, &it.not_remote_ip_blocks);
         self.either(&at("remoteIpBlocks"), values, others, remote_range, &mut out)?;
         self.either(&at("ipBlocks"), &it.ip_blocks, &it.not_ip_blocks, direct_range, &mut out)?;
@@ -163,7 +164,7 @@ impl RuleCompiler<'_> {
             "connection.sni" => self.either(at, values, not_values, server_name, permissions),
             "source.ip" => self.either(at, values, not_values, direct_range, principals),
             "remote.ip" => self.either(at, values, not_values, remote_range, principals),
-            "source.namespace" => self.either(at, values, not_values, namespace, principals),
+            "source.namespace" => self.callers(at, values, not_values, namespace, principals),
             "source.principal" => self.principals(at, values, not_values, principals),
             "source.serviceAccount" => self.accounts(at, values, not_values, principals),
             "source.trustDomain" => self.domains(at, values, not_values, principals),
@@ -227,8 +228,7 @@ impl RuleCompiler<'_> {
     ) -> Result<(), Dropped> {
         let values = trust::with_aliases(values, self.trust_domains);
         let others = trust::with_aliases(others, self.trust_domains);
-        let named = |text: &str| Ok(authenticated(matcher::spiffe(text)));
-        self.either(at, &values, &others, named, out)
+        self.callers(at, &values, &others, matcher::spiffe, out)
     }
 
     fn accounts(
@@ -239,8 +239,7 @@ impl RuleCompiler<'_> {
         out: &mut Vec<Principal>,
     ) -> Result<(), Dropped> {
         let own = self.namespace;
-        let account = |text: &str| Ok(authenticated(service_account(own, text)));
-        self.either(at, values, others, account, out)
+        self.callers(at, values, others, |text| service_account(own, text), out)
     }
 
     fn domains(
@@ -252,8 +251,25 @@ impl RuleCompiler<'_> {
     ) -> Result<(), Dropped> {
         let values = trust::domains_with_aliases(values, self.trust_domains);
         let others = trust::domains_with_aliases(others, self.trust_domains);
-        let domain = |text: &str| Ok(authenticated(trust_domain(text)));
-        self.either(at, &values, &others, domain, out)
+        self.callers(at, &values, &others, trust_domain, out)
+    }
+
+    /// Names in the caller's certificate.
+    fn callers(
+        &mut self,
+        at: &str,
+        values: &[String],
+        others: &[String],
+        name: impl Fn(&str) -> StringMatcher,
+        out: &mut Vec<Principal>,
+    ) -> Result<(), Dropped> {
+        let relays = match self.traffic {
+            Traffic::Http => self.relays,
+            // They have no business there, and are refused.
+            Traffic::Tcp => &[],
+        };
+        let caller = |text: &str| Ok(relay::caller(name(text), relays));
+        self.either(at, values, others, caller, out)
     }
 
     /// One of the values, each by itself, and none of the others.
@@ -388,8 +404,8 @@ fn remote_range(text: &str) -> Result<Principal, Unusable> {
     Ok(remote_ip(matcher::range(text)?))
 }
 
-fn namespace(text: &str) -> Result<Principal, Unusable> {
-    Ok(authenticated(matcher::regex(format!(".*/ns/{}/.*", matcher::glob(text)))))
+fn namespace(text: &str) -> StringMatcher {
+    matcher::regex(format!(".*/ns/{}/.*", matcher::glob(text)))
 }
 
 /// `account`, in the policy's namespace, or `namespace/account`.

@@ -9,7 +9,7 @@ use model::{Hostname, Labels, Namespace, ProxyKind, Service, Shared};
 use snapshot::{KeySource, Policy, PolicyRecord, Reader};
 
 use super::{Authorizer, SecurityInput, authorizer, rbac::provider_name};
-use crate::{Client, Scope, gateway::find_service};
+use crate::{Client, Scope, gateway::find_service, lazy_gateway::identities};
 
 /// Lets one workload have several external authorizers.
 const SEVERAL_SWITCH: &str = "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS";
@@ -24,6 +24,8 @@ pub fn select_security(labels: &Labels, client: &Client, reader: &Reader<'_>) ->
     };
     if !input.policies.is_empty() {
         let aliases = mesh.config.trust_domain_aliases.iter().map(|alias| alias.as_str().into());
+        let gateway = reader.fencing().gateway.as_ref().filter(|_| client.relay().is_none());
+        input.relays = gateway.map(|it| identities(it, mesh)).unwrap_or_default();
         input.trust_domains = std::iter::once(mesh.trust_domain.clone()).chain(aliases).collect();
     }
     let custom = input.policies.iter().filter(|record| record.spec.action == Action::Custom);

@@ -1,5 +1,6 @@
 mod corpus;
 mod golden;
+mod relay;
 
 use envoy::{Any, extensions::filters::network::http_connection_manager::v3::http_filter};
 use envoy::{
@@ -8,7 +9,7 @@ use envoy::{
 };
 use model::Labels;
 use serde_json::Value;
-use snapshot::Reader;
+use snapshot::{Reader, Snapshot};
 
 use super::{SecurityFilters, SecurityInput, compile_security, select_security};
 use crate::{Client, fixture};
@@ -19,8 +20,11 @@ fn compile(mesh: &str, labels: &[(&str, &str)]) -> SecurityFilters {
 }
 
 fn select(mesh: &str, labels: &[(&str, &str)]) -> SecurityInput {
-    let snapshot = fixture::snapshot(mesh);
-    let reader = Reader::new(&snapshot);
+    select_from(&fixture::snapshot(mesh), labels)
+}
+
+fn select_from(snapshot: &Snapshot, labels: &[(&str, &str)]) -> SecurityInput {
+    let reader = Reader::new(snapshot);
     let labels: Labels = labels.iter().copied().collect();
     let client = Client::reduce(&fixture::proxy("foo"), &reader);
     select_security(&labels, &client, &reader)

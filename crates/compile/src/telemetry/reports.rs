@@ -46,8 +46,8 @@ const FLUSH_NANOS: i32 = 250_000_000;
 const BUFFER: u32 = 16 << 10;
 /// Of a connection that never got to the other side: no healthy host, or it could not be reached.
 const NEVER_CONNECTED: [&str; 2] = ["UH", "UF"];
-/// The routes of the virtual host for everything else.
-const CATCH_ALL: &str = "xds.route_name == 'allow_any' || xds.route_name == 'block_all'";
+/// The routes of the virtual hosts for everything else.
+const CATCH_ALL: &str = "xds.route_name in ['allow_any', 'block_all', 'lazy_gateway']";
 
 /// Where reports go.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -27,9 +27,7 @@ fn service_domains(input: &VirtualHostInput, service: &Service) -> Vec<String> {
     for name in std::iter::once(&input.hostname).chain(input.aliases.iter()) {
         let name = name.as_str();
         names.push(name.to_owned());
-        if absolute && name != "*" && !name.ends_with('.') && name.parse::<IpAddr>().is_err() {
-            names.push(format!("{name}."));
-        }
+        names.extend(absolute_name(name).filter(|_| absolute));
         names.extend(short_names(name, &input.caller.dns_domain));
     }
     if service.is_headless() {
@@ -48,7 +46,13 @@ fn in_form(name: &str, input: &VirtualHostInput) -> Vec<String> {
     }
 }
 
-fn in_brackets(host: &str) -> String {
+/// The name as resolvers know it in full, with a dot behind.
+pub(crate) fn absolute_name(name: &str) -> Option<String> {
+    let is_name = name != "*" && !name.ends_with('.') && name.parse::<IpAddr>().is_err();
+    is_name.then(|| format!("{name}."))
+}
+
+pub(crate) fn in_brackets(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 

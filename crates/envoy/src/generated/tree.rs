@@ -144,6 +144,11 @@ pub mod envoy {
                     }
                 }
             }
+            pub mod composite {
+                pub mod v3 {
+                    include!("envoy.extensions.clusters.composite.v3.rs");
+                }
+            }
             pub mod dns {
                 pub mod v3 {
                     include!("envoy.extensions.clusters.dns.v3.rs");

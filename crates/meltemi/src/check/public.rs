@@ -1,7 +1,10 @@
 //! What all namespaces see that have no Sidecar and are shown nothing apart, found once, with what
 //! is special to each of them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use compile::{EgressListener, OpenPorts, Scope, Untold};
 use model::{Hostname, Namespace};
@@ -79,7 +82,9 @@ impl Public {
             services,
             rules,
             open_ports: OpenPorts::default(),
+            is_narrow: false,
             untold: Untold::default(),
+            detoured: Arc::default(),
         }
     }
 }

@@ -137,7 +137,8 @@ fn belonging_to(owner: &str, proxy: Proxy) -> Proxy {
 }
 
 /// Sidecars are taken for what this project is tested with: Envoys over delta xDS, with the filter
-/// that asks.
+/// that asks and the cluster that tries elsewhere.
 fn can_ask(proxy: Proxy) -> Proxy {
-    Proxy { loads_on_demand: proxy.kind == ProxyKind::Sidecar, ..proxy }
+    let is_sidecar = proxy.kind == ProxyKind::Sidecar;
+    Proxy { loads_on_demand: is_sidecar, retries_elsewhere: is_sidecar, ..proxy }
 }

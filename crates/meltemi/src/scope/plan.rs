@@ -126,7 +126,7 @@ fn print(plan: &ScopePlan, output: Format, screen: &mut Screen<'_>) -> anyhow::R
             size(item.then).into(),
             cut(item.now, item.then).into(),
             item.known.to_string().into(),
-            (item.waiting.len() + item.cut.len()).to_string().into(),
+            (item.waiting.len() + item.detoured.len() + item.cut.len()).to_string().into(),
         ]);
     }
     match output {
@@ -163,11 +163,20 @@ fn explain(item: &ScopePlanItem, screen: &Screen<'_>) -> Vec<(Option<Role>, Stri
         return vec![(Some(Role::Warning), screen.text(key, &[workload]))];
     }
     let mut said = Vec::new();
+    if item.mode == "gateway" && !item.by_gateway {
+        let text = screen.text("scope-plan-no-gateway", std::slice::from_ref(&workload));
+        said.push((Some(Role::Warning), text));
+    }
     if item.known == 0 {
-        said.push((None, screen.text("scope-plan-unknown", std::slice::from_ref(&workload))));
+        let key = match item.by_gateway {
+            true => "scope-plan-unknown-detoured",
+            false => "scope-plan-unknown",
+        };
+        said.push((None, screen.text(key, std::slice::from_ref(&workload))));
     }
     for (key, hosts) in [
         ("scope-plan-waiting", &item.waiting),
+        ("scope-plan-detoured", &item.detoured),
         ("scope-plan-cut", &item.cut),
         ("scope-plan-invisible", &item.invisible),
     ] {

@@ -58,6 +58,10 @@ impl Places for MeshPlaces {
         &self.snapshot.mesh().domain
     }
 
+    fn is_gateway(&self, host: &Hostname) -> bool {
+        self.snapshot.fencing().gateway.as_ref().is_some_and(|it| it.host == *host)
+    }
+
     fn has(&self, host: &Hostname) -> bool {
         !Reader::new(&self.snapshot).services_named(host).is_empty()
     }

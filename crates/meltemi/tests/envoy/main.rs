@@ -13,6 +13,7 @@ mod gateways;
 mod identity;
 mod inbound;
 mod jwt;
+mod lazy_gateway;
 mod lifetime;
 mod mtls;
 mod on_demand;

@@ -241,7 +241,7 @@ status: {{phase: Running, podIP: {web}}}
     )
 }
 
-fn server_sidecar(web: IpAddr, behind: &[(u16, &str, u16)]) -> String {
+pub(crate) fn server_sidecar(web: IpAddr, behind: &[(u16, &str, u16)]) -> String {
     let listeners: String = behind
         .iter()
         .map(|(port, protocol, application)| {

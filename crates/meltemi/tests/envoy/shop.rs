@@ -53,6 +53,8 @@ pub(crate) struct ShopSettings<'a> {
     /// Further files.
     pub files: &'a [(&'a str, &'a str)],
     pub mesh_config: &'a str,
+    /// The control plane's own.
+    pub settings: &'a str,
     /// Of the control plane.
     pub environment: &'a [(&'a str, &'a str)],
     /// The client's; [`ProxySettings::sidecar`] of `client.shop` if there is none.
@@ -66,8 +68,8 @@ impl Shop {
     }
 
     pub(crate) async fn start_with(settings: ShopSettings<'_>) -> Self {
-        let ShopSettings { versions, zoned, yaml, egress, files, mesh_config, proxy, environment } =
-            settings;
+        let ShopSettings { versions, zoned, yaml, egress, files, mesh_config, .. } = settings;
+        let ShopSettings { settings, proxy, environment, .. } = settings;
         let mut web = Vec::with_capacity(versions.len());
         for version in versions {
             web.push(backend(&format!("web-{version}")).await);
@@ -82,8 +84,8 @@ impl Shop {
             .into_iter()
             .chain(files.iter().copied());
         let files: Vec<(&str, &str)> = files.collect();
-        let settings =
-            MeshSettings { mesh_config, environment, ..MeshSettings::new(BINARY, &files) };
+        let base = MeshSettings::new(BINARY, &files);
+        let settings = MeshSettings { mesh_config, settings, environment, ..base };
         let mesh = Mesh::start(&settings).await.unwrap();
         mesh.expect_no_errors().await.unwrap();
         let proxy = proxy.unwrap_or_else(|| ProxySettings::sidecar("client.shop"));

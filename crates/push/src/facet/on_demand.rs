@@ -234,6 +234,7 @@ impl Outbound {
             }
             RouteName::OnDemand(_)
             | RouteName::Port(_)
+            | RouteName::Namespace(..)
             | RouteName::Host(..)
             | RouteName::Service(..)
             | RouteName::HttpProxy

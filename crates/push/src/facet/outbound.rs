@@ -1,4 +1,4 @@
-//! A sidecar's way to others.
+//! A sidecar's way to others, and that of the lazy gateway.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,8 @@ use std::{
 use compile::{
     Client, CompiledVirtualHost, RouteInput, RouteName, Scope, VirtualHostInput,
     cluster::special_clusters,
-    compile_route, compile_virtual_host, grpc, host_resources,
+    compile_detour_cluster, compile_route, compile_virtual_host, grpc, host_resources,
+    lazy_gateway::{LazyGatewayPlan, compile_lazy_gateway, plan_lazy_gateway},
     outbound::{compile_listener, plan_outbound},
     select_route,
     telemetry::{Collectors, select_collectors},
@@ -50,7 +51,9 @@ impl Outbound {
     fn run_scope(&mut self, work: &mut Work<'_>) -> Option<Made> {
         let fenced = self.on_demand.narrow(&self.client, work);
         let scope = fenced.unwrap_or_else(|| Arc::new(Scope::select(&self.client, work.reader)));
-        let special = special_clusters(&self.client, work.reader.mesh(), scope.outbound_policy);
+        let mesh = work.reader.mesh();
+        let mut special = special_clusters(&self.client, mesh, scope.outbound_policy);
+        special.extend(scope.detour.as_ref().map(|it| compile_detour_cluster(it, mesh)));
         if self.scope.as_ref().is_none_or(|old| *old != scope) {
             work.dirty.insert(Job::Listeners);
             work.dirty.extend(self.routes.keys().cloned().map(Job::Route));
@@ -92,6 +95,9 @@ impl Outbound {
         if self.client.generator == Generator::Grpc {
             return Some(self.run_grpc_listeners(&scope, work));
         }
+        if let Some(plan) = plan_lazy_gateway(&scope, &self.client, work.reader) {
+            return Some(self.run_lazy_gateway(plan, work));
+        }
         let plan = plan_outbound(&scope, &self.client, work.reader);
         self.findings = plan.diagnostics;
         let routes: BTreeSet<Arc<str>> =
@@ -106,6 +112,17 @@ impl Outbound {
             (ResourceKind::Listener, compiled)
         };
         Some(plan.listeners.iter().map(compile).collect())
+    }
+
+    /// One listener, and a route configuration for each port.
+    fn run_lazy_gateway(&mut self, plan: LazyGatewayPlan, work: &mut Work<'_>) -> Made {
+        set_routes(&mut self.routes, &plan.routes().collect(), work);
+        work.counters.compiled.inc();
+        let listener = (ResourceKind::Listener, Arc::new(compile_lazy_gateway(&plan.listener)));
+        let scopes = plan.scopes().map(|it| (ResourceKind::ScopedRoute, Arc::new(it)));
+        let made = scopes.chain([listener]).collect();
+        self.findings = plan.findings.into_iter().collect();
+        made
     }
 
     /// A gRPC library dials by name: there is a listener for every name.

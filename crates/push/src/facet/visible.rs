@@ -38,10 +38,11 @@ impl Jobs for Seen {
         let Job::Scope = job else { return None };
         let scope = Scope::of(&self.key, work.reader);
         let old = self.sight.as_ref().map(|sight| &sight.visible);
-        if old.is_some_and(|old| *old.scope == scope) {
+        let namespace = &self.key.namespace;
+        if old.is_some_and(|old| old.is_of(&scope, namespace, work.reader)) {
             return None;
         }
-        let visible = Visible::new(scope);
+        let visible = Visible::new(scope, namespace, work.reader);
         let change = old.map(|old| visible.since(old)).unwrap_or_default();
         self.sight = Some(Sight { visible: Arc::new(visible), change: Arc::new(change) });
         None

@@ -175,6 +175,7 @@ fn label(kind: ResourceKind) -> TypeLabel {
         ResourceKind::Cluster => "cds",
         ResourceKind::Endpoint => "eds",
         ResourceKind::Listener => "lds",
+        ResourceKind::ScopedRoute => "srds",
         ResourceKind::Route => "rds",
         ResourceKind::Secret => "sds",
         ResourceKind::VirtualHost => "vhds",

@@ -159,6 +159,7 @@ fn shown_body(kind: ResourceKind, compiled: &Compiled) -> Bytes {
         ResourceKind::Cluster
         | ResourceKind::Endpoint
         | ResourceKind::Listener
+        | ResourceKind::ScopedRoute
         | ResourceKind::Route
         | ResourceKind::VirtualHost
         | ResourceKind::Runtime => body,

@@ -223,6 +223,7 @@ impl StreamState {
         match kind {
             ResourceKind::Cluster
             | ResourceKind::Listener
+            | ResourceKind::ScopedRoute
             | ResourceKind::Secret
             | ResourceKind::VirtualHost
             | ResourceKind::Runtime => false,

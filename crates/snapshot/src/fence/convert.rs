@@ -9,7 +9,8 @@ use api::{
     codes,
     slime::{
         lazyload::{
-            DispatchSettings, LabelExpressionSettings, LazyloadSettings, NamespaceSelectorSettings,
+            DispatchSettings, LabelExpressionSettings, LazyGatewaySettings, LazyloadSettings,
+            NamespaceSelectorSettings,
         },
         service_fence::FenceHost,
     },
@@ -18,7 +19,7 @@ use model::{Diagnostics, Hostname, Namespace, ScopeMode};
 use regex::Regex;
 
 use super::{
-    Declared, Dispatch, DispatchTarget, DomainAlias, FencingSettings, LabelExpression,
+    Declared, Dispatch, DispatchTarget, DomainAlias, FencingSettings, LabelExpression, LazyGateway,
     NamespaceNames, NamespaceScope, NamespaceSelector, WorkloadLabel,
 };
 
@@ -30,10 +31,15 @@ impl FencingSettings {
     pub fn convert(settings: &LazyloadSettings) -> (Self, Diagnostics) {
         let mut conversion = Conversion::default();
         conversion.report_needless(settings);
-        let mode = settings.mode.as_deref().and_then(|text| {
-            let mode = text.parse::<ScopeMode>();
-            mode.map_err(|error| conversion.report("mode", error.to_string(), "")).ok()
-        });
+        let mode = conversion.mode("mode", settings.mode.as_deref());
+        let without_on_demand = conversion.without_on_demand(settings);
+        let gateway = settings.gateway.as_ref().and_then(|it| conversion.gateway(it));
+        for (field, mode) in [("mode", mode), ("withoutOnDemand", without_on_demand)] {
+            if mode == Some(ScopeMode::Gateway) && settings.gateway.is_none() {
+                let message = "mode `gateway` has nowhere to lead to";
+                conversion.report(field, message, "name the gateway's Service: `gateway.host`");
+            }
+        }
         let usual = match settings.passthrough_by_default {
             true => ScopeMode::Passthrough,
             false => ScopeMode::OnDemand,
@@ -42,6 +48,8 @@ impl FencingSettings {
         let wait = settings.expire_wait.map(|wait| wait.to_std().as_secs());
         let converted = Self {
             mode: mode.unwrap_or(usual),
+            without_on_demand: without_on_demand.unwrap_or(defaults.without_on_demand),
+            gateway,
             auto: settings.auto_fence.unwrap_or(defaults.auto),
             by_default: settings.default_fence,
             name_label: settings.service.clone().unwrap_or(defaults.name_label),
@@ -72,6 +80,48 @@ impl Conversion {
         self.findings.push(finding.field(format!("lazyload.{field}")));
     }
 
+    fn mode(&mut self, field: &str, text: Option<&str>) -> Option<ScopeMode> {
+        let mode = text?.parse::<ScopeMode>();
+        mode.map_err(|error| self.report(field, error.to_string(), "")).ok()
+    }
+
+    fn without_on_demand(&mut self, settings: &LazyloadSettings) -> Option<ScopeMode> {
+        let field = "withoutOnDemand";
+        let mode = self.mode(field, settings.without_on_demand.as_deref())?;
+        let is_usable = matches!(mode, ScopeMode::Full | ScopeMode::Declared | ScopeMode::Gateway);
+        if !is_usable {
+            let message = format!("`{mode}` cannot take the place of `on-demand`");
+            self.report(field, message, "write full, declared or gateway");
+        }
+        is_usable.then_some(mode)
+    }
+
+    fn gateway(&mut self, settings: &LazyGatewaySettings) -> Option<LazyGateway> {
+        let labels: Vec<&str> = settings.host.split('.').collect();
+        let (&[name, namespace, ..], true) =
+            (&*labels, labels.len() > 2 && labels.iter().all(|label| is_label(label)))
+        else {
+            let message = format!("`{}` is not the full name of a Service", settings.host);
+            self.report("gateway.host", message, "write <name>.<namespace>.svc.<domain>");
+            return None;
+        };
+        let port = settings.port.unwrap_or(LazyGateway::PORT);
+        if port == 0 {
+            self.report("gateway.port", "0 is no port", "leave it out, or write the Service's");
+            return None;
+        }
+        let service_account = match settings.service_account.as_str() {
+            "" => name,
+            written => written,
+        };
+        Some(LazyGateway {
+            host: Hostname::new(&settings.host),
+            port,
+            namespace: namespace.into(),
+            service_account: service_account.into(),
+        })
+    }
+
     /// Fields for a proxy on the way, which there is not.
     fn report_needless(&mut self, settings: &LazyloadSettings) {
         let LazyloadSettings { wormhole_port, auto_port, cleanup_wormhole_port, .. } = settings;
@@ -80,7 +130,7 @@ impl Conversion {
         let LazyloadSettings { enable_short_domain, disable_ipv4_passthrough, .. } = settings;
         let LazyloadSettings { support_h2, add_env_header_via_lua, proxy_version, .. } = settings;
         let ports = "leave it out: every port takes part without being named";
-        let proxy = "leave it out: no proxy is on the way; `mode` says what unknown hosts meet";
+        let proxy = "leave it out: `gateway` names the proxy that mode `gateway` leads to";
         let needless = [
             ("wormholePort", !wormhole_port.is_empty(), ports),
             ("autoPort", *auto_port, ports),
@@ -261,6 +311,11 @@ impl Conversion {
         }
         converted
     }
+}
+
+/// Whether this can be a part of the name of a Service.
+fn is_label(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-')
 }
 
 /// `labelKey[:alias]`.

@@ -2,9 +2,12 @@
 //!
 //! - Not here: how people write them (`api::slime::lazyload`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use model::{Labels, Namespace, ScopeMode};
+use model::{Hostname, Labels, Namespace, ScopeMode};
 
 use super::{Declared, DomainAliases};
 
@@ -13,6 +16,10 @@ use super::{Declared, DomainAliases};
 pub struct FencingSettings {
     /// What a fence means for workloads that do not say how much they are sent.
     pub mode: ScopeMode,
+    /// What takes the place of `on-demand` for proxies that cannot ask.
+    pub without_on_demand: ScopeMode,
+    /// What mode `gateway` leads to; without it, the mode is the same as `learned`.
+    pub gateway: Option<LazyGateway>,
     /// Fences are made from Services that ask for it, or whose Namespace does.
     pub auto: bool,
     /// Such a Service need not ask.
@@ -37,6 +44,8 @@ impl Default for FencingSettings {
     fn default() -> Self {
         Self {
             mode: ScopeMode::OnDemand,
+            without_on_demand: ScopeMode::Full,
+            gateway: None,
             auto: true,
             by_default: false,
             name_label: "app".to_owned(),
@@ -54,6 +63,23 @@ impl Default for FencingSettings {
 impl FencingSettings {
     /// The usual [`expire_wait`](Self::expire_wait).
     pub const EXPIRE_WAIT: i64 = 300;
+}
+
+/// The gateway that has what is exported to the whole mesh, for those who are told less.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LazyGateway {
+    /// Of its Service, in full.
+    pub host: Hostname,
+    /// Of its Service and of itself.
+    pub port: u16,
+    /// By which others know it: that of its pods.
+    pub namespace: Namespace,
+    pub service_account: Arc<str>,
+}
+
+impl LazyGateway {
+    /// The usual [`port`](Self::port).
+    pub const PORT: u16 = 15080;
 }
 
 /// A label of pods, each value of which is a workload with a fence.

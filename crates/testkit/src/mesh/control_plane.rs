@@ -28,6 +28,8 @@ pub struct ControlPlaneSettings {
     /// The folder that is served.
     pub objects: PathBuf,
     pub mesh_config: Option<PathBuf>,
+    /// Its own.
+    pub settings: Option<PathBuf>,
     /// Where the authority is; without one, nobody has an identity.
     pub identity: Option<PathBuf>,
     pub environment: Vec<(String, String)>,
@@ -45,6 +47,7 @@ impl ControlPlaneSettings {
             binary: binary.as_ref().to_owned(),
             objects: objects.to_owned(),
             mesh_config: None,
+            settings: None,
             identity: None,
             environment: Vec::new(),
             xds_address: address(),
@@ -60,6 +63,9 @@ impl ControlPlaneSettings {
         command.arg("serve").arg("--config").arg(&self.objects);
         if let Some(path) = &self.mesh_config {
             command.arg("--mesh-config").arg(path);
+        }
+        if let Some(path) = &self.settings {
+            command.arg("--settings").arg(path);
         }
         if let Some(path) = &self.identity {
             command.arg("--identity-directory").arg(path);

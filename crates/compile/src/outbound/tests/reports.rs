@@ -256,7 +256,7 @@ fn check_tls(learned: &[&str], expected: Expect) {
     let snapshot = index.snapshot();
     let reader = Reader::new(&snapshot);
     let client = Client::reduce(&proxy(), &reader);
-    let visible = Visible::new(Scope::select(&client, &reader));
+    let visible = Visible::new(Scope::select(&client, &reader), &client.namespace, &reader);
     let fenced = visible.fenced(client.fence.as_ref().unwrap(), &BTreeSet::new(), &reader);
     let plan = plan_outbound(&fenced.scope, &client, &reader);
     let compiled: Vec<Compiled> = plan.listeners.iter().map(compile_listener).collect();

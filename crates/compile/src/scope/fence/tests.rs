@@ -69,7 +69,7 @@ fn proxy() -> Proxy {
 fn visible(snapshot: &Snapshot) -> (Client, Visible) {
     let reader = Reader::new(snapshot);
     let client = Client::reduce(&proxy(), &reader);
-    let visible = Visible::new(Scope::select(&client, &reader));
+    let visible = Visible::new(Scope::select(&client, &reader), &client.namespace, &reader);
     (client, visible)
 }
 
@@ -104,6 +104,19 @@ fn a_host_brings_what_its_rules_lead_to() {
 #[test]
 fn a_host_that_only_a_rule_knows_can_be_asked_for() {
     let (served, led_to) = fenced(&fixture::snapshot(MESH), &["named.internal"]);
+    assert!(served.is_empty());
+    assert_eq!(led_to, ["web.shop.svc.cluster.local"]);
+}
+
+#[test]
+fn a_fence_keeps_where_a_sidecar_sends_what_is_unknown() {
+    let sidecar = "---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default, namespace: shop}
+spec: {outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: web, port: {number: 80}}}}
+";
+    let (served, led_to) = fenced(&fixture::snapshot(&format!("{MESH}{sidecar}")), &[]);
     assert!(served.is_empty());
     assert_eq!(led_to, ["web.shop.svc.cluster.local"]);
 }

@@ -5,10 +5,10 @@ use std::fmt::Write;
 use expect_test::{Expect, expect};
 use serde_json::Value;
 
-use super::{compile, http, network, to_json};
+use super::{SecurityFilters, compile, http, network, to_json};
 
 /// `spec` of a policy, the rest of the mesh behind it.
-fn policy(spec: &str) -> String {
+pub(super) fn policy(spec: &str) -> String {
     format!(
         "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
          metadata: {{name: it, namespace: foo}}\nspec: {spec}\n"
@@ -16,10 +16,9 @@ fn policy(spec: &str) -> String {
 }
 
 /// One line for each filter: its name, and each rule as text.
-fn render(mesh: &str) -> String {
-    let filters = compile(mesh, &[("app", "web")]);
+pub(super) fn render(filters: &SecurityFilters) -> String {
     let mut out = String::new();
-    let all = http(&filters).into_iter().chain(network(&filters));
+    let all = http(filters).into_iter().chain(network(filters));
     for (name, any) in all {
         let name = name.trim_start_matches("envoy.filters.");
         let config = to_json(any);
@@ -71,7 +70,7 @@ fn inner(set: &Value, separator: &str) -> String {
 
 #[track_caller]
 fn check(spec: &str, expected: Expect) {
-    expected.assert_eq(&render(&policy(spec)));
+    expected.assert_eq(&render(&compile(&policy(spec), &[("app", "web")])));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use proptest::{collection::vec, prelude::*};
 use snapshot::Change;
-use verify::{Call, Outcome, Protocol, WalkOptions, walk};
+use verify::{Call, Outcome, Protocol, Resources, WalkOptions, walk};
 
 use super::{
-    incremental::{Edit, HOSTS, edits, lazy, question},
+    incremental::{Edit, HOSTS, detoured, edits, lazy, lazy_gateway, question},
     stage::{Stage, puts},
 };
 
@@ -43,6 +43,80 @@ fn call(host: &str, path: &str) -> Call {
         host_header: host.to_owned(),
         path: path.to_owned(),
         ..Call::default()
+    }
+}
+
+/// Where a call ends, through the lazy gateway if it goes there, which is said as well.
+fn detour(caller: &Resources, gateway: &Resources, call: &Call) -> (End, bool) {
+    let outcome = walk(caller, call, &WalkOptions::FULL);
+    if outcome.cluster.single() != "LazyGatewayCluster" {
+        return (End::of(outcome), false);
+    }
+    let added = outcome.effects.iter().find(|it| it.field == "request_headers_to_add");
+    let route = added.and_then(|it| it.value.strip_prefix("x-meltemi-route="));
+    let route = route.expect("the caller names a route configuration");
+    // The gateway finds the route as the caller would who had all of this.
+    let mut relayed = Resources { listeners: caller.listeners.clone(), ..gateway.clone() };
+    let routes = gateway.routes.get(route).cloned().unwrap_or_default();
+    relayed.routes.insert(outcome.route_config.clone(), routes);
+    (End::of(walk(&relayed, call, &WalkOptions::FULL)), true)
+}
+
+const GATEWAY: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: lazy-gateway, namespace: tools}
+spec: {clusterIP: 10.9.0.1, ports: [{name: lazy, port: 15080}]}
+";
+
+/// Otherwise the test below says less than it seems to.
+#[test]
+fn calls_of_what_is_not_told_take_the_detour() {
+    let mesh = "
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop}
+spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
+---";
+    let mut stage = Stage::new(puts(&format!("{mesh}{GATEWAY}")));
+    let caller = stage.connect(detoured("10.4.0.3"));
+    let gateway = stage.connect(lazy_gateway());
+    let [caller, gateway] = [caller, gateway].map(|it| stage.resources(it));
+    let (end, is_detoured) = detour(&caller, &gateway, &call("cart.shop", "/"));
+    assert!(is_detoured);
+    assert_eq!(end.clusters, ["outbound|80||cart.shop.svc.cluster.local"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_detour_changes_no_call(start in vec(edits(), 5..60), later in vec(edits(), 0..4)) {
+        let changes = |edits: &[Edit]| edits.iter().map(Edit::change).collect::<Vec<Change>>();
+        let mut stage = Stage::new(changes(&start));
+        let fenced = stage.connect(detoured("10.4.0.3"));
+        let open = stage.connect(lazy("10.4.0.4", "meltemi.io/scope=full"));
+        let gateway = stage.connect(lazy_gateway());
+        stage.apply(changes(&later));
+        stage.apply(puts(GATEWAY));
+        let [fenced, open, gateway] = [fenced, open, gateway].map(|it| stage.resources(it));
+        // A dispatch is for fenced workloads alone, and an address is not told to lead to the gateway.
+        let is_comparable = |host: &&str| !host.ends_with(".org") && !host.starts_with("10.");
+        for host in HOSTS.into_iter().filter(is_comparable) {
+            for path in ["/", "/v2/x"] {
+                let call = call(host, path);
+                let (end, is_detoured) = detour(&fenced, &gateway, &call);
+                let expected = End::of(walk(&open, &call, &WalkOptions::FULL));
+                // What the gateway does not know goes where it would go without a fence.
+                let is_unknown = end.answer == Some(verify::Answer::Direct { status: 502 });
+                let leaves = expected.clusters == ["PassthroughCluster"];
+                let is_passed_on = is_detoured && is_unknown && leaves;
+                prop_assert!(
+                    is_passed_on || end == expected,
+                    "{host}{path}: {end:#?} and not {expected:#?}"
+                );
+            }
+        }
     }
 }
 

@@ -115,7 +115,21 @@ fn proxies() -> Vec<Proxy> {
         proxy(grpc, &["app=web"], "r1/z1", json!({"INTERCEPTION_MODE": "NONE"})),
         lazy("10.4.0.1", "app=lazy"),
         lazy("10.4.0.2", "app=other"),
+        lazy_gateway(),
+        detoured("10.4.0.3"),
     ]
+}
+
+/// The gateway that others call what they are not told of through.
+pub(super) fn lazy_gateway() -> Proxy {
+    let id = "router~10.9.0.2~lazy.tools~tools.svc.cluster.local";
+    proxy(id, &["meltemi.io/role=lazy-gateway"], "r1/z1", Value::Null)
+}
+
+/// A proxy that calls what it is not told of through the lazy gateway.
+pub(super) fn detoured(address: &str) -> Proxy {
+    let labels = ["app=detoured", "meltemi.io/scope=gateway"];
+    Proxy { retries_elsewhere: true, ..sidecar(address, "edge", &labels, "r1/z1") }
 }
 
 /// A proxy that can ask for virtual hosts, and reports what it calls.

@@ -11,7 +11,7 @@ use api::istio::mesh_config::MeshConfig;
 use envoy::json::{FieldNames, bytes_to_json};
 use model::{Hostname, Kind, Locality, ObjectKey, Proxy, Shared, WorkloadKey};
 use serde_json::{Map, Value, json};
-use snapshot::{Change, Dispatch, DispatchTarget, Features, FencingSettings, Index};
+use snapshot::{Change, Dispatch, DispatchTarget, Features, FencingSettings, Index, LazyGateway};
 
 use crate::{
     Counters, FacetView, Preview, ResourceKind,
@@ -83,7 +83,17 @@ impl Stage {
             domains: vec!["*.org".to_owned()],
             domain_regex: None,
         };
-        let fencing = FencingSettings { dispatches: vec![dispatch], ..FencingSettings::default() };
+        let gateway = LazyGateway {
+            host: "lazy-gateway.tools.svc.cluster.local".into(),
+            port: LazyGateway::PORT,
+            namespace: "tools".into(),
+            service_account: "lazy-gateway".into(),
+        };
+        let fencing = FencingSettings {
+            dispatches: vec![dispatch],
+            gateway: Some(gateway),
+            ..FencingSettings::default()
+        };
         let index = Index::new(mesh, Features::default(), "cluster.local");
         let mut index = index.with_fencing(fencing);
         index.apply(objects);

@@ -24,6 +24,7 @@ const WORDS: [(&str, ResourceKind); ResourceKind::COUNT] = [
     ("cds", ResourceKind::Cluster),
     ("eds", ResourceKind::Endpoint),
     ("lds", ResourceKind::Listener),
+    ("srds", ResourceKind::ScopedRoute),
     ("rds", ResourceKind::Route),
     ("vhds", ResourceKind::VirtualHost),
     ("sds", ResourceKind::Secret),

@@ -175,6 +175,7 @@ impl ModelProxy {
             ResourceKind::Listener => self.follow_listeners(),
             ResourceKind::Route => self.follow_routes(),
             ResourceKind::Endpoint
+            | ResourceKind::ScopedRoute
             | ResourceKind::VirtualHost
             | ResourceKind::Secret
             | ResourceKind::Runtime => Vec::new(),
@@ -322,5 +323,5 @@ impl ModelProxy {
 /// Types of which a proxy asks for everything at its start. Virtual hosts it asks for only if a route
 /// configuration says so.
 fn is_asked_for(kind: ResourceKind) -> bool {
-    kind.is_wildcard() && kind != ResourceKind::VirtualHost
+    kind.is_wildcard() && !matches!(kind, ResourceKind::VirtualHost | ResourceKind::ScopedRoute)
 }

@@ -49,7 +49,7 @@ fn fields_in_effect_are_taken() {
             ],
         }),
         expect![[r#"
-            FencingSettings { mode: Passthrough, auto: false, by_default: true, name_label: "name",
+            FencingSettings { mode: Passthrough, without_on_demand: Full, gateway: None, auto: false, by_default: true, name_label: "name",
             workload_label: Some(WorkloadLabel { key: "sidecar", alias: "team" }),
             namespaces: NamespaceScope { names: AllBut({Namespace("kube-system"), Namespace("tools")}), selectors: [NamespaceSelector { labels: Labels([("lazy", "yes")]), expressions: [] }, NamespaceSelector { labels: Labels([]), expressions: [In("team", {"a", "b"}), DoesNotExist("old")] }] },
             always: Declared { namespaces: {Namespace("base")}, hosts: {Hostname("log.example.com")}, expired: {} },
@@ -96,9 +96,9 @@ fn both_spellings_say_the_same() {
         warning[MEL0236] lazyload.wormholePort: `wormholePort` has no effect (leave it out: every port takes part without being named)
         warning[MEL0236] lazyload.autoPort: `autoPort` has no effect (leave it out: every port takes part without being named)
         warning[MEL0236] lazyload.cleanupWormholePort: `cleanupWormholePort` has no effect (leave it out: every port takes part without being named)
-        warning[MEL0236] lazyload.namespace: `namespace` has no effect (leave it out: no proxy is on the way; `mode` says what unknown hosts meet)
-        warning[MEL0236] lazyload.globalSidecarMode: `globalSidecarMode` has no effect (leave it out: no proxy is on the way; `mode` says what unknown hosts meet)
-        warning[MEL0236] lazyload.clusterGsNamespace: `clusterGsNamespace` has no effect (leave it out: no proxy is on the way; `mode` says what unknown hosts meet)
+        warning[MEL0236] lazyload.namespace: `namespace` has no effect (leave it out: `gateway` names the proxy that mode `gateway` leads to)
+        warning[MEL0236] lazyload.globalSidecarMode: `globalSidecarMode` has no effect (leave it out: `gateway` names the proxy that mode `gateway` leads to)
+        warning[MEL0236] lazyload.clusterGsNamespace: `clusterGsNamespace` has no effect (leave it out: `gateway` names the proxy that mode `gateway` leads to)
         warning[MEL0236] lazyload.metricSourceType: `metricSourceType` has no effect (leave it out: calls are learned from what proxies ask for, and from Prometheus where `lazyload.prometheus.url` names one)
         warning[MEL0236] lazyload.enableShortDomain: `enableShortDomain` has no effect (leave it out: short names lead to their service in any case)
         warning[MEL0236] lazyload.disableIpv4Passthrough: `disableIpv4Passthrough` has no effect (leave it out: `outboundTrafficPolicy` of the mesh decides about unknown addresses)
@@ -147,4 +147,38 @@ fn a_bad_entry_leaves_the_others() {
         warning[MEL0236] lazyload.dispatches[3]: the dispatch `four` has no effect: it has no `domains` of its own and no `domainRegex`
         warning[MEL0236] lazyload.dispatches[5].domains: an earlier dispatch has the domain `a.b`
     "#]].assert_eq(&findings);
+}
+
+#[test]
+fn a_gateway_is_named_by_its_service() {
+    let gateway = |settings: Value| {
+        let (settings, findings) = convert(settings);
+        format!("{:?} {:?}\n{findings}", settings.without_on_demand, settings.gateway)
+    };
+    expect![[r#"
+        Gateway Some(LazyGateway { host: Hostname("lazy.mesh.svc.cluster.local"), port: 15080, namespace: Namespace("mesh"), service_account: "lazy" })
+    "#]].assert_eq(&gateway(json!({
+        "withoutOnDemand": "gateway", "gateway": {"host": "lazy.mesh.svc.cluster.local"},
+    })));
+    expect![[r#"
+        Full Some(LazyGateway { host: Hostname("lazy.mesh.svc.cluster.local"), port: 8080, namespace: Namespace("mesh"), service_account: "own" })
+    "#]].assert_eq(&gateway(json!({
+        "gateway": {"host": "lazy.mesh.svc.cluster.local", "port": 8080, "serviceAccount": "own"},
+    })));
+    expect![[r#"
+        Full None
+        warning[MEL0236] lazyload.gateway.host: `lazy.mesh` is not the full name of a Service (write <name>.<namespace>.svc.<domain>)
+    "#]].assert_eq(&gateway(json!({"gateway": {"host": "lazy.mesh"}})));
+    expect![[r#"
+        Full None
+        warning[MEL0236] lazyload.withoutOnDemand: `learned` cannot take the place of `on-demand` (write full, declared or gateway)
+        warning[MEL0236] lazyload.mode: mode `gateway` has nowhere to lead to (name the gateway's Service: `gateway.host`)
+    "#]].assert_eq(&gateway(json!({"mode": "gateway", "withoutOnDemand": "learned"})));
+    expect![[r#"
+        Full None
+        warning[MEL0236] lazyload.withoutOnDemand: `all` is no scope mode: write full, declared, learned, on-demand, gateway or passthrough
+        warning[MEL0236] lazyload.gateway.port: 0 is no port (leave it out, or write the Service's)
+    "#]].assert_eq(&gateway(json!({
+        "withoutOnDemand": "all", "gateway": {"host": "lazy.mesh.svc.cluster.local", "port": 0},
+    })));
 }

@@ -220,6 +220,7 @@ impl Line {
                 }
                 ResourceKind::Endpoint => self.changed.remove(name),
                 ResourceKind::Listener
+                | ResourceKind::ScopedRoute
                 | ResourceKind::Route
                 | ResourceKind::VirtualHost
                 | ResourceKind::Secret
