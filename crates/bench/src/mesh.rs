@@ -20,7 +20,11 @@ use std::{
 
 use anyhow::{Context, Result};
 
-pub(crate) use self::{callers::Caller, checked::CheckedMesh, entries::EntriesMesh};
+pub(crate) use self::{
+    callers::{Caller, gateway_settings},
+    checked::CheckedMesh,
+    entries::EntriesMesh,
+};
 use crate::client::ProxyIdentity;
 
 /// The namespaces of services.

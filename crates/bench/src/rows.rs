@@ -73,6 +73,7 @@ pub(crate) enum RowId {
     GrowthClasses,
     Simulated,
     LazyFirst,
+    LazyGateway,
     LazyMany,
     LazyEnvoy,
     LazyConnect,

@@ -76,6 +76,7 @@ pub(crate) async fn run(row: RowId, context: &Context) -> Result<Vec<Case>> {
         RowId::GrowthClasses => growth::run_classes(context).await,
         RowId::Simulated => simulated::run(context).await,
         RowId::LazyFirst => lazy::run_first(context).await,
+        RowId::LazyGateway => lazy::run_gateway(context).await,
         RowId::LazyMany => lazy::run_many(context).await,
         RowId::LazyEnvoy => lazy::run_envoy(context).await,
         RowId::LazyConnect => lazy::run_connect(context).await,

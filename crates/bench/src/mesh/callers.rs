@@ -72,6 +72,12 @@ impl MeshFiles {
         Ok(())
     }
 
+    /// Adds the gateway of mode `gateway`, with one pod. Nobody has an identity here, so that it is told
+    /// to take plain text.
+    pub(crate) fn write_gateway(&self, pod: SocketAddr) -> Result<()> {
+        Ok(fs::write(self.folder.join("lazy-gateway.yaml"), render_gateway(pod))?)
+    }
+
     /// Fences each workload of streams: it is told of `services` services, which it declares.
     pub(crate) fn write_fences(&self, services: usize) -> Result<()> {
         for workload in 0..self.size.workloads {
@@ -114,6 +120,38 @@ fn render_namespace(name: &str, mode: &str) -> String {
     )
 }
 
+fn render_gateway(pod: SocketAddr) -> String {
+    let (address, port) = (pod.ip(), pod.port());
+    format!(
+        "apiVersion: v1
+kind: Service
+metadata: {{name: lazy-gateway, namespace: mesh}}
+spec:
+  ports: [{{name: lazy, port: {port}, targetPort: {port}}}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: lazy-gateway-1
+  namespace: mesh
+  labels: {{kubernetes.io/service-name: lazy-gateway}}
+addressType: IPv4
+ports: [{{name: lazy, port: {port}, protocol: TCP}}]
+endpoints: [{{addresses: [{address}], conditions: {{ready: true}}}}]
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {{name: plain, namespace: mesh}}
+spec: {{mtls: {{mode: DISABLE}}}}
+"
+    )
+}
+
+/// What the control plane is told of that gateway.
+pub(crate) fn gateway_settings(port: u16) -> String {
+    format!("lazyload:\n  gateway: {{host: lazy-gateway.mesh.svc.cluster.local, port: {port}}}\n")
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -137,6 +175,7 @@ mod tests {
             [caller("one", "on-demand"), caller("two", "on-demand"), caller("one", "full")];
         files.write_callers(&callers).unwrap();
         files.write_fences(2).unwrap();
+        files.write_gateway((Ipv4Addr::new(127, 1, 2, 4), 15080).into()).unwrap();
         let mut count = 0;
         for entry in fs::read_dir(&files.folder).unwrap() {
             let path = entry.unwrap().path();
@@ -149,8 +188,9 @@ mod tests {
             }
             count += objects.len();
         }
-        // Services with their rules, callers with their namespaces, and three fences with theirs.
-        assert_eq!(count, 24 + 5 + 6);
+        // Services with their rules, callers with their namespaces, three fences with theirs, and the
+        // gateway.
+        assert_eq!(count, 24 + 5 + 6 + 3);
         let text = fs::read_to_string(files.folder.join("service-00002.yaml")).unwrap();
         assert!(text.contains("protocol: GRPC") && text.contains("ports: {grpc: 7002}"), "{text}");
     }

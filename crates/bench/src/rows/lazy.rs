@@ -14,6 +14,12 @@ pub(crate) const LAZY_ROWS: &[Row] = &[
         ],
     ),
     row(
+        RowId::LazyGateway,
+        "for comparison: the same first calls through the gateway of mode `gateway`",
+        60,
+        &[],
+    ),
+    row(
         RowId::LazyMany,
         "10,000 first calls of random services, 20 Envoys, HTTP/1, HTTP/2 and gRPC",
         200,

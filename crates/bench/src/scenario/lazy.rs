@@ -6,12 +6,14 @@
 
 mod calls;
 mod connect;
+mod detour;
 mod junk;
 mod restart;
 mod weight;
 
 use std::{
     ffi::OsString,
+    fs,
     net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
@@ -31,18 +33,20 @@ pub(crate) use self::junk::soak;
 pub(super) use self::{
     calls::{run_first, run_many},
     connect::run as run_connect,
+    detour::run as run_gateway,
     junk::run as run_junk,
     restart::run as run_restart,
     weight::run as run_envoy,
 };
 use super::{Context, plane::temporary_folder};
 use crate::{
-    mesh::{Backends, Caller, MeshFiles, MeshSize, RouteScope},
+    mesh::{Backends, Caller, MeshFiles, MeshSize, RouteScope, gateway_settings},
     server::MeasuredServer,
 };
 
 const ON_DEMAND: &str = "on-demand";
 const FULL: &str = "full";
+const GATEWAY: &str = "gateway";
 /// A loaded machine starts an Envoy with everything in well under this.
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(5);
@@ -55,6 +59,8 @@ struct World<'a> {
     server: MeasuredServer,
     mesh: MeshSize,
     callers: Vec<Caller>,
+    /// Where callers of mode `gateway` find the gateway.
+    gateway: SocketAddr,
     _http: Backend,
     _grpc: GrpcBackend,
     _folder: TempDir,
@@ -100,17 +106,25 @@ impl<'a> World<'a> {
         let files = MeshFiles::write(mesh, folder.path())?;
         let callers: Vec<Caller> = callers.into_iter().collect();
         files.write_callers(&callers)?;
-        let scopes: [OsString; 2] =
-            ["--scope-directory".into(), folder.path().join("scope").into()];
+        let mut further: Vec<OsString> =
+            vec!["--scope-directory".into(), folder.path().join("scope").into()];
+        let gateway = SocketAddr::new(ports::loopback_address(), ports::free_port());
+        if callers.iter().any(|caller| caller.mode == GATEWAY) {
+            files.write_gateway(gateway)?;
+            let settings = folder.path().join("settings.yaml");
+            fs::write(&settings, gateway_settings(gateway.port()))?;
+            further.extend(["--settings".into(), settings.into()]);
+        }
         let log = folder.path().join("server.log");
         let mut server =
-            MeasuredServer::start_with(&context.meltemi, &files.folder, &log, &scopes)?;
+            MeasuredServer::start_with(&context.meltemi, &files.folder, &log, &further)?;
         server.wait_ready().await?;
         Ok(Self {
             context,
             server,
             mesh,
             callers,
+            gateway,
             _http: Backend::start_with(settings).await?,
             _grpc: GrpcBackend::start("mesh", everywhere(grpc)).await?,
             _folder: folder,
@@ -126,17 +140,27 @@ impl<'a> World<'a> {
             stats_port: Some(ports::free_port()),
             ..ProxySettings::sidecar(&format!("{}.{}", caller.name, caller.namespace()))
         };
+        let (envoy, start) = self.envoy(&proxy, caller.socket()).await?;
+        Ok(Sidecar { envoy, caller: caller.clone(), start })
+    }
+
+    /// Starts a proxy and waits until it is live and listens there; says when it was live.
+    async fn envoy(
+        &self,
+        proxy: &ProxySettings,
+        listens: SocketAddr,
+    ) -> Result<(EnvoyProcess, Duration)> {
         let settings = proxy.envoy(&self.context.meltemi, self.server.xds, None)?;
         let begin = Instant::now();
         let mut envoy = settings.start().await?;
         envoy.wait_ready(PATIENCE).await?;
         let start = begin.elapsed();
-        while TcpStream::connect(caller.socket()).await.is_err() {
-            let tail = || envoy.log_tail();
-            ensure!(begin.elapsed() < PATIENCE, "nobody listens for {}:\n{}", caller.name, tail());
+        while TcpStream::connect(listens).await.is_err() {
+            let (name, tail) = (&proxy.workload, envoy.log_tail());
+            ensure!(begin.elapsed() < PATIENCE, "nobody listens for {name}:\n{tail}");
             time::sleep(POLL).await;
         }
-        Ok(Sidecar { envoy, caller: caller.clone(), start })
+        Ok((envoy, start))
     }
 
     /// All services in an order that looks random, another one for each `seed`.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Calls after each first one, which tell what a call takes.
-const WARM: usize = 3;
+pub(super) const WARM: usize = 3;
 /// Failures that are printed.
 const MAX_REASONS: usize = 5;
 
@@ -59,11 +59,11 @@ pub(in crate::scenario) async fn run_first(context: &Context) -> Result<Vec<Case
 
 /// What calls took.
 #[derive(Debug, Default)]
-struct Times {
-    first: Vec<Duration>,
-    warm: Vec<Duration>,
-    server_cpu: f64,
-    envoy_cpu: f64,
+pub(super) struct Times {
+    pub(super) first: Vec<Duration>,
+    pub(super) warm: Vec<Duration>,
+    pub(super) server_cpu: f64,
+    pub(super) envoy_cpu: f64,
 }
 
 impl Times {
@@ -91,7 +91,7 @@ impl Times {
         Ok(())
     }
 
-    fn case(&mut self, context: &Context, title: &str) -> Case {
+    pub(super) fn case(&mut self, context: &Context, title: &str) -> Case {
         self.first.sort_unstable();
         self.warm.sort_unstable();
         let of = |times: &[Duration], percent| milliseconds(percentile(times, percent));
