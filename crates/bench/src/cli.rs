@@ -40,7 +40,7 @@ Examples:
   cargo xtask bench --save now.json --compare before.json
   cargo xtask bench --check                           exit code 1 if a row is missed
   cargo xtask bench --soak 30
-  cargo xtask bench --lazy                            lazy loading, with real Envoys, about 9 minutes
+  cargo xtask bench --lazy                            lazy loading, with real Envoys, about 10 minutes
   cargo xtask bench --lazy --soak 30                  random Hosts for half an hour
   cargo xtask bench --istiod                          the shared scenarios, beside an istiod
   cargo xtask bench --model --services 5000 --pods 100000 --replicas 10
