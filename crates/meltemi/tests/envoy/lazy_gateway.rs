@@ -7,7 +7,7 @@ use std::{net::IpAddr, time::Duration};
 use http::Method;
 use testkit::{
     EnvoyProcess,
-    http::{Backend, Behaviour, GrpcBackend, Request},
+    http::{Backend, BackendSettings, Behaviour, GrpcBackend, Request},
     mesh::{ProxyProtocol, ProxySettings},
     ports,
 };
@@ -335,6 +335,42 @@ spec:
     })
     .await;
     assert!(taken(&gateway).await > 0);
+}
+
+#[tokio::test]
+async fn what_the_gateway_does_not_know_goes_past_it() {
+    const WIDE: u16 = PORT + 1;
+    let other = backend("other").await;
+    let far = ports::loopback_socket(WIDE);
+    let far = BackendSettings { address: far, ..BackendSettings::new("far") };
+    let far = Backend::start_with(far).await.unwrap();
+    let yaml = format!(
+        "{}{}",
+        service("other", &[Instance::new("v1", &other)]),
+        service_on("far", ("http", WIDE), &[Instance::new("v1", &far)])
+    );
+    // With all services in sight, few domains stand for all of them, and for some that do not exist.
+    let address = ports::loopback_socket(WIDE);
+    let egress = format!(
+        "  - port: {{number: {WIDE}, protocol: HTTP, name: wide}}
+    bind: {}
+    captureMode: NONE
+    hosts: ['*/*']
+  outboundTrafficPolicy:
+    mode: ALLOW_ANY
+    egressProxy: {{host: other, port: {{number: {PORT}}}}}
+",
+        address.ip()
+    );
+    let settings = DetouredSettings { yaml: &yaml, egress: &egress, ..DetouredSettings::default() };
+    let mesh = Detoured::start_with(settings).await;
+    mesh.shop.wait_listening(address).await;
+    for (host, backend, asked) in [("far.shop", "far", 1), ("nobody.shop", "other", 2)] {
+        let before = taken(&mesh.gateway).await;
+        let answer = send(&Request::get(address, host, "/")).await;
+        assert_eq!(answer.backend(), Some(backend), "{host}: {}", answer.status);
+        assert_eq!(taken(&mesh.gateway).await - before, asked, "{host}");
+    }
 }
 
 #[tokio::test]
