@@ -1,8 +1,7 @@
 //! The reverse index: what was read → who read it.
 
-use snapshot::{ReadKey, Reads};
-
 use model::{Map, Set};
+use snapshot::{ReadKey, Reads};
 
 use super::StreamId;
 use crate::facet::{FacetId, Job};

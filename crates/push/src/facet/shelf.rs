@@ -5,9 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use snapshot::Reads;
-
 use model::Map;
+use snapshot::Reads;
 
 use super::{Job, Made, Update};
 use crate::{FacetView, ResourceKind, whole::Wholes};
