@@ -1,6 +1,7 @@
 //! Serves ADS streams: the proxy's requests and the engine's letters go into a [`StreamState`],
 //! and what it decides goes out while there is room.
 
+mod ability;
 mod belief;
 mod metrics;
 mod part;
@@ -17,7 +18,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use compile::{COMPOSITE, filters::ON_DEMAND};
 use envoy::config::core::v3::Node;
 use model::{Hostname, Locality, Proxy, WorkloadKey};
 use prost_types::{Struct, Value, value::Kind as ValueKind};
@@ -407,9 +407,8 @@ fn parse_node(request: &Request, protocol: Protocol) -> Result<Proxy, String> {
         Request::Sotw(request) => request.node.as_ref(),
     };
     let node = node.ok_or("the first request of a stream must carry its node")?;
-    let has = |extension: &str| node.extensions.iter().any(|it| it.name == extension);
-    let loads_on_demand = protocol == Protocol::Delta && has(ON_DEMAND);
-    let retries_elsewhere = has(COMPOSITE);
+    let loads_on_demand = ability::loads_on_demand(node, protocol);
+    let retries_elsewhere = ability::retries_elsewhere(node);
     Ok(Proxy { loads_on_demand, retries_elsewhere, ..proxy_of(node)? })
 }
 
