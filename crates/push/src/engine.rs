@@ -6,6 +6,7 @@
 mod classes;
 mod dependants;
 mod due;
+mod facets;
 mod gathered;
 mod handle;
 mod mailbox;
@@ -37,6 +38,7 @@ pub use self::{
 use self::{
     dependants::{Dependant, Dependants},
     due::{Batch, Due, Pace},
+    facets::Unseen,
     gathered::{Gathered, News},
     rounds::Rounds,
 };
@@ -63,6 +65,8 @@ struct FacetEntry {
     facet: Arc<Facet>,
     view: Arc<FacetView>,
     streams: BTreeSet<StreamId>,
+    /// When the last of them has gone.
+    unseen_since: Option<Instant>,
     /// What it adds to or follows.
     parent: Option<FacetId>,
     /// The facets that add to this one, or follow it.
@@ -98,6 +102,7 @@ pub struct Engine {
     snapshot: Arc<Snapshot>,
     facets: BTreeMap<FacetId, FacetEntry>,
     facet_ids: HashMap<FacetKey, FacetId>,
+    unseen: Unseen,
     streams: HashMap<StreamId, StreamEntry>,
     dependants: Dependants,
     next_facet: FacetId,
@@ -147,6 +152,7 @@ impl Engine {
             snapshot,
             facets: BTreeMap::new(),
             facet_ids: HashMap::new(),
+            unseen: Unseen::new(),
             streams: HashMap::new(),
             dependants: Dependants::default(),
             next_facet: 0,
@@ -219,8 +225,8 @@ impl Engine {
             }
             Command::Findings(reply) => {
                 self.finish_due();
-                let facets = self.facets.values();
-                let findings = facets.flat_map(|entry| entry.facet.findings()).cloned();
+                let seen = self.facets.values().filter(|entry| !entry.streams.is_empty());
+                let findings = seen.flat_map(|entry| entry.facet.findings()).cloned();
                 let _ = reply.send(findings.collect());
             }
         }
@@ -322,9 +328,10 @@ impl Engine {
     fn on_disconnect(&mut self, id: StreamId) {
         let Some(entry) = self.streams.remove(&id) else { return };
         self.dependants.replace(&Dependant::Stream(id), &entry.reads, &Reads::default());
+        let now = Instant::now();
         // What adds to a facet goes before it.
         for facet in entry.facets.into_iter().rev() {
-            self.leave(facet, id);
+            self.leave(facet, id, now);
         }
     }
 
@@ -348,8 +355,9 @@ impl Engine {
         let old_reads = std::mem::replace(&mut entry.reads, reads.clone());
         let old = std::mem::replace(&mut entry.facets, facets.clone());
         self.dependants.replace(&Dependant::Stream(id), &old_reads, &reads);
+        let now = Instant::now();
         for facet in old.iter().rev().filter(|facet| !facets.contains(facet)) {
-            self.leave(*facet, id);
+            self.leave(*facet, id, now);
         }
         old != facets
     }
@@ -378,68 +386,5 @@ impl Engine {
             facets.push(self.facet(FacetKey::Placed(main, Box::new(client), place)));
         }
         facets
-    }
-
-    /// The facet with this key, compiled if it is new.
-    fn facet(&mut self, key: FacetKey) -> FacetId {
-        if let Some(id) = self.facet_ids.get(&key) {
-            return *id;
-        }
-        // A facet is older than those that follow it.
-        let parent = self.parent_of(&key);
-        let id = self.next_facet;
-        self.next_facet += 1;
-        let followed = parent.and_then(|parent| self.facets.get_mut(&parent)).map(|parent| {
-            parent.children.insert(id);
-            &*parent.facet
-        });
-        let (facet, jobs) = Facet::new(&key, followed, &self.memos);
-        self.facet_ids.insert(key.clone(), id);
-        let (streams, children) = (BTreeSet::new(), BTreeSet::new());
-        let view = Arc::new(FacetView::default());
-        let facet = Arc::new(facet);
-        self.facets.insert(id, FacetEntry { key, facet, view, streams, parent, children });
-        // A new facet has neither children nor streams, so nothing follows elsewhere.
-        self.run(id, jobs, &mut BTreeMap::new(), &mut BTreeSet::new());
-        id
-    }
-
-    /// The facet that one with this key adds to or follows.
-    fn parent_of(&mut self, key: &FacetKey) -> Option<FacetId> {
-        match key {
-            FacetKey::Placed(parent, ..) => Some(*parent),
-            FacetKey::Outbound(client) if client.fence.is_some() => {
-                Some(self.facet(FacetKey::Visible(Box::new(client.scope_key()))))
-            }
-            FacetKey::Outbound(_)
-            | FacetKey::Gateway(..)
-            | FacetKey::Inbound(_)
-            | FacetKey::Secrets(..)
-            | FacetKey::Visible(_) => None,
-        }
-    }
-
-    fn leave(&mut self, facet: FacetId, stream: StreamId) {
-        let Some(entry) = self.facets.get_mut(&facet) else { return };
-        entry.streams.remove(&stream);
-        if entry.streams.is_empty() {
-            self.end(facet);
-        }
-    }
-
-    /// Nobody sees a facet any more.
-    fn end(&mut self, facet: FacetId) {
-        let Some(entry) = self.facets.remove(&facet) else { return };
-        self.facet_ids.remove(&entry.key);
-        for (job, reads) in entry.facet.all_reads() {
-            self.dependants.replace(&Dependant::Job(facet, job.clone()), reads, &Reads::default());
-        }
-        let Some(id) = entry.parent else { return };
-        let Some(parent) = self.facets.get_mut(&id) else { return };
-        parent.children.remove(&facet);
-        // No stream sees it itself.
-        if matches!(parent.key, FacetKey::Visible(_)) && parent.children.is_empty() {
-            self.end(id);
-        }
     }
 }

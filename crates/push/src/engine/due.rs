@@ -146,6 +146,12 @@ impl Engine {
                 Dependant::Stream(stream) => self.due.add_stream(*stream, &revisions),
             }
         }
+        // Nothing is done for what nobody sees.
+        let unseen: Vec<FacetId> = jobs.keys().copied().filter(|it| !self.is_seen(*it)).collect();
+        for facet in unseen {
+            jobs.remove(&facet);
+            self.end(facet);
+        }
         let mut changed = Vec::new();
         for (facet, mut jobs) in jobs {
             let is_later = |job: &Job| !matches!(job, Job::Assignments(_));

@@ -8,7 +8,7 @@ use std::{
 use super::{Engine, FacetId, Lane, Letter, StreamId, gathered::News};
 
 impl Engine {
-    /// Does what is due by now: compiles, and tells streams. Says when to look again. To be called
+    /// Does what is due by now: compiles, tells streams, and ends what nobody sees. Says when to look again. To be called
     /// after each command.
     pub(super) fn advance(&mut self, now: Instant) -> Option<Instant> {
         let due = self.advance_due(now);
@@ -24,9 +24,10 @@ impl Engine {
             self.told = oldest.map_or(self.snapshot.revision, |oldest| oldest.saturating_sub(1));
             self.tell_waiting();
         }
+        let rest = self.end_unseen(now);
         let lanes = [Lane::Assignments, Lane::Structure];
         let rounds = lanes.into_iter().filter_map(|lane| self.rounds.until(lane, now));
-        rounds.chain(due).min()
+        rounds.chain(due).chain(rest).min()
     }
 
     fn tell_gathered(&mut self, now: Instant) {

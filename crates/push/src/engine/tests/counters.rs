@@ -10,7 +10,7 @@ use super::{
     incremental::lazy,
     stage::{NOTHING, Stage, Work, puts, sidecar},
 };
-use crate::{Counters, ResourceKind, counters::Count, state::OpenQuestions};
+use crate::{Counters, ResourceKind, counters::Count, engine::facets, state::OpenQuestions};
 
 const SERVICES: usize = 50;
 
@@ -340,6 +340,7 @@ fn a_stream_that_ends_takes_its_facets_along() {
         stage.disconnect(stream);
     }
     assert_eq!(stage.put(&slice("s8", "shop", "10.0.8.2")), NOTHING);
+    stage.pass_rest();
     assert!(stage.engine.facets.is_empty());
 }
 
@@ -417,4 +418,44 @@ fn fetched_keys_are_compiled_for_the_workloads_that_need_them() {
     check(stage.apply(keys("a", 1)), expect!["1 jobs, 2 compiled, 0 hosts, 1 notified"]);
     assert_eq!(stage.apply(keys("a", 1)), NOTHING);
     assert_eq!(stage.apply(keys("b", 1)), NOTHING);
+}
+
+#[test]
+fn a_class_that_comes_back_soon_costs_nothing() {
+    let mut stage = mesh();
+    let lone = || sidecar("10.9.0.5", "lone", &[], "");
+    stage.disconnect(5);
+    assert_eq!(stage.cost_of_connecting(lone()), NOTHING);
+    stage.disconnect(5);
+    stage.pass_rest();
+    check(stage.cost_of_connecting(lone()), expect!["3 jobs, 0 compiled, 0 hosts, 0 notified"]);
+}
+
+#[test]
+fn nothing_is_done_for_a_class_that_has_gone() {
+    let mut stage = mesh();
+    let seen = stage.engine.facets.len();
+    for stream in 1..=4 {
+        stage.disconnect(stream);
+    }
+    assert_eq!(stage.engine.facets.len(), seen);
+    assert_eq!(stage.put(&slice("s7", "shop", "10.0.7.1 10.0.7.2")), NOTHING);
+    // What would have had to be compiled has gone with it.
+    assert_eq!(stage.engine.facets.len(), seen - 3);
+    stage.connect(sidecar("10.9.0.1", "shop", &[], ""));
+    check(
+        stage.put(&slice("s7", "shop", "10.0.7.3")),
+        expect!["1 jobs, 1 compiled, 0 hosts, 1 notified"],
+    );
+}
+
+#[test]
+fn only_so_many_classes_are_kept_for_those_who_come_back() {
+    let mut stage = mesh();
+    let seen = stage.engine.facets.len();
+    for number in 0..facets::MOST {
+        let stream = stage.connect(sidecar("10.9.1.1", &format!("n{number}"), &[], ""));
+        stage.disconnect(stream);
+    }
+    assert_eq!(stage.engine.facets.len(), seen + facets::MOST);
 }

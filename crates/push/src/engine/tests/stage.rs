@@ -15,7 +15,7 @@ use snapshot::{Change, Dispatch, DispatchTarget, Features, FencingSettings, Inde
 
 use crate::{
     Counters, FacetView, Preview, ResourceKind,
-    engine::{Engine, Mailbox, StreamId},
+    engine::{Engine, Mailbox, StreamId, facets::REST},
     state::OpenQuestions,
 };
 
@@ -113,6 +113,18 @@ impl Stage {
     pub(super) fn disconnect(&mut self, stream: StreamId) {
         self.engine.on_disconnect(stream);
         self.streams.remove(&stream);
+    }
+
+    /// What connecting a proxy costs.
+    pub(super) fn cost_of_connecting(&mut self, proxy: Proxy) -> Work {
+        let before = Work::of(&self.engine.counters);
+        self.connect(proxy);
+        Work::of(&self.engine.counters).since(before)
+    }
+
+    /// What nobody sees, nobody has seen for long.
+    pub(super) fn pass_rest(&mut self) {
+        self.engine.end_unseen(Instant::now() + REST);
     }
 
     /// The stream sees these Secrets from now on.
