@@ -4,6 +4,7 @@
 //! work there.
 
 mod clusters;
+mod found;
 mod gateway;
 mod inbound;
 mod on_demand;
@@ -25,16 +26,11 @@ use compile::{
 use model::{Diagnostic, Diagnostics, Hostname, Namespace, Proxy, ServiceKey, Shared, WorkloadKey};
 use snapshot::{Reader, Reads, Snapshot};
 
+pub(crate) use self::{found::Found, on_demand::Answer, shelf::Changed};
 use self::{
-    gateway::Gateway,
-    inbound::Inbound,
-    outbound::Outbound,
-    placed::{Placed, PlacedServices},
-    secrets::Secrets,
-    shelf::Shelf,
-    visible::{Seen, Sight},
+    gateway::Gateway, inbound::Inbound, outbound::Outbound, placed::Placed, secrets::Secrets,
+    shelf::Shelf, visible::Seen,
 };
-pub(crate) use self::{on_demand::Answer, shelf::Changed};
 use crate::{FacetView, ResourceKind, Told, counters::Counters, memo::Memos};
 
 pub(crate) type FacetId = u64;
@@ -132,28 +128,6 @@ enum Kind {
     Inbound(Inbound),
     Secrets(Secrets),
     Visible(Seen),
-}
-
-/// What a facet has found for those that add to it or follow it.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Found {
-    #[default]
-    Nothing,
-    /// The services whose assignments depend on where a proxy runs.
-    Placed(Arc<PlacedServices>),
-    Visible(Sight),
-}
-
-impl Found {
-    /// Whether both are the same, and not only equal.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Nothing, Self::Nothing) => true,
-            (Self::Placed(one), Self::Placed(other)) => Arc::ptr_eq(one, other),
-            (Self::Visible(one), Self::Visible(other)) => one.is(other),
-            (Self::Nothing | Self::Placed(_) | Self::Visible(_), _) => false,
-        }
-    }
 }
 
 /// A facet with everything needed to bring it up to date.
@@ -273,89 +247,51 @@ impl Facet {
         }
     }
 
+    /// What it does as a sidecar's way to others, which alone may be fenced.
+    fn outbound(&self) -> Option<&Outbound> {
+        let Kind::Outbound(outbound) = &self.kind else { return None };
+        Some(outbound)
+    }
+
+    fn outbound_mut(&mut self) -> Option<&mut Outbound> {
+        let Kind::Outbound(outbound) = &mut self.kind else { return None };
+        Some(outbound)
+    }
+
     /// Proxies of the class ask for virtual hosts. Says which jobs follow.
     pub(crate) fn ask(&mut self, questions: &[Arc<str>]) -> BTreeSet<Job> {
-        match &mut self.kind {
-            Kind::Outbound(outbound) => outbound.ask(questions),
-            Kind::Gateway(_)
-            | Kind::Placed(_)
-            | Kind::Inbound(_)
-            | Kind::Secrets(_)
-            | Kind::Visible(_) => BTreeSet::new(),
-        }
+        self.outbound_mut().map(|outbound| outbound.ask(questions)).unwrap_or_default()
     }
 
     /// How much the class is told, if a fence limits it.
     pub(crate) fn told(&self) -> Option<Told> {
-        match &self.kind {
-            Kind::Outbound(outbound) => outbound.told(),
-            Kind::Gateway(_)
-            | Kind::Placed(_)
-            | Kind::Inbound(_)
-            | Kind::Secrets(_)
-            | Kind::Visible(_) => None,
-        }
+        self.outbound()?.told()
     }
 
     /// What a resource is as the answer to a question.
     pub(crate) fn judge(&self, answer: &str) -> Answer {
-        match &self.kind {
-            Kind::Outbound(outbound) => outbound.judge(answer),
-            Kind::Gateway(_)
-            | Kind::Placed(_)
-            | Kind::Inbound(_)
-            | Kind::Secrets(_)
-            | Kind::Visible(_) => Answer::Known,
-        }
+        self.outbound().map_or(Answer::Known, |outbound| outbound.judge(answer))
     }
 
     /// The virtual host that answers a question now.
     pub(crate) fn answer(&self, question: &str) -> Option<Arc<str>> {
-        match &self.kind {
-            Kind::Outbound(outbound) => outbound.answer(question, self.view()),
-            Kind::Gateway(_)
-            | Kind::Placed(_)
-            | Kind::Inbound(_)
-            | Kind::Secrets(_)
-            | Kind::Visible(_) => None,
-        }
+        self.outbound()?.answer(question, self.view())
     }
 
     /// Nothing answers these questions: requests for these hosts are for unknown ones. Says which
     /// jobs follow.
     pub(crate) fn refuse(&mut self, questions: &[Arc<str>]) -> BTreeSet<Job> {
-        match &mut self.kind {
-            Kind::Outbound(outbound) => outbound.refuse(questions),
-            Kind::Gateway(_)
-            | Kind::Placed(_)
-            | Kind::Inbound(_)
-            | Kind::Secrets(_)
-            | Kind::Visible(_) => BTreeSet::new(),
-        }
+        self.outbound_mut().map(|outbound| outbound.refuse(questions)).unwrap_or_default()
     }
 
     /// Whether the class has called something that nobody was told of.
     pub(crate) fn has_called(&self) -> bool {
-        match &self.kind {
-            Kind::Outbound(outbound) => outbound.has_called(),
-            Kind::Gateway(_)
-            | Kind::Placed(_)
-            | Kind::Inbound(_)
-            | Kind::Secrets(_)
-            | Kind::Visible(_) => false,
-        }
+        self.outbound().is_some_and(Outbound::has_called)
     }
 
     /// What the class has called since this was asked last, for those who learn it.
     pub(crate) fn take_called(&mut self) -> Vec<(WorkloadKey, Hostname)> {
-        match &mut self.kind {
-            Kind::Outbound(outbound) => outbound.take_called(),
-            Kind::Gateway(_)
-            | Kind::Placed(_)
-            | Kind::Inbound(_)
-            | Kind::Secrets(_)
-            | Kind::Visible(_) => Vec::new(),
-        }
+        self.outbound_mut().map(Outbound::take_called).unwrap_or_default()
     }
 
     /// Runs the dirty jobs, in the order in which they depend on each other.
@@ -379,22 +315,16 @@ impl Facet {
 
     /// Jobs for questions of which a change has taken the answers.
     fn ask_again(&mut self, changed: &Changed) -> BTreeSet<Job> {
-        match &mut self.kind {
-            Kind::Outbound(outbound)
-                if changed.iter().any(|(kind, _)| *kind == ResourceKind::VirtualHost) =>
-            {
-                outbound.ask_again(&self.shelf.view)
-            }
-            _ => BTreeSet::new(),
+        let Kind::Outbound(outbound) = &mut self.kind else { return BTreeSet::new() };
+        match changed.iter().any(|(kind, _)| *kind == ResourceKind::VirtualHost) {
+            true => outbound.ask_again(&self.shelf.view),
+            false => BTreeSet::new(),
         }
     }
 
     #[cfg(test)]
     pub(crate) fn unanswered(&self) -> Vec<Arc<str>> {
-        match &self.kind {
-            Kind::Outbound(outbound) => outbound.unanswered(&self.shelf.view),
-            _ => Vec::new(),
-        }
+        self.outbound().map(|outbound| outbound.unanswered(self.view())).unwrap_or_default()
     }
 
     fn run_all(

@@ -16,7 +16,7 @@ use compile::{
 };
 use model::{Hostname, WorkloadKey};
 
-use super::{Job, Made, Sight, Work, outbound::Outbound};
+use super::{Job, Made, Work, outbound::Outbound, visible::Sight};
 use crate::{FacetView, ResourceKind, Told, kind::split_host};
 
 /// A class that has asked for more hosts than this is sent its whole scope.
