@@ -4,56 +4,29 @@
 //!   its Service and Namespace, a service that its labels select, a VirtualService of one of its hosts,
 //!   or the time. Each is found by an index, so that nothing else is looked at.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod destinations;
+mod filed;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 
 use api::{
     Object, Spec,
-    slime::service_fence::{FenceHost, FenceWorkloadSelector, ServiceFence},
+    slime::service_fence::{FenceWorkloadSelector, ServiceFence},
 };
 use model::{
-    FenceSwitch, FenceTarget, Hostname, Kind, Labels, Map, Name, Namespace, ObjectKey, Service,
+    FenceSwitch, FenceTarget, Hostname, Kind, Labels, Name, Namespace, ObjectKey, Service,
     ServiceKey, WorkloadKey,
 };
 
-use super::{Index, Marks, records::labels, selectors::Selectors};
+use self::destinations::RulesSeen;
+pub(super) use self::filed::FenceIndex;
+use super::{Index, Marks, records::labels};
 use crate::{
     Learned, ReadKey, VirtualServiceRecord,
-    fence::{
-        self, Declared, Destinations, DomainInput, DomainStatus, Domains, FenceOrigin, FenceRecord,
-        FenceTable, compute_domains,
-    },
+    fence::{self, Declared, DomainInput, FenceOrigin, FenceRecord, FenceTable, compute_domains},
 };
-
-/// A label selector of a fence: which one of its list.
-type Selector = (ObjectKey, usize);
-
-/// What is kept to find the fences that something concerns.
-#[derive(Clone, Debug, Default)]
-pub(super) struct FenceIndex {
-    /// In seconds since 1970, as last told.
-    now: Option<i64>,
-    /// Fences by the label selectors over services.
-    selectors: Selectors<Selector, ServiceKey>,
-    /// There was such a selector once: since then services are filed for them.
-    has_selectors: bool,
-    by_host: BTreeMap<Hostname, BTreeSet<ObjectKey>>,
-    by_namespace: Map<Namespace, BTreeSet<ObjectKey>>,
-    due: BTreeMap<i64, BTreeSet<ObjectKey>>,
-    /// What each fence is filed under above.
-    filed: Map<ObjectKey, Filed>,
-    /// VirtualServices of the mesh by host.
-    rules: BTreeMap<Hostname, BTreeSet<ObjectKey>>,
-    /// What waited before the process began, in fences that were not derived since.
-    pub(super) waited: Map<ObjectKey, Domains>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Filed {
-    selectors: usize,
-    hosts: BTreeSet<Hostname>,
-    namespaces: BTreeSet<Namespace>,
-    due: Option<i64>,
-}
 
 /// Selectors over services hold in all namespaces.
 fn everywhere() -> Namespace {
@@ -116,15 +89,7 @@ impl Index {
 
     /// It is this time now.
     pub(super) fn set_time(&mut self, now: i64, marks: &mut Marks) {
-        self.fences.now = Some(now);
-        let later = self.fences.due.split_off(&now.saturating_add(1));
-        let due = std::mem::replace(&mut self.fences.due, later);
-        for key in due.into_values().flatten() {
-            if let Some(filed) = self.fences.filed.get_mut(&key) {
-                filed.due = None;
-            }
-            marks.fences.insert(key);
-        }
+        marks.fences.extend(self.fences.set_time(now));
     }
 
     /// A fence, or a Service that may ask for one.
@@ -203,14 +168,7 @@ impl Index {
             return;
         }
         for host in record.hosts.iter() {
-            let rules = self.fences.rules.entry(host.clone()).or_default();
-            match is_present {
-                true => rules.insert(record.key.clone()),
-                false => rules.remove(&record.key),
-            };
-            if rules.is_empty() {
-                self.fences.rules.remove(host);
-            }
+            self.fences.file_rule(host, &record.key, is_present);
             marks.fences.extend(self.fences_of_host(host));
         }
     }
@@ -245,7 +203,7 @@ impl Index {
         let mut changed: Vec<(Name, Option<FenceRecord>)> = Vec::new();
         for key in keys {
             let new = self.resolve_fence(&key);
-            self.file_fence(&key, new.as_ref().map(|(record, selectors)| (record, *selectors)));
+            self.fences.file(&key, new.as_ref().map(|(record, selectors)| (record, *selectors)));
             let new = new.map(|(record, _)| record);
             let table = self.view.fences.get(&namespace);
             let old = table.and_then(|table| table.get(key.name.as_str()));
@@ -367,78 +325,6 @@ impl Index {
         let pair = (self.view.fencing.name_label.as_str(), key.name.as_str());
         Some([pair].into_iter().collect())
     }
-
-    fn file_fence(&mut self, key: &ObjectKey, record: Option<(&FenceRecord, usize)>) {
-        let index = &mut self.fences;
-        let old = index.filed.remove(key).unwrap_or_default();
-        let new = record.map(|(record, selectors)| Filed::new(&record.domains, selectors));
-        let new = new.unwrap_or_default();
-        for at in new.selectors..old.selectors {
-            index.selectors.set_selector(&(key.clone(), at), None);
-        }
-        for host in old.hosts.difference(&new.hosts) {
-            if let Some(keys) = index.by_host.get_mut(host) {
-                keys.remove(key);
-                if keys.is_empty() {
-                    index.by_host.remove(host);
-                }
-            }
-        }
-        for host in new.hosts.difference(&old.hosts) {
-            index.by_host.entry(host.clone()).or_default().insert(key.clone());
-        }
-        for namespace in old.namespaces.difference(&new.namespaces) {
-            if let Some(keys) = index.by_namespace.get_mut(namespace) {
-                keys.remove(key);
-                if keys.is_empty() {
-                    index.by_namespace.remove(namespace);
-                }
-            }
-        }
-        for namespace in new.namespaces.difference(&old.namespaces) {
-            index.by_namespace.entry(namespace.clone()).or_default().insert(key.clone());
-        }
-        if old.due != new.due {
-            if let Some(keys) = old.due.and_then(|due| index.due.get_mut(&due)) {
-                keys.remove(key);
-            }
-            if let Some(due) = new.due {
-                index.due.entry(due).or_default().insert(key.clone());
-            }
-        }
-        if record.is_some() {
-            index.filed.insert(key.clone(), new);
-        }
-    }
-}
-
-impl Filed {
-    fn new(domains: &Domains, selectors: usize) -> Self {
-        let mut filed = Self { selectors, ..Self::default() };
-        for (key, domain) in domains {
-            match FenceHost::parse(key) {
-                Ok(FenceHost::Namespace(name)) => drop(filed.namespaces.insert(name.into())),
-                Ok(FenceHost::Host(name)) => drop(filed.hosts.insert(Hostname::new(name))),
-                Ok(FenceHost::Mesh) | Err(_) => (),
-            }
-            let open = domain.until.filter(|_| domain.status != DomainStatus::Expire);
-            // Over is what is past its second.
-            let due = open.map(|until| until.saturating_add(1));
-            filed.due = filed.due.into_iter().chain(due).min();
-        }
-        filed
-    }
-}
-
-impl FenceIndex {
-    /// The VirtualServices of a host, by its name and by wildcards.
-    fn rules_of<'a>(&'a self, host: &'a Hostname) -> impl Iterator<Item = &'a ObjectKey> {
-        // Wildcards sort before all names.
-        let wildcards = self.rules.iter().take_while(|(it, _)| it.is_wildcard());
-        let covering = wildcards.filter(move |(it, _)| *it != host && it.covers(host));
-        let covering = covering.map(|(_, keys)| keys);
-        self.rules.get(host).into_iter().chain(covering).flatten()
-    }
 }
 
 /// A fence that a Service asks for.
@@ -449,43 +335,3 @@ fn made_fence() -> ServiceFence {
     fence.spec.workload_selector = Some(selector);
     fence
 }
-
-/// The VirtualServices that a namespace may see.
-struct RulesSeen<'a> {
-    index: &'a Index,
-    from: &'a Namespace,
-}
-
-impl Destinations for RulesSeen<'_> {
-    fn of_host(&self, host: &Hostname) -> BTreeSet<Hostname> {
-        let rules = self.index.fences.rules_of(host);
-        let records = rules.filter_map(|key| self.index.view.virtual_services.get(key));
-        let seen = records.filter(|record| record.visibility.includes(self.from));
-        seen.flat_map(|record| record.imports().into_iter().map(Hostname::new).collect::<Vec<_>>())
-            .collect()
-    }
-
-    fn out_of_namespace(&self, namespace: &Namespace) -> BTreeSet<Hostname> {
-        let mut found = BTreeSet::new();
-        if self.index.fences.rules.is_empty() {
-            return found;
-        }
-        for kind in [Kind::Service, Kind::ServiceEntry] {
-            for (key, _) in self.index.objects_in(kind, namespace) {
-                for service in self.index.defined_by.get(key).into_iter().flatten() {
-                    found.extend(self.of_host(&service.hostname));
-                }
-            }
-        }
-        let hostnames = &self.index.view.hostnames;
-        let is_inside = |host: &Hostname| {
-            let keys = hostnames.get(host);
-            keys.is_some_and(|keys| keys.iter().all(|key| key.namespace == *namespace))
-        };
-        found.retain(|host| !is_inside(host));
-        found
-    }
-}
-
-#[cfg(test)]
-mod tests;
