@@ -13,6 +13,7 @@ mod compile;
 mod entry;
 mod plan;
 mod policy;
+mod rules;
 mod tcp;
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,7 @@ mod select;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod value;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -7,12 +7,12 @@ use std::{
 };
 
 use model::{
-    EndpointAddress, Hostname, Map, Protocol, Registry, Resolution, Service, ServicePort, Shared,
+    EndpointAddress, Hostname, Protocol, Registry, Resolution, Service, ServicePort, Shared,
 };
 use snapshot::{Mesh, OutboundPolicy, Reader};
 
 use crate::{
-    Client, EgressListener, RouteName, RuleRef, Scope, codes,
+    Client, EgressListener, RouteName, Scope, codes,
     filters::{HttpSettings, TcpRoute},
     names,
     outbound::{
@@ -22,6 +22,7 @@ use crate::{
         bind::Binding,
         entry::{Entries, Entry, Request},
         policy,
+        rules::RuleIndex,
         tcp::{self, TcpTarget},
     },
     telemetry::{Side, Telemetry, select_telemetry},
@@ -386,43 +387,4 @@ enum EachPod {
 enum Sniff {
     Yes,
     No,
-}
-
-/// The rules of an egress listener by their hosts.
-struct RuleIndex<'a> {
-    rules: &'a [RuleRef],
-    exact: Map<&'a Hostname, Vec<usize>>,
-    wildcards: Vec<usize>,
-}
-
-impl<'a> RuleIndex<'a> {
-    fn new(rules: &'a [RuleRef]) -> Self {
-        let mut index = Self { rules, exact: Map::default(), wildcards: Vec::new() };
-        for (position, rule) in rules.iter().enumerate() {
-            for host in rule.hosts.iter() {
-                match host.is_wildcard() {
-                    true => index.wildcards.push(position),
-                    false => index.exact.entry(host).or_default().push(position),
-                }
-            }
-        }
-        index
-    }
-
-    /// The rules that share a name with the host, oldest first.
-    fn matching(&self, hostname: &Hostname) -> impl Iterator<Item = &'a model::ObjectKey> {
-        let candidates: BTreeSet<usize> = match hostname.is_wildcard() {
-            true => (0..self.rules.len()).collect(),
-            false => {
-                let exact = self.exact.get(hostname).into_iter().flatten();
-                exact.chain(&self.wildcards).copied().collect()
-            }
-        };
-        let rules = self.rules;
-        let hostname = hostname.clone();
-        let found = candidates.into_iter().map(move |position| &rules[position]);
-        found
-            .filter(move |rule| rule.hosts.iter().any(|host| host.overlaps(&hostname)))
-            .map(|rule| &rule.key)
-    }
 }
