@@ -7,11 +7,11 @@ use envoy::{
     Resource,
     json::{FieldNames, bytes_to_json},
 };
-use model::{Locality, Proxy};
+use model::{Hostname, Locality, Proxy, Shared};
 use serde_json::{Map, Value, json};
 use snapshot::{Change, Features, FencingSettings, Index, LazyGateway, Reader, Snapshot};
 
-use crate::Client;
+use crate::{Client, Scope, Visible};
 
 /// The mesh of some YAML documents. Panics on any that cannot be read.
 pub(crate) fn snapshot(yaml: &str) -> Arc<Snapshot> {
@@ -29,6 +29,16 @@ pub(crate) fn snapshot_with(yaml: &str, features: Features) -> Arc<Snapshot> {
     assert!(errors.is_empty(), "{}", errors.join("\n"));
     let mut index = Index::new(Arc::new(MeshConfig::default()), features, "cluster.local");
     index.apply(objects.into_iter().map(Change::Put));
+    index.snapshot()
+}
+
+/// The mesh of some YAML documents, in which the workload of a proxy was seen to call these hosts.
+pub(crate) fn learned_snapshot(yaml: &str, proxy: &Proxy, hosts: &[&str]) -> Arc<Snapshot> {
+    let (objects, _) = api::parse_documents("mesh.yaml", yaml.as_bytes());
+    let mut index = Index::new(Arc::default(), Features::default(), "cluster.local");
+    let hosts = hosts.iter().map(|host| Hostname::new(host)).collect();
+    let learned = Change::Learned(proxy.workload(), Some(Shared::new(hosts)));
+    index.apply(objects.into_iter().map(Change::Put).chain([learned]));
     index.snapshot()
 }
 
@@ -60,6 +70,30 @@ pub(crate) fn proxy(namespace: &str) -> Proxy {
 pub(crate) fn client(namespace: &str) -> Client {
     let empty = snapshot("");
     Client::reduce(&proxy(namespace), &Reader::new(&empty))
+}
+
+/// The class of a proxy, and all that it may see.
+pub(crate) fn visible(proxy: &Proxy, snapshot: &Snapshot) -> (Client, Visible) {
+    let reader = Reader::new(snapshot);
+    let client = Client::reduce(proxy, &reader);
+    let scope = Scope::of(&client.scope_key(), &reader);
+    let visible = Visible::new(scope, &client.namespace, &reader);
+    (client, visible)
+}
+
+/// The class of a proxy, and what it is told of: all that it sees, or what its fence leaves of that
+/// once it has asked for these hosts.
+pub(crate) fn told(proxy: &Proxy, snapshot: &Snapshot, asked: &[&str]) -> (Client, Arc<Scope>) {
+    let (client, visible) = visible(proxy, snapshot);
+    let reader = Reader::new(snapshot);
+    let scope = match &client.fence {
+        Some(fence) => {
+            let asked = asked.iter().map(|host| Hostname::new(host)).collect();
+            visible.fenced(fence, &asked, &reader).scope
+        }
+        None => Arc::new(Scope::select(&client, &reader)),
+    };
+    (client, scope)
 }
 
 /// A resource as YAML, in Envoy's own words.

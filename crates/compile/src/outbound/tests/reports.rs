@@ -1,6 +1,6 @@
 //! Which chains of a fenced proxy report what leaves by them.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::fmt::Write;
 
 use envoy::{
     config::{
@@ -13,14 +13,14 @@ use envoy::{
     json::{FieldNames, typed_to_json},
 };
 use expect_test::{Expect, expect};
-use model::{Hostname, Proxy, Shared};
+use model::Proxy;
 use prost::Message;
 use serde_json::json;
-use snapshot::{Change, Features, Index, Reader};
+use snapshot::Reader;
 
 use super::Case;
 use crate::{
-    Client, Compiled, Scope, Visible,
+    Compiled,
     filters::testing::{render_listener, validate},
     fixture,
     outbound::{compile_listener, plan_outbound},
@@ -248,17 +248,10 @@ spec: {clusterIP: 10.0.0.1, ports: [{name: tls, port: 8443}]}
 /// The listeners of a class that has learned these hosts.
 #[track_caller]
 fn check_tls(learned: &[&str], expected: Expect) {
-    let (objects, _) = api::parse_documents("mesh.yaml", TLS.as_bytes());
-    let mut index = Index::new(Default::default(), Features::default(), "cluster.local");
-    let hosts = learned.iter().map(|host| Hostname::new(host)).collect::<BTreeSet<_>>();
-    let learned = Change::Learned(proxy().workload(), Some(Shared::new(hosts)));
-    index.apply(objects.into_iter().map(Change::Put).chain([learned]));
-    let snapshot = index.snapshot();
-    let reader = Reader::new(&snapshot);
-    let client = Client::reduce(&proxy(), &reader);
-    let visible = Visible::new(Scope::select(&client, &reader), &client.namespace, &reader);
-    let fenced = visible.fenced(client.fence.as_ref().unwrap(), &BTreeSet::new(), &reader);
-    let plan = plan_outbound(&fenced.scope, &client, &reader);
+    let snapshot = fixture::learned_snapshot(TLS, &proxy(), learned);
+    let (client, scope) = fixture::told(&proxy(), &snapshot, &[]);
+    assert!(client.fence.is_some(), "it is fenced");
+    let plan = plan_outbound(&scope, &client, &Reader::new(&snapshot));
     let compiled: Vec<Compiled> = plan.listeners.iter().map(compile_listener).collect();
     validate(&compiled, &[]);
     expected.assert_eq(&compiled.iter().map(render_listener).collect::<String>());

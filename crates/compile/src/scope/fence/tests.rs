@@ -1,11 +1,9 @@
 //! What a fence leaves of a scope, and which host a caller means.
 
-use std::collections::BTreeSet;
-
 use model::{Hostname, Proxy, Shared};
-use snapshot::{Change, Features, Index, Reader, Snapshot};
+use snapshot::{Reader, Snapshot};
 
-use crate::{Client, Scope, Visible, Written, fixture};
+use crate::{Client, Visible, Written, fixture};
 
 const MESH: &str = "
 apiVersion: v1
@@ -67,18 +65,13 @@ fn proxy() -> Proxy {
 }
 
 fn visible(snapshot: &Snapshot) -> (Client, Visible) {
-    let reader = Reader::new(snapshot);
-    let client = Client::reduce(&proxy(), &reader);
-    let visible = Visible::new(Scope::select(&client, &reader), &client.namespace, &reader);
-    (client, visible)
+    fixture::visible(&proxy(), snapshot)
 }
 
 /// Hosts of listeners, and of services that only clusters are for.
 fn fenced(snapshot: &Snapshot, asked: &[&str]) -> (Vec<String>, Vec<String>) {
-    let (client, visible) = visible(snapshot);
-    let asked: BTreeSet<Hostname> = asked.iter().map(|host| Hostname::new(host)).collect();
-    let fence = client.fence.as_ref().expect("it is fenced");
-    let fenced = visible.fenced(fence, &asked, &Reader::new(snapshot)).scope;
+    let (client, fenced) = fixture::told(&proxy(), snapshot, asked);
+    assert!(client.fence.is_some(), "it is fenced");
     let listener = &fenced.listeners[0];
     let ports: Vec<u16> = listener.open_ports.http.iter().copied().collect();
     assert_eq!(ports, [80, 8080, 9000], "all ports stay open");
@@ -123,12 +116,8 @@ spec: {outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: web, port: {
 
 #[test]
 fn what_was_learned_is_there_from_the_start() {
-    let (objects, _) = api::parse_documents("mesh.yaml", MESH.as_bytes());
-    let mut index = Index::new(Default::default(), Features::default(), "cluster.local");
-    let hosts: BTreeSet<Hostname> = ["web.shop.svc.cluster.local".into()].into();
-    let learned = Change::Learned(proxy().workload(), Some(Shared::new(hosts)));
-    index.apply(objects.into_iter().map(Change::Put).chain([learned]));
-    let (served, _) = fenced(&index.snapshot(), &[]);
+    let snapshot = fixture::learned_snapshot(MESH, &proxy(), &["web.shop.svc.cluster.local"]);
+    let (served, _) = fenced(&snapshot, &[]);
     assert_eq!(served, ["web.shop.svc.cluster.local"]);
 }
 
