@@ -11,6 +11,7 @@ mod place;
 mod prune;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::sync::Arc;
 
@@ -125,8 +126,8 @@ pub fn compile_endpoints(input: &EndpointInput) -> Compiled {
         plain: &input.plain,
         mutual: !service.mesh_external && input.client.generator == Generator::Envoy,
     };
-    let assignment = load_assignment(&name, &described, groups);
-    let mut compiled = Compiled::new(Resource::from_message(name, type_url::ENDPOINT, &assignment));
+    let bytes = wire::encode_assignment(&name, &described, groups);
+    let mut compiled = Compiled::new(Resource::new(name, type_url::ENDPOINT, bytes.into()));
     compiled.origins.push(service.origin.clone());
     compiled.origins.extend(input.rules.origins());
     compiled

@@ -58,33 +58,48 @@ pub(crate) struct Described<'a> {
     pub mutual: bool,
 }
 
-/// The message for these groups.
+/// Groups by priority, with weights that Envoy takes.
+pub(super) struct Weighed<'a> {
+    pub groups: Vec<Group<'a>>,
+    divisor: u64,
+}
+
+impl<'a> Weighed<'a> {
+    pub(super) fn new(mut groups: Vec<Group<'a>>) -> Self {
+        groups.sort_by_key(|group| group.priority);
+        // Envoy refuses an assignment whose weights add up to more than 32 bits; one bit is left for
+        // weights that are rounded up to 1.
+        let limit = u64::from(u32::MAX / 2);
+        let heaviest: u64 = groups.iter().map(|group| group.weight).sum();
+        let own = groups.iter().flat_map(|group| &group.endpoints);
+        let endpoints: u64 = own.map(|endpoint| u64::from(endpoint.weight)).sum();
+        Self { groups, divisor: heaviest.max(endpoints) / limit + 1 }
+    }
+
+    pub(super) fn scale(&self, weight: u64) -> u32 {
+        u32::try_from((weight / self.divisor).max(1)).unwrap_or(u32::MAX)
+    }
+}
+
+/// The message for these groups. `wire` encodes the same.
 pub(crate) fn load_assignment(
     cluster: &str,
     described: &Described<'_>,
-    mut groups: Vec<Group<'_>>,
+    groups: Vec<Group<'_>>,
 ) -> ClusterLoadAssignment {
-    groups.sort_by_key(|group| group.priority);
-    // Envoy refuses an assignment whose weights add up to more than 32 bits; one bit is left for
-    // weights that are rounded up to 1.
-    let limit = u64::from(u32::MAX / 2);
-    let heaviest: u64 = groups.iter().map(|group| group.weight).sum();
-    let own = groups.iter().flat_map(|group| &group.endpoints);
-    let endpoints: u64 = own.map(|endpoint| u64::from(endpoint.weight)).sum();
-    let divisor = heaviest.max(endpoints) / limit + 1;
-    let scale = |weight: u64| u32::try_from((weight / divisor).max(1)).unwrap_or(u32::MAX);
-    let localities = groups.iter().map(|group| LocalityLbEndpoints {
+    let weighed = Weighed::new(groups);
+    let localities = weighed.groups.iter().map(|group| LocalityLbEndpoints {
         // gRPC refuses groups without one, so it is there even when it says nothing.
         locality: Some(convert_locality(group.locality)),
         lb_endpoints: group
             .endpoints
             .iter()
             .filter_map(|endpoint| {
-                let weight = scale(endpoint.weight.into());
+                let weight = weighed.scale(endpoint.weight.into());
                 lb_endpoint(endpoint, described, weight)
             })
             .collect(),
-        load_balancing_weight: Some(scale(group.weight)),
+        load_balancing_weight: Some(weighed.scale(group.weight)),
         priority: group.priority,
         ..LocalityLbEndpoints::default()
     });
@@ -95,7 +110,7 @@ pub(crate) fn load_assignment(
     }
 }
 
-fn convert_locality(locality: &Locality) -> core::Locality {
+pub(super) fn convert_locality(locality: &Locality) -> core::Locality {
     core::Locality {
         region: locality.region.to_string(),
         zone: locality.zone.to_string(),
@@ -103,73 +118,108 @@ fn convert_locality(locality: &Locality) -> core::Locality {
     }
 }
 
-fn lb_endpoint(endpoint: &Endpoint, described: &Described<'_>, weight: u32) -> Option<LbEndpoint> {
-    let number = *endpoint.ports.get(described.port)?;
-    let address = match &endpoint.address {
+pub(super) fn convert_address(address: &EndpointAddress, port: u16) -> Address {
+    let address = match address {
         EndpointAddress::Ip(ip) => {
-            address::Address::SocketAddress(socket_address(&ip.to_string(), number))
+            address::Address::SocketAddress(socket_address(&ip.to_string(), port))
         }
         EndpointAddress::Dns(host) => {
-            address::Address::SocketAddress(socket_address(host.as_str(), number))
+            address::Address::SocketAddress(socket_address(host.as_str(), port))
         }
         EndpointAddress::Unix(path) => {
             address::Address::Pipe(Pipe { path: path.to_string(), mode: 0 })
         }
     };
-    let health = match endpoint.health {
+    Address { address: Some(address) }
+}
+
+pub(super) fn convert_health(health: Health) -> HealthStatus {
+    match health {
         Health::Healthy => HealthStatus::Unknown,
         Health::Unhealthy => HealthStatus::Unhealthy,
         Health::Draining => HealthStatus::Draining,
-    };
+    }
+}
+
+fn lb_endpoint(endpoint: &Endpoint, described: &Described<'_>, weight: u32) -> Option<LbEndpoint> {
+    let port = *endpoint.ports.get(described.port)?;
+    let said = Said::of(endpoint, port, described);
+    let value = |text: &str| Value { kind: Some(value::Kind::StringValue(text.to_owned())) };
+    let istio = said.istio().map(|(key, text)| (key.to_owned(), value(text)));
+    let mut filter_metadata =
+        BTreeMap::from([(ISTIO.to_owned(), Struct { fields: istio.collect() })]);
+    if said.is_mutual {
+        let fields = [(TLS_MODE.to_owned(), value(MUTUAL))].into();
+        filter_metadata.insert(SOCKET_MATCH.to_owned(), Struct { fields });
+    }
     Some(LbEndpoint {
-        health_status: health.into(),
-        metadata: Some(metadata(endpoint, number, described)),
+        health_status: convert_health(endpoint.health).into(),
+        metadata: Some(Metadata { filter_metadata, ..Metadata::default() }),
         load_balancing_weight: Some(weight),
         host_identifier: Some(HostIdentifier::Endpoint(XdsEndpoint {
-            address: Some(Address { address: Some(address) }),
+            address: Some(convert_address(&endpoint.address, port)),
             ..XdsEndpoint::default()
         })),
     })
 }
 
-fn metadata(endpoint: &Endpoint, port: u16, described: &Described<'_>) -> Metadata {
-    let mut metadata = workload_metadata(endpoint, described.cluster_id);
-    if described.mutual && endpoint.mtls && !described.plain.contains(&endpoint.labels, port) {
-        let mode = Value { kind: Some(value::Kind::StringValue(MUTUAL.to_owned())) };
-        let fields = Struct { fields: [(TLS_MODE.to_owned(), mode)].into() };
-        metadata.filter_metadata.insert("envoy.transport_socket_match".to_owned(), fields);
-    }
-    metadata
+/// Keys of what is said of an endpoint: how it is connected to, and what labels of metrics are made
+/// of.
+pub(super) const SOCKET_MATCH: &str = "envoy.transport_socket_match";
+pub(super) const ISTIO: &str = "istio";
+
+/// What is said of an endpoint.
+pub(super) struct Said<'a> {
+    /// It ends mTLS, and this is said.
+    pub is_mutual: bool,
+    app: &'a str,
+    cluster: &'a str,
+    name: &'a str,
+    revision: &'a str,
+    service: &'a str,
+    version: &'a str,
+    /// `workload;namespace;canonical name;canonical revision;cluster`.
+    workload: String,
 }
 
-/// `istio.workload: workload;namespace;canonical name;canonical revision;cluster`, and what labels
-/// of metrics are made of, as far as it is not what they say by themselves.
-fn workload_metadata(endpoint: &Endpoint, cluster_id: &str) -> Metadata {
-    let label = |names: &[&str]| names.iter().find_map(|name| endpoint.labels.get(name));
-    let canonical = ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];
-    let revision = ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"];
-    let workload = &*endpoint.workload_name;
-    let service = label(&canonical).unwrap_or(workload);
-    let revision = label(&revision);
-    let cluster = endpoint.labels.get(CLUSTER_LABEL).unwrap_or(cluster_id);
-    let joined = format!(
-        "{workload};{};{service};{};{cluster}",
-        endpoint.namespace,
-        revision.unwrap_or("latest"),
-    );
-    let flat = [
-        ("app", endpoint.labels.get("app")),
-        ("cluster", (cluster != cluster_id).then_some(cluster)),
-        ("name", Some(workload)),
-        ("revision", revision),
-        ("service", Some(service)),
-        ("version", endpoint.labels.get("version")),
-        ("workload", Some(&joined)),
-    ];
-    let fields = flat.into_iter().filter_map(|(key, text)| {
-        let text = text.filter(|text| !text.is_empty())?.to_owned();
-        Some((key.to_owned(), Value { kind: Some(value::Kind::StringValue(text)) }))
-    });
-    let fields = Struct { fields: fields.collect() };
-    Metadata { filter_metadata: [("istio".to_owned(), fields)].into(), ..Metadata::default() }
+impl<'a> Said<'a> {
+    pub(super) fn of(endpoint: &'a Endpoint, port: u16, described: &Described<'a>) -> Self {
+        let label = |names: &[&str]| names.iter().find_map(|name| endpoint.labels.get(name));
+        let canonical = ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];
+        let revisions =
+            ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"];
+        let name = &*endpoint.workload_name;
+        let service = label(&canonical).unwrap_or(name);
+        let revision = label(&revisions);
+        let cluster = endpoint.labels.get(CLUSTER_LABEL).unwrap_or(described.cluster_id);
+        let namespace = endpoint.namespace.as_str();
+        let parts = [name, namespace, service, revision.unwrap_or("latest"), cluster];
+        Self {
+            is_mutual: described.mutual
+                && endpoint.mtls
+                && !described.plain.contains(&endpoint.labels, port),
+            app: label(&["app"]).unwrap_or_default(),
+            // It says no more than `workload` does by itself.
+            cluster: if cluster == described.cluster_id { "" } else { cluster },
+            name,
+            revision: revision.unwrap_or_default(),
+            service,
+            version: label(&["version"]).unwrap_or_default(),
+            workload: parts.join(";"),
+        }
+    }
+
+    /// Sorted by key.
+    pub(super) fn istio(&self) -> impl Iterator<Item = (&'static str, &str)> + Clone {
+        let all = [
+            ("app", self.app),
+            ("cluster", self.cluster),
+            ("name", self.name),
+            ("revision", self.revision),
+            ("service", self.service),
+            ("version", self.version),
+            ("workload", &self.workload),
+        ];
+        all.into_iter().filter(|(_, text)| !text.is_empty())
+    }
 }
