@@ -265,8 +265,8 @@ impl Engine {
         entry.view = Arc::new(facet.view().clone());
         let none = Reads::default();
         for (job, old) in update.reads {
-            let new = facet.reads(&job).unwrap_or(&none);
-            self.dependants.replace(&Dependant::Job(id, job.clone()), &old, new);
+            let new = facet.reads(job).unwrap_or(&none);
+            self.dependants.replace(Dependant::Job(id, job), &old, new);
         }
         let now = facet.found();
         if !found.is(&now) {
@@ -327,7 +327,7 @@ impl Engine {
 
     fn on_disconnect(&mut self, id: StreamId) {
         let Some(entry) = self.streams.remove(&id) else { return };
-        self.dependants.replace(&Dependant::Stream(id), &entry.reads, &Reads::default());
+        self.dependants.replace(Dependant::Stream(id), &entry.reads, &Reads::default());
         let now = Instant::now();
         // What adds to a facet goes before it.
         for facet in entry.facets.into_iter().rev() {
@@ -354,7 +354,7 @@ impl Engine {
         let Some(entry) = self.streams.get_mut(&id) else { return false };
         let old_reads = std::mem::replace(&mut entry.reads, reads.clone());
         let old = std::mem::replace(&mut entry.facets, facets.clone());
-        self.dependants.replace(&Dependant::Stream(id), &old_reads, &reads);
+        self.dependants.replace(Dependant::Stream(id), &old_reads, &reads);
         let now = Instant::now();
         for facet in old.iter().rev().filter(|facet| !facets.contains(facet)) {
             self.leave(*facet, id, now);

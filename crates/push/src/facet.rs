@@ -26,7 +26,11 @@ use compile::{
 use model::{Diagnostic, Diagnostics, Hostname, Namespace, Proxy, ServiceKey, Shared, WorkloadKey};
 use snapshot::{Reader, Reads, Snapshot};
 
-pub(crate) use self::{found::Found, on_demand::Answer, shelf::Changed};
+pub(crate) use self::{
+    found::Found,
+    on_demand::Answer,
+    shelf::{Changed, JobId},
+};
 use self::{
     gateway::Gateway, inbound::Inbound, outbound::Outbound, placed::Placed, secrets::Secrets,
     shelf::Shelf, visible::Seen,
@@ -142,7 +146,7 @@ pub(crate) struct Facet {
 pub(crate) struct Update {
     pub(crate) changed: Changed,
     /// Jobs that ran, with what they read before. Jobs without reads now are gone.
-    pub(crate) reads: Vec<(Job, Reads)>,
+    pub(crate) reads: Vec<(JobId, Reads)>,
 }
 
 /// The answer to a route name that nothing knows.
@@ -195,13 +199,17 @@ impl Facet {
         &self.shelf.view
     }
 
-    /// What a job read when it ran last.
-    pub(crate) fn reads(&self, job: &Job) -> Option<&Reads> {
-        self.shelf.reads.get(job)
+    pub(crate) fn job(&self, id: JobId) -> Option<&Job> {
+        self.shelf.job(id)
     }
 
-    pub(crate) fn all_reads(&self) -> impl Iterator<Item = (&Job, &Reads)> {
-        self.shelf.reads.iter()
+    /// What a job read when it ran last.
+    pub(crate) fn reads(&self, id: JobId) -> Option<&Reads> {
+        self.shelf.reads(id)
+    }
+
+    pub(crate) fn all_reads(&self) -> impl Iterator<Item = (JobId, &Reads)> {
+        self.shelf.all_reads()
     }
 
     /// The part of a proxy's place that assignments depend on; `None` if on nothing.
@@ -345,8 +353,7 @@ impl Facet {
             for gone in work.dropped {
                 self.shelf.drop_job(&gone, update);
             }
-            self.shelf.store(&job, made, update);
-            self.shelf.set_reads(job, reader.into_reads(), update);
+            self.shelf.store(job, made, reader.into_reads(), update);
         }
     }
 

@@ -37,6 +37,6 @@ pub use mesh::{Features, Mesh, OutboundPolicy, PathNormalization};
 pub use objects::Objects;
 pub use policy::{Policy, PolicyRecord};
 pub use reader::Reader;
-pub use reads::Reads;
+pub use reads::{KeyHash, Reads};
 pub use rules::{DestinationRuleRecord, GatewayRecord, SidecarRecord, VirtualServiceRecord};
 pub use view::{EndpointSet, Snapshot};

@@ -4,20 +4,20 @@ use std::{cell::RefCell, collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use api::k8s::secret::Secret;
 use model::{
-    Hostname, Labels, Namespace, ObjectKey, Proxy, Service, ServiceKey, Set, Shared, Workload,
+    Hostname, Labels, Namespace, ObjectKey, Proxy, Service, ServiceKey, Shared, Workload,
     WorkloadKey,
 };
 
 use crate::{
     DestinationRuleRecord, EndpointIdentities, EndpointSet, Fence, FencingSettings, GatewayRecord,
-    KeySource, Learned, Mesh, Policy, PolicyRecord, ReadKey, Reads, SidecarRecord, Snapshot,
-    VirtualServiceRecord, view::ServiceOrder,
+    KeyHash, KeySource, Learned, Mesh, Policy, PolicyRecord, ReadKey, Reads, SidecarRecord,
+    Snapshot, VirtualServiceRecord, view::ServiceOrder,
 };
 
 /// One job's view of a snapshot. Every method notes what it looked at.
 pub struct Reader<'a> {
     snapshot: &'a Snapshot,
-    reads: RefCell<Set<ReadKey>>,
+    reads: RefCell<Vec<KeyHash>>,
 }
 
 impl<'a> Reader<'a> {
@@ -27,11 +27,11 @@ impl<'a> Reader<'a> {
 
     /// Ends the job: what its result depends on.
     pub fn into_reads(self) -> Reads {
-        Reads::of(self.reads.into_inner())
+        Reads::new(self.reads.into_inner())
     }
 
     fn note(&self, key: ReadKey) {
-        self.reads.borrow_mut().insert(key);
+        self.reads.borrow_mut().push(KeyHash::of(&key));
     }
 
     pub fn mesh(&self) -> &'a Shared<Mesh> {

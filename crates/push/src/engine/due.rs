@@ -141,7 +141,9 @@ impl Engine {
         for dependant in changes.keys.iter().flat_map(|key| self.dependants.of(key)) {
             match dependant {
                 Dependant::Job(facet, job) => {
-                    jobs.entry(*facet).or_default().insert(job.clone());
+                    let entry = self.facets.get(facet);
+                    let job = entry.and_then(|entry| entry.facet.job(*job));
+                    jobs.entry(*facet).or_default().extend(job.cloned());
                 }
                 Dependant::Stream(stream) => self.due.add_stream(*stream, &revisions),
             }

@@ -120,7 +120,7 @@ impl Engine {
         let Some(entry) = self.facets.remove(&facet) else { return };
         self.facet_ids.remove(&entry.key);
         for (job, reads) in entry.facet.all_reads() {
-            self.dependants.replace(&Dependant::Job(facet, job.clone()), reads, &Reads::default());
+            self.dependants.replace(Dependant::Job(facet, job), reads, &Reads::default());
         }
         for child in entry.children {
             self.end(child);

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::{
     Change, Declared, ExportedScopes, Features, Fence, FencingSettings, Index, Member, ReadKey,
-    Reader,
+    Reader, Reads,
 };
 
 struct Mesh(Index);
@@ -75,12 +75,11 @@ impl Mesh {
         let snapshot = self.0.snapshot();
         let reader = Reader::new(&snapshot);
         let fence = reader.fence(&proxy);
-        let reads: BTreeSet<ReadKey> = reader.into_reads().iter().cloned().collect();
         let mut expected: BTreeSet<_> = [ReadKey::Mesh, ReadKey::Fences("shop".into())].into();
         if fence.is_some() || snapshot.fence_off(&proxy.workload()).is_some() {
             expected.insert(ReadKey::FenceSwitch(proxy.workload()));
         }
-        assert_eq!(reads, expected);
+        assert_eq!(reader.into_reads(), expected.iter().collect::<Reads>());
         fence
     }
 
