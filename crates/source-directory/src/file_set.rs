@@ -7,6 +7,8 @@
 //! - Pure. The result depends on the last content of each file, and not on the order of updates.
 //! - Not here: reading files (`load`), noticing changes (`tracker`).
 
+mod held;
+
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
@@ -14,17 +16,19 @@ use std::{
 
 use api::Object;
 use model::{Diagnostic, Diagnostics, ObjectKey, Severity};
+use smallvec::SmallVec;
 use snapshot::Change;
 use source::Findings;
 
+use self::held::Held;
 use crate::{Completeness, ParsedFile, Rank, codes};
 
 /// The last good content of every file, and what follows from all of them together.
 #[derive(Clone, Debug, Default)]
 pub struct FileSet {
     files: BTreeMap<Arc<str>, FileState>,
-    /// Who holds each object, the owner first. Never an empty list.
-    holders: BTreeMap<ObjectKey, Vec<Holder>>,
+    /// Who holds each object, the owner first. Never an empty list, and mostly one file.
+    holders: BTreeMap<ObjectKey, SmallVec<[Holder; 1]>>,
     /// Files whose findings may have changed since they were last taken.
     touched: BTreeSet<Arc<str>>,
     /// The findings as they were last taken, without files where all is well.
@@ -33,7 +37,7 @@ pub struct FileSet {
 
 #[derive(Clone, Debug)]
 struct FileState {
-    objects: BTreeMap<ObjectKey, Object>,
+    objects: Held,
     diagnostics: Diagnostics,
     rank: Rank,
 }
@@ -126,7 +130,7 @@ impl FileSet {
         }
         let old = self.files.remove(file);
         let new = parsed.map(|parsed| merge(parsed, old.as_ref()));
-        let none = BTreeMap::new();
+        let none = Held::default();
         let old_objects = old.as_ref().map_or(&none, |state| &state.objects);
         let new_objects = new.as_ref().map_or(&none, |state| &state.objects);
         let mut note = |set: &Self, key: &ObjectKey| {
@@ -143,7 +147,8 @@ impl FileSet {
                 entry.insert(object.cloned());
             }
         };
-        for (key, object) in old_objects {
+        for object in old_objects.iter() {
+            let key = &object.key;
             match new_objects.get(key) {
                 Some(new) if is_same(object, new) => {
                     if object.location != new.location {
@@ -161,7 +166,8 @@ impl FileSet {
             }
         }
         if let Some(new) = &new {
-            for key in new.objects.keys().filter(|key| !old_objects.contains_key(key)) {
+            let keys = new.objects.iter().map(|object| &object.key);
+            for key in keys.filter(|key| !old_objects.contains(key)) {
                 note(self, key);
                 self.take_hold(key, Holder { rank: new.rank, file: file.clone() });
             }
@@ -198,7 +204,8 @@ impl FileSet {
     fn findings(&self, file: &Arc<str>) -> Diagnostics {
         let Some(state) = self.files.get(file) else { return Diagnostics::default() };
         let mut diagnostics = state.diagnostics.clone();
-        for (key, object) in &state.objects {
+        for object in state.objects.iter() {
+            let key = &object.key;
             let owner = self.holders.get(key).and_then(|holders| holders.first());
             let Some(owner) = owner.filter(|owner| owner.file != *file) else { continue };
             if let Some(winner) = self.object(key) {
@@ -217,28 +224,15 @@ fn merge(parsed: ParsedFile, old: Option<&FileState>) -> FileState {
     let ParsedFile { objects: shown, refused, cautious, .. } = parsed;
     let (mut diagnostics, completeness, rank) =
         (parsed.diagnostics, parsed.completeness, parsed.rank);
-    let mut objects = BTreeMap::<ObjectKey, Object>::new();
-    for object in shown {
-        match objects.entry(object.key.clone()) {
-            Entry::Occupied(first) => diagnostics.push(duplicate(&object, first.get())),
-            Entry::Vacant(entry) => {
-                entry.insert(object);
-            }
-        }
-    }
-    let old = old.map(|state| &state.objects).into_iter().flatten();
-    for (key, object) in old {
-        let is_kept = match completeness {
+    let mut objects = Held::new(shown, |object, first| diagnostics.push(duplicate(object, first)));
+    if let Some(old) = old {
+        let kept = old.objects.iter().filter(|object| match completeness {
             Completeness::Partial => true,
-            Completeness::Whole => refused.contains(key),
-        };
-        if is_kept && !objects.contains_key(key) {
-            objects.insert(key.clone(), object.clone());
-        }
+            Completeness::Whole => refused.contains(&object.key),
+        });
+        objects.add_missing(kept.cloned());
     }
-    for object in cautious {
-        objects.entry(object.key.clone()).or_insert(object);
-    }
+    objects.add_missing(cautious);
     FileState { objects, diagnostics, rank }
 }
 
