@@ -7,6 +7,7 @@
 
 mod addresses;
 mod apply;
+mod behind;
 mod delegates;
 mod derive;
 mod endpoints;

@@ -3,18 +3,14 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    num::NonZero,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
+    sync::Arc,
     time::Duration,
 };
 
 use api::Object;
 use model::{Diagnostic, Diagnostics};
+use rayon::prelude::*;
 use source::SourceError;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -28,9 +24,6 @@ const LARGEST: u64 = 256 << 20;
 
 /// A file written so recently may be written again without its state showing it.
 const CLOCK_STEP: Duration = Duration::from_millis(100);
-
-/// Fewer files than this for each thread are not worth starting it.
-const FILES_PER_THREAD: usize = 4;
 
 /// Bytes of a file that are parsed by one thread at a time.
 const PIECE: usize = 1 << 20;
@@ -110,47 +103,16 @@ fn load_found(files: BTreeMap<PathBuf, Found>) -> Vec<(Arc<str>, Option<ParsedFi
 
 /// Reads and parses files, on as many threads as there are cores. Blocks.
 pub(crate) fn read_all(tasks: Vec<Task>) -> Vec<(Task, Content)> {
-    let contents = in_parallel(&tasks, FILES_PER_THREAD, read);
+    let contents: Vec<Content> = tasks.par_iter().map(read).collect();
     tasks.into_iter().zip(contents).collect()
-}
-
-/// Does `work` for each item, on as many threads as there are cores and at least so many items for
-/// each of them. The results are in the order of the items.
-fn in_parallel<T: Sync, R: Send>(
-    items: &[T],
-    items_per_thread: usize,
-    work: impl Fn(&T) -> R + Sync,
-) -> Vec<R> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = cores.min(items.len() / items_per_thread);
-    if threads <= 1 {
-        return items.iter().map(work).collect();
-    }
-    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(items.len())));
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let mut own = Vec::new();
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(at) else { break };
-                    own.push((at, work(item)));
-                }
-                results.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
-            });
-        }
-    });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_unstable_by_key(|(at, _)| *at);
-    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Large files are read in pieces: often one export of a registry is all that there is.
 fn parse(name: &str, bytes: &[u8], rank: Rank) -> ParsedFile {
     if rank == Rank::Found && bytes.len() > PIECE {
         let pieces = api::split_file(bytes, PIECE);
-        let parsed = in_parallel(&pieces, 1, |piece| ParsedFile::parse_piece(name, piece));
-        if let Some(whole) = ParsedFile::join(parsed) {
+        let parsed = pieces.par_iter().map(|piece| ParsedFile::parse_piece(name, piece));
+        if let Some(whole) = ParsedFile::join(parsed.collect::<Vec<_>>()) {
             return whole;
         }
     }

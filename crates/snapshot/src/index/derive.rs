@@ -3,23 +3,18 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use api::{Spec, istio::mesh_config::MeshConfig};
-use model::{
-    Endpoint, EndpointAddress, Kind, Namespace, ObjectKey, Registry, Service, ServiceKey, Shared,
-    Visibility,
-};
+use model::{Kind, Namespace, ObjectKey, Registry, Service, ServiceKey, Shared, Visibility};
 use rpds::RedBlackTreeSetSync;
 
 use super::{
     Index, Marks,
     addresses::{allocate, wants_address},
-    endpoints::{EntryEndpoints, convert_endpoints, convert_selected_pod, convert_slice},
     services::merge_definitions,
     share_mesh,
     small_set::SmallSet,
-    texts::Texts,
 };
 use crate::{
-    EndpointIdentities, Mesh, ReadKey,
+    Mesh, ReadKey,
     view::{AddressRecord, ServiceOrder},
 };
 
@@ -198,127 +193,6 @@ impl Index {
         }
     }
 
-    fn derive_endpoints(&mut self, marks: &mut Marks) {
-        let marked: BTreeSet<ServiceKey> = marks.endpoints.drain().collect();
-        for key in marked {
-            let mut found = self.find_endpoints(&key, &mut marks.texts);
-            found.sort_unstable();
-            found.dedup();
-            let new = (!found.is_empty()).then(|| Shared::new(found));
-            let old = self.view.endpoints.get(&key).cloned();
-            if old == new {
-                continue;
-            }
-            marks.changes.keys.insert(ReadKey::Endpoints(key.clone()));
-            self.move_addresses(&key, old.as_deref(), new.as_deref(), marks);
-            self.derive_identities(&key, new.as_deref(), marks);
-            match new {
-                Some(new) => self.view.endpoints.insert_mut(key, new),
-                None => {
-                    self.view.endpoints.remove_mut(&key);
-                }
-            }
-        }
-    }
-
-    fn derive_identities(
-        &mut self,
-        key: &ServiceKey,
-        endpoints: Option<&Vec<Endpoint>>,
-        marks: &mut Marks,
-    ) {
-        let new = endpoints.map(|all| Shared::new(EndpointIdentities::new(all)));
-        if self.view.identities.get(key) == new.as_ref() {
-            return;
-        }
-        marks.changes.keys.insert(ReadKey::Identities(key.clone()));
-        match new {
-            Some(new) => self.view.identities.insert_mut(key.clone(), new),
-            None => {
-                self.view.identities.remove_mut(key);
-            }
-        }
-    }
-
-    fn find_endpoints(&self, key: &ServiceKey, texts: &mut Texts) -> Vec<Endpoint> {
-        let Some(service) = self.view.services.get(key) else { return Vec::new() };
-        let mut found = Vec::new();
-        if service.registry == Registry::Kubernetes {
-            self.find_listed(service, &mut found);
-        } else {
-            for definition in self.definitions.get(key).into_iter().flatten() {
-                if let Some(Spec::ServiceEntry(entry)) =
-                    self.view.objects.get(&definition.origin).map(|object| &object.spec)
-                    && entry.workload_selector.is_none()
-                {
-                    let mut inline = EntryEndpoints::new(definition, texts);
-                    found.extend(inline.convert_inline(&definition.origin, &entry.endpoints));
-                }
-            }
-        }
-        let selected = self.selectors.selected(key);
-        found.reserve_exact(selected.len());
-        let mut entries = EntryEndpoints::new(service, texts);
-        for (workload, labels) in selected {
-            match self.view.objects.get(workload).map(|object| &object.spec) {
-                Some(Spec::WorkloadEntry(entry)) => {
-                    found.extend(entries.convert(entry, workload, labels.clone()));
-                }
-                // Kubernetes itself lists the pods of its Services.
-                Some(Spec::Pod(_)) if service.registry == Registry::External => {
-                    if let Some(workload) = self.workloads.get(workload) {
-                        found.extend(convert_selected_pod(service, workload));
-                    }
-                }
-                _ => {}
-            }
-        }
-        found
-    }
-
-    fn find_listed(&self, service: &Service, found: &mut Vec<Endpoint>) {
-        let place = (service.namespace().as_str().into(), service.name.as_str().into());
-        let listings = self.listings.get(&place).into_iter().flatten();
-        let workload = |ip: IpAddr| self.workload_at(ip).map(|shared| &**shared);
-        let (mut slices, mut objects) = (Vec::new(), Vec::new());
-        for object in listings.filter_map(|key| self.view.objects.get(key)) {
-            match &object.spec {
-                Spec::EndpointSlice(slice) => slices.push(slice),
-                Spec::Endpoints(endpoints) => objects.push(endpoints),
-                _ => {}
-            }
-        }
-        // Kubernetes mirrors Endpoints into slices; both would say everything twice.
-        if slices.is_empty() {
-            found.extend(objects.iter().flat_map(|it| convert_endpoints(service, it, workload)));
-        }
-        found.extend(slices.iter().flat_map(|slice| convert_slice(service, slice, workload)));
-    }
-
-    fn move_addresses(
-        &mut self,
-        key: &ServiceKey,
-        old: Option<&Vec<Endpoint>>,
-        new: Option<&Vec<Endpoint>>,
-        marks: &mut Marks,
-    ) {
-        let (old, new) = (ips(old), ips(new));
-        let is_in = |ips: &[IpAddr], ip| ips.binary_search(ip).is_ok();
-        for gone in old.iter().filter(|ip| !is_in(&new, ip)) {
-            if let Some(keys) = self.services_at.get_mut(gone) {
-                keys.remove(key);
-                if keys.is_empty() {
-                    self.services_at.remove(gone);
-                }
-            }
-            marks.addresses.insert(*gone);
-        }
-        for come in new.iter().filter(|ip| !is_in(&old, ip)) {
-            self.services_at.entry(*come).or_default().insert(key.clone());
-            marks.addresses.insert(*come);
-        }
-    }
-
     fn is_of_kubernetes(&self, key: &ServiceKey) -> bool {
         let service = self.view.services.get(key);
         service.is_some_and(|service| service.registry == Registry::Kubernetes)
@@ -362,19 +236,6 @@ impl Index {
         }
         AddressRecord { services, workload }
     }
-}
-
-/// Sorted, each once.
-fn ips(endpoints: Option<&Vec<Endpoint>>) -> Vec<IpAddr> {
-    let endpoints = endpoints.into_iter().flatten();
-    let ips = endpoints.filter_map(|endpoint| match &endpoint.address {
-        EndpointAddress::Ip(ip) => Some(*ip),
-        EndpointAddress::Dns(_) | EndpointAddress::Unix(_) => None,
-    });
-    let mut ips: Vec<IpAddr> = ips.collect();
-    ips.sort_unstable();
-    ips.dedup();
-    ips
 }
 
 fn visibility_keys(service: &Service) -> Vec<ReadKey> {
