@@ -146,11 +146,9 @@ impl StreamState {
         let state = self.of_mut(kind);
         let first = !std::mem::replace(&mut state.requested, true);
         let nonce = request.response_nonce.as_str();
-        if !first && !nonce.is_empty() && nonce.parse() != Ok(state.last_nonce) {
-            // It answers an older response; the answer to the last one is on its way.
-            return;
-        }
         let error = request.error_detail.as_ref().map(|status| status.message.as_str());
+        // One to an older response answers nothing: the answer to the last one is on its way. What it
+        // asks for counts all the same, since it is said before the clusters behind it are acknowledged.
         self.on_answer(kind, nonce, error);
         let names = &request.resource_names;
         if first && self.on_first_sotw(kind, request) {

@@ -213,6 +213,42 @@ fn an_assignment_that_nobody_asked_for_yet_is_not_held() {
     }
 }
 
+/// Found by the same test: the request for an assignment named the response before the last one and did
+/// not count, so that its cluster, which became one without an assignment, was taken for usable.
+#[test]
+fn what_a_late_request_asks_for_is_waited_for() {
+    use Move::{Assignment, Cluster, Fixed, Hear, Host, Receive, Send};
+    let moves = [
+        Hear,
+        Cluster(0, None),
+        Hear,
+        Send,
+        Receive,
+        Hear,
+        Send,
+        Send,
+        Host(0, 0, Some((0, [0].into()))),
+        Hear,
+        Receive,
+        Cluster(0, Some(0)),
+        Receive,
+        Hear,
+        Send,
+        Assignment(1, 1),
+        Hear,
+        Cluster(0, Some(1)),
+        Send,
+        Receive,
+        Hear,
+        Hear,
+        Hear,
+        Send,
+        Fixed(0),
+        Cluster(1, None),
+    ];
+    check(Protocol::Sotw, &moves).unwrap();
+}
+
 #[test]
 fn the_answer_to_an_unknown_route_is_empty() {
     assert_eq!(render(&unknown_route(&"r".into())), "r()");

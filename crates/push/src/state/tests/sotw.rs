@@ -78,14 +78,15 @@ fn a_new_list_of_names_is_the_subscription() {
 }
 
 #[test]
-fn a_request_that_answers_an_older_response_is_ignored() {
+fn a_request_to_an_older_response_answers_nothing() {
     let mut talk = Talk::synced(Sotw, A);
     talk.see("cds a eds a.2 lds l(r) rds r(h=a)");
     talk.says("eds a.2");
-    // Neither its names nor its answer count.
     talk.tell([request(ResourceKind::Endpoint, &["a", "x"], "", "1")]);
     talk.see("cds a eds a.3 x lds l(r) rds r(h=a)");
     talk.says("");
+    // What it asks for counts until the next request says otherwise.
+    assert_eq!(talk.state.pending(ResourceKind::Endpoint), 3);
     talk.answer("eds");
     talk.says("eds a.3");
 }
