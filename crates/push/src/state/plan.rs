@@ -225,11 +225,12 @@ impl StreamState {
     fn respond(
         &mut self,
         kind: ResourceKind,
-        send: Vec<(Arc<str>, Arc<Compiled>)>,
+        mut send: Vec<(Arc<str>, Arc<Compiled>)>,
         remove: Vec<Arc<str>>,
     ) -> Outgoing {
         let nonce = self.next_nonce;
         self.next_nonce += 1;
+        send.extend(self.standing_in(kind, &send));
         if kind == ResourceKind::Cluster {
             self.force_assignments(&send);
         }
@@ -297,6 +298,25 @@ impl StreamState {
             }
             state.force.insert(name.clone());
         }
+    }
+
+    /// SotW: what a proxy has that came back, and has refused the successor of, goes if the whole does
+    /// not name it, and nobody has its bytes. The successor names it: refused again, it changes nothing.
+    fn standing_in(
+        &self,
+        kind: ResourceKind,
+        send: &[(Arc<str>, Arc<Compiled>)],
+    ) -> Vec<(Arc<str>, Arc<Compiled>)> {
+        if self.protocol == Protocol::Delta || !kind.is_wildcard() {
+            return Vec::new();
+        }
+        let rejected = self.of(kind).rejected.keys();
+        let unknown = rejected.filter(|name| {
+            let held = self.of(kind).held.get(name);
+            held.is_some_and(|it| it.is_unknown() && it.sent.is_none())
+        });
+        let unsent = unknown.filter(|name| send.iter().all(|(sent, _)| sent != *name));
+        unsent.filter_map(|name| Some((name.clone(), self.answer(kind, name)?))).collect()
     }
 
     /// SotW: clusters and listeners are always sent whole; routes and assignments need not be.

@@ -242,6 +242,7 @@ impl StreamState {
                 state.held.settle_all();
             }
             state.acknowledge(open.names);
+            state.resumed &= !kind.is_wildcard();
             state.compact(&self.views, open.views.as_ref());
             return;
         };
@@ -258,6 +259,8 @@ impl StreamState {
         let whole = (!partial).then_some(open.nonce);
         state.reject(InFlight { names: refused, ..open }, message, whole);
         state.acknowledge(taken);
+        // Of a whole that was taken, the proxy has nothing left that was not in it.
+        state.resumed &= !(partial && kind.is_wildcard());
         state.compact(&self.views, None);
     }
 }

@@ -249,6 +249,44 @@ fn what_a_late_request_asks_for_is_waited_for() {
     check(Protocol::Sotw, &moves).unwrap();
 }
 
+/// Found by the same test: a proxy came back with a cluster and refused its successor. Nobody had the
+/// bytes of what it went on with, so that the next response left that out.
+#[test]
+fn what_a_proxy_came_back_with_stays_when_its_successor_is_refused() {
+    use Move::{Cluster, Hear, Host, Receive, Reconnect, Send};
+    let moves = [
+        Hear,
+        Send,
+        Receive,
+        Hear,
+        Hear,
+        Send,
+        Receive,
+        Cluster(2, Some(3)),
+        Reconnect,
+        Hear,
+        Hear,
+        Hear,
+        Send,
+        Host(0, 0, Some((0, [2].into()))),
+        Send,
+        Receive,
+        Receive,
+        Hear,
+        Send,
+        Hear,
+        Receive,
+        Hear,
+        Send,
+        Receive,
+        Hear,
+        Hear,
+        Cluster(0, None),
+        Send,
+    ];
+    check(Protocol::Sotw, &moves).unwrap();
+}
+
 #[test]
 fn the_answer_to_an_unknown_route_is_empty() {
     assert_eq!(render(&unknown_route(&"r".into())), "r()");

@@ -34,6 +34,22 @@ struct Subscription {
     nonce: String,
     /// It took a part of what it refused since.
     in_part: bool,
+    /// What was in responses and that it does not have: it did not ask for it then, or not since.
+    let_go: Names,
+}
+
+impl Subscription {
+    /// Takes a resource, if it is asked for by name.
+    fn take(&mut self, resource: &Arc<Compiled>) {
+        let name = resource.resource.name();
+        match self.names.contains(name) {
+            true => {
+                self.let_go.remove(name);
+                self.held.insert(name.clone(), resource.clone());
+            }
+            false => drop(self.let_go.insert(name.clone())),
+        }
+    }
 }
 
 /// The proxy: clusters and listeners are asked for as a whole, the rest as those refer to it.
@@ -65,10 +81,13 @@ impl ModelProxy {
         &self.types[kind as usize].held
     }
 
-    /// Whether the version with which the proxy would come back says what it holds. SotW has no words
-    /// for what was taken beside something that was refused.
+    /// Whether the version with which the proxy would come back says what it holds. SotW has no words for
+    /// what was taken beside something that was refused. Nor for what a listener asks for anew that was let
+    /// go with the one before it: the version is that of a response which had it, and a proxy that has kept it
+    /// says the same.
     pub(super) fn can_say_what_it_holds(&self) -> bool {
-        self.protocol == Protocol::Delta || !self.types.iter().any(|it| it.in_part)
+        let can_say = |it: &Subscription| !it.in_part && it.names.is_disjoint(&it.let_go);
+        self.protocol == Protocol::Delta || self.types.iter().all(can_say)
     }
 
     /// Names of the clusters that wait for an assignment.
@@ -199,11 +218,8 @@ impl ModelProxy {
         if response.kind == ResourceKind::Endpoint {
             // Envoy takes no assignment away: a cluster goes on with the one that it has.
             for resource in response.resources.iter() {
-                let name = resource.resource.name();
-                self.warming.remove(name);
-                if state.names.contains(name) {
-                    state.held.insert(name.clone(), resource.clone());
-                }
+                self.warming.remove(resource.resource.name());
+                state.take(resource);
             }
             return;
         }
@@ -214,9 +230,9 @@ impl ModelProxy {
         let sent: Names = response.resources.iter().map(|it| it.resource.name().clone()).collect();
         state.held.retain(|name, _| !whole || sent.contains(name));
         for resource in response.resources.iter().filter(|it| !is_bad(it)) {
-            let name = resource.resource.name();
-            if response.kind.is_wildcard() || state.names.contains(name) {
-                state.held.insert(name.clone(), resource.clone());
+            match response.kind.is_wildcard() {
+                true => drop(state.held.insert(resource.resource.name().clone(), resource.clone())),
+                false => state.take(resource),
             }
         }
     }
@@ -277,7 +293,8 @@ impl ModelProxy {
     pub(super) fn ask(&mut self, kind: ResourceKind, names: Names) -> Vec<Request> {
         let state = &mut self.types[kind as usize];
         let old = std::mem::replace(&mut state.names, names.clone());
-        state.held.retain(|name, _| names.contains(name));
+        let let_go = state.held.extract_if(.., |name, _| !names.contains(name));
+        state.let_go.extend(let_go.map(|(name, _)| name));
         if old == names {
             return Vec::new();
         }
