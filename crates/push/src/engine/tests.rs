@@ -1,5 +1,7 @@
 //! The engine as its thread sees it, without the thread.
 
+mod calls;
+mod classes;
 mod counters;
 mod fenced;
 mod incremental;

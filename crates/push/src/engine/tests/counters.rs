@@ -1,20 +1,17 @@
 //! What a change costs: nothing for whoever does not depend on it.
 
-use std::{fmt::Write, sync::Arc};
+use std::fmt::Write;
 
 use expect_test::{Expect, expect};
-use model::{Hostname, Kind, WorkloadKey};
+use model::Kind;
 use snapshot::{Change, KeySource};
 
-use super::{
-    incremental::lazy,
-    stage::{NOTHING, Stage, Work, puts, sidecar},
-};
-use crate::{Counters, ResourceKind, counters::Count, engine::facets, state::OpenQuestions};
+use super::stage::{NOTHING, Stage, Work, puts, sidecar};
+use crate::ResourceKind;
 
-const SERVICES: usize = 50;
+pub(super) const SERVICES: usize = 50;
 
-fn service(name: &str, namespace: &str, number: usize) -> String {
+pub(super) fn service(name: &str, namespace: &str, number: usize) -> String {
     format!(
         "
 apiVersion: v1
@@ -25,7 +22,7 @@ spec: {{clusterIP: 10.96.1.{number}, selector: {{app: {name}}}, ports: [{{name: 
     )
 }
 
-fn slice(name: &str, namespace: &str, addresses: &str) -> String {
+pub(super) fn slice(name: &str, namespace: &str, addresses: &str) -> String {
     let endpoints: Vec<String> =
         addresses.split_whitespace().map(|it| format!("{{addresses: [{it}]}}")).collect();
     format!(
@@ -42,7 +39,7 @@ endpoints: [{}]
 }
 
 /// Fifty services in `shop`, one in `web`; `lone` sees only its own namespace.
-fn mesh() -> Stage {
+pub(super) fn mesh() -> Stage {
     let mut yaml = String::new();
     for number in 0..SERVICES {
         let name = format!("s{number}");
@@ -72,7 +69,7 @@ spec: {{egress: [{{hosts: [\"./*\"]}}]}}
 }
 
 #[track_caller]
-fn check(work: Work, expected: Expect) {
+pub(super) fn check(work: Work, expected: Expect) {
     expected.assert_eq(&work.to_string());
 }
 
@@ -130,82 +127,6 @@ fn from_permissive_to_strict_nothing_is_compiled_for_callers() {
     stage.put(&workloads(&[(1, "a")]));
     stage.put(&STRICT.replace("STRICT", "PERMISSIVE"));
     check(stage.put(STRICT), expect!["1 jobs, 2 compiled, 0 hosts, 2 notified"]);
-}
-
-#[test]
-fn a_first_call_costs_the_same_however_much_was_called_before() {
-    let mut stage = mesh();
-    stage.put("{apiVersion: v1, kind: Namespace, metadata: {name: edge, labels: {meltemi.io/scope: on-demand}}}");
-    let caller = stage.connect(lazy("10.9.0.6", "app=edge"));
-    let host = |number: usize| format!("on-demand-80/s{number}.shop.svc.cluster.local:80");
-    // What was called, the scope, listeners, the route with its answers, clusters and assignments; and
-    // once more what was called, since it is learned.
-    let first = stage.cost_of_asking(caller, &host(0));
-    check(first, expect!["8 jobs, 1 compiled, 1 hosts, 1 notified"]);
-    for number in 1..SERVICES - 1 {
-        stage.ask(caller, &host(number));
-    }
-    assert_eq!(stage.cost_of_asking(caller, &host(SERVICES - 1)), first);
-}
-
-#[test]
-fn a_question_counts_once_as_what_came_of_it_at_first() {
-    let mut stage = mesh();
-    stage.put("{apiVersion: v1, kind: Namespace, metadata: {name: edge, labels: {meltemi.io/scope: on-demand}}}");
-    let caller = stage.connect(lazy("10.9.0.6", "app=edge"));
-    let ask = |stage: &mut Stage, new: &[&str], again: &[&str]| {
-        let all = |hosts: &[&str]| hosts.iter().map(|host| Arc::from(*host)).collect();
-        let questions = OpenQuestions { new: all(new), again: all(again) };
-        stage.engine.on_questions(caller, questions);
-        let counters = &stage.engine.counters;
-        let Counters { questions, known, unknown, closed, dropped, .. } = &**counters;
-        [questions, known, unknown, closed, dropped].map(Count::get)
-    };
-    let (here, nowhere) = ("on-demand-80/s1.shop.svc.cluster.local", "on-demand-80/nobody.example");
-    // No listener is there, and so no route configuration.
-    let closed = "on-demand-81/s1.shop.svc.cluster.local";
-    assert_eq!(ask(&mut stage, &[here, nowhere, closed], &[]), [3, 1, 1, 0, 1]);
-    assert_eq!(ask(&mut stage, &[], &[here, nowhere, closed]), [3, 1, 1, 0, 1]);
-    assert_eq!(ask(&mut stage, &[here], &[closed]), [4, 2, 1, 0, 1]);
-}
-
-#[test]
-fn what_comes_to_exist_after_it_was_called_is_learned_when_streams_are_told() {
-    let mut stage = mesh();
-    stage.put("{apiVersion: v1, kind: Namespace, metadata: {name: edge, labels: {meltemi.io/scope: on-demand}}}");
-    let caller = stage.connect(lazy("10.9.0.6", "app=edge"));
-    stage.ask(caller, "on-demand-80/late.shop.svc.cluster.local");
-    assert!(stage.engine.late.take().is_empty());
-    stage.put(&service("late", "shop", 200));
-    let workload = WorkloadKey { namespace: "edge".into(), name: "edge".into() };
-    let late = Hostname::new("late.shop.svc.cluster.local");
-    assert_eq!(stage.engine.late.take(), [(workload, late)]);
-    stage.put(&service("later", "shop", 201));
-    assert!(stage.engine.late.take().is_empty(), "it is told once");
-}
-
-#[test]
-fn equal_facets_of_several_proxies_are_made_once() {
-    let mut stage = mesh();
-    let jobs = stage.engine.counters.jobs.get();
-    stage.connect(sidecar("10.9.0.9", "shop", &["version=v3"], "r9/z9"));
-    assert_eq!(stage.engine.counters.jobs.get(), jobs);
-}
-
-#[test]
-fn what_classes_are_sent_alike_is_joined_once() {
-    let mut stage = mesh();
-    let whole = |stage: &Stage, stream, kind| stage.views(stream)[0].whole(kind);
-    for kind in [ResourceKind::Cluster, ResourceKind::Endpoint] {
-        // Namespaces of their own; the fifth does not see everything.
-        let [one, other, lone] = [1, 3, 5].map(|stream| whole(&stage, stream, kind));
-        assert!(Arc::ptr_eq(&one, &other), "{kind:?}");
-        assert!(!Arc::ptr_eq(&one, &lone), "{kind:?}");
-    }
-    let old = whole(&stage, 1, ResourceKind::Endpoint);
-    stage.put(&slice("s7", "shop", "10.0.7.9"));
-    let [one, other] = [1, 3].map(|stream| whole(&stage, stream, ResourceKind::Endpoint));
-    assert!(Arc::ptr_eq(&one, &other) && !Arc::ptr_eq(&one, &old));
 }
 
 #[test]
@@ -328,22 +249,6 @@ spec: {egress: [{hosts: ['./*']}]}";
     assert_eq!(work.notified, 1, "{work}");
 }
 
-#[test]
-fn a_stream_that_ends_takes_its_facets_along() {
-    let mut stage = mesh();
-    stage.disconnect(4);
-    check(
-        stage.put(&slice("s7", "shop", "10.0.7.1 10.0.7.2")),
-        expect!["2 jobs, 1 compiled, 0 hosts, 3 notified"],
-    );
-    for stream in [1, 2, 3, 5] {
-        stage.disconnect(stream);
-    }
-    assert_eq!(stage.put(&slice("s8", "shop", "10.0.8.2")), NOTHING);
-    stage.pass_rest();
-    assert!(stage.engine.facets.is_empty());
-}
-
 /// Proxies that look switches up at run time, two workloads in `shop` and one elsewhere.
 fn switched() -> Stage {
     let mut stage = mesh();
@@ -418,44 +323,4 @@ fn fetched_keys_are_compiled_for_the_workloads_that_need_them() {
     check(stage.apply(keys("a", 1)), expect!["1 jobs, 2 compiled, 0 hosts, 1 notified"]);
     assert_eq!(stage.apply(keys("a", 1)), NOTHING);
     assert_eq!(stage.apply(keys("b", 1)), NOTHING);
-}
-
-#[test]
-fn a_class_that_comes_back_soon_costs_nothing() {
-    let mut stage = mesh();
-    let lone = || sidecar("10.9.0.5", "lone", &[], "");
-    stage.disconnect(5);
-    assert_eq!(stage.cost_of_connecting(lone()), NOTHING);
-    stage.disconnect(5);
-    stage.pass_rest();
-    check(stage.cost_of_connecting(lone()), expect!["3 jobs, 0 compiled, 0 hosts, 0 notified"]);
-}
-
-#[test]
-fn nothing_is_done_for_a_class_that_has_gone() {
-    let mut stage = mesh();
-    let seen = stage.engine.facets.len();
-    for stream in 1..=4 {
-        stage.disconnect(stream);
-    }
-    assert_eq!(stage.engine.facets.len(), seen);
-    assert_eq!(stage.put(&slice("s7", "shop", "10.0.7.1 10.0.7.2")), NOTHING);
-    // What would have had to be compiled has gone with it.
-    assert_eq!(stage.engine.facets.len(), seen - 3);
-    stage.connect(sidecar("10.9.0.1", "shop", &[], ""));
-    check(
-        stage.put(&slice("s7", "shop", "10.0.7.3")),
-        expect!["1 jobs, 1 compiled, 0 hosts, 1 notified"],
-    );
-}
-
-#[test]
-fn only_so_many_classes_are_kept_for_those_who_come_back() {
-    let mut stage = mesh();
-    let seen = stage.engine.facets.len();
-    for number in 0..facets::MOST {
-        let stream = stage.connect(sidecar("10.9.1.1", &format!("n{number}"), &[], ""));
-        stage.disconnect(stream);
-    }
-    assert_eq!(stage.engine.facets.len(), seen + facets::MOST);
 }
