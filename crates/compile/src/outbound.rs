@@ -45,19 +45,6 @@ pub struct OutboundPlan {
     pub diagnostics: Diagnostics,
 }
 
-impl OutboundPlan {
-    /// The listeners of one proxy of the class: all but those that stand for its own pod, which
-    /// its application reaches without the proxy.
-    pub fn listeners_of<'a>(
-        &'a self,
-        own_addresses: &'a [IpAddr],
-    ) -> impl Iterator<Item = &'a ListenerInput> {
-        self.listeners
-            .iter()
-            .filter(|listener| listener.pod.is_none_or(|address| !own_addresses.contains(&address)))
-    }
-}
-
 /// All that one outbound listener depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ListenerInput {

@@ -106,9 +106,4 @@ impl ChangeSet {
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
-
-    /// Whether nothing but endpoints changed: such a batch takes the short lane.
-    pub fn only_endpoints(&self) -> bool {
-        self.keys.iter().all(|key| matches!(key, ReadKey::Endpoints(_) | ReadKey::Identities(_)))
-    }
 }

@@ -4,10 +4,10 @@
 
 use std::{fmt, sync::Arc};
 
-use api::istio::request_authentication::{JwtRule, RequestAuthentication};
+use api::istio::request_authentication::JwtRule;
 use model::Shared;
 
-use crate::{Snapshot, policy::Policy};
+use crate::Snapshot;
 
 /// Where the keys of an issuer are found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,11 +42,5 @@ impl Snapshot {
     /// The key set of a source, if it was ever fetched.
     pub(crate) fn key_set(&self, source: &KeySource) -> Option<&Shared<String>> {
         self.key_sets.get(source)
-    }
-
-    /// Every token rule of the mesh, for whoever fetches keys.
-    pub fn token_rules(&self) -> impl Iterator<Item = &JwtRule> {
-        let tables = RequestAuthentication::table(&self.policies).values();
-        tables.flat_map(|records| records.iter()).flat_map(|record| &record.spec.jwt_rules)
     }
 }

@@ -181,12 +181,6 @@ impl EnvoyProcess {
         self.client.send(&Request::get(self.admin, "admin", path)).await
     }
 
-    /// `POST path` on the admin port, for example `/logging?config=debug`.
-    pub async fn admin_post(&self, path: &str) -> Result<Response> {
-        let request = Request::get(self.admin, "admin", path).method(http::Method::POST);
-        self.client.send(&request).await
-    }
-
     /// Waits until `/ready` says so: all configuration has come, and the workers run.
     pub async fn wait_ready(&mut self, timeout: Duration) -> Result<()> {
         let deadline = Instant::now() + timeout;
