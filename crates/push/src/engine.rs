@@ -261,7 +261,7 @@ impl Engine {
         let Some(entry) = self.facets.get_mut(&id) else { return Changed::new() };
         let found = entry.facet.found();
         let facet = Arc::make_mut(&mut entry.facet);
-        let update = facet.run(dirty, &self.snapshot, &mut self.memos, &self.counters);
+        let update = facet.run(dirty, &self.snapshot, &self.memos, &self.counters);
         entry.view = Arc::new(facet.view().clone());
         let none = Reads::default();
         for (job, old) in update.reads {

@@ -10,6 +10,7 @@ mod inbound;
 mod on_demand;
 mod outbound;
 mod placed;
+mod run;
 mod secrets;
 mod shelf;
 mod visible;
@@ -24,7 +25,7 @@ use compile::{
     telemetry::{RuntimeInput, compile_runtime, select_runtime},
 };
 use model::{Diagnostic, Diagnostics, Hostname, Namespace, Proxy, ServiceKey, Shared, WorkloadKey};
-use snapshot::{Reader, Reads, Snapshot};
+use snapshot::{Reader, Reads};
 
 pub(crate) use self::{
     found::Found,
@@ -101,10 +102,18 @@ fn runtime(client: &Client, marks: &BTreeSet<Arc<str>>, work: &Work<'_>) -> Made
     input.map(compile).into_iter().collect()
 }
 
+/// What it takes to compile.
+#[derive(Clone, Copy)]
+struct Tools<'a> {
+    reader: &'a Reader<'a>,
+    memos: &'a Memos,
+    counters: &'a Counters,
+}
+
 /// What a job has at hand.
 struct Work<'a> {
     reader: &'a Reader<'a>,
-    memos: &'a mut Memos,
+    memos: &'a Memos,
     counters: &'a Counters,
     /// Jobs that are to run after this one.
     dirty: &'a mut BTreeSet<Job>,
@@ -112,7 +121,11 @@ struct Work<'a> {
     dropped: Vec<Job>,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    fn tools(&self) -> Tools<'a> {
+        Tools { reader: self.reader, memos: self.memos, counters: self.counters }
+    }
+
     fn drop_job(&mut self, job: Job) {
         self.dirty.remove(&job);
         self.dropped.push(job);
@@ -302,83 +315,8 @@ impl Facet {
         self.outbound_mut().map(Outbound::take_called).unwrap_or_default()
     }
 
-    /// Runs the dirty jobs, in the order in which they depend on each other.
-    pub(crate) fn run(
-        &mut self,
-        mut dirty: BTreeSet<Job>,
-        snapshot: &Snapshot,
-        memos: &mut Memos,
-        counters: &Counters,
-    ) -> Update {
-        let mut update = Update::default();
-        self.run_all(&mut dirty, snapshot, memos, counters, &mut update);
-        // What answers a question may be gone, and what answers it instead may have to be found first.
-        for _ in 0..2 {
-            dirty = self.ask_again(&update.changed);
-            self.run_all(&mut dirty, snapshot, memos, counters, &mut update);
-        }
-        self.shelf.view.revision = snapshot.revision;
-        update
-    }
-
-    /// Jobs for questions of which a change has taken the answers.
-    fn ask_again(&mut self, changed: &Changed) -> BTreeSet<Job> {
-        let Kind::Outbound(outbound) = &mut self.kind else { return BTreeSet::new() };
-        match changed.iter().any(|(kind, _)| *kind == ResourceKind::VirtualHost) {
-            true => outbound.ask_again(&self.shelf.view),
-            false => BTreeSet::new(),
-        }
-    }
-
     #[cfg(test)]
     pub(crate) fn unanswered(&self) -> Vec<Arc<str>> {
         self.outbound().map(|outbound| outbound.unanswered(self.view())).unwrap_or_default()
-    }
-
-    fn run_all(
-        &mut self,
-        dirty: &mut BTreeSet<Job>,
-        snapshot: &Snapshot,
-        memos: &mut Memos,
-        counters: &Counters,
-        update: &mut Update,
-    ) {
-        // `Job` is ordered by dependency: later jobs may be added while earlier ones run.
-        while let Some(job) = dirty.pop_first() {
-            counters.jobs.inc();
-            let reader = Reader::new(snapshot);
-            let dropped = Vec::new();
-            let mut work = Work { reader: &reader, memos, counters, dirty: &mut *dirty, dropped };
-            let made = self.run_job(&job, &mut work);
-            for gone in work.dropped {
-                self.shelf.drop_job(&gone, update);
-            }
-            self.shelf.store(job, made, reader.into_reads(), update);
-        }
-    }
-
-    fn run_job(&mut self, job: &Job, work: &mut Work<'_>) -> Option<Made> {
-        let jobs: &mut dyn Jobs = match &mut self.kind {
-            Kind::Outbound(outbound) => &mut **outbound,
-            Kind::Gateway(gateway) => &mut **gateway,
-            Kind::Placed(placed) => &mut **placed,
-            Kind::Inbound(inbound) => inbound,
-            Kind::Secrets(secrets) => secrets,
-            Kind::Visible(seen) => seen,
-        };
-        let view = &self.shelf.view;
-        let run = std::panic::AssertUnwindSafe(|| jobs.run(job, view, work));
-        // A defect in what one object leads to must not end the service of all others.
-        match std::panic::catch_unwind(run) {
-            Ok(made) => made,
-            Err(_) => {
-                work.counters.panics.inc();
-                tracing::error!(
-                    ?job,
-                    "Compiling failed by a defect; its resources stay as they were"
-                );
-                None
-            }
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     hash::Hash,
-    sync::{Arc, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use compile::{
@@ -20,46 +20,67 @@ use crate::whole::Wholes;
 /// Below this size it is not worth the time to look for what is gone.
 const MIN_SWEEP: usize = 256;
 
-/// Results by input, as long as somebody holds them.
+/// Results by input, as long as somebody holds them. Nobody waits while one is made: of two that make
+/// the same at once, both are given what the first has made.
 #[derive(Debug)]
-pub(crate) struct Memo<I, O> {
-    known: Map<I, Weak<O>>,
+pub(crate) struct Memo<I, O>(Mutex<Known<I, O>>);
+
+#[derive(Debug)]
+struct Known<I, O> {
+    results: Map<I, Weak<O>>,
     /// Size at which the results that nobody holds any more are looked for.
     sweep_at: usize,
 }
 
 impl<I, O> Default for Memo<I, O> {
     fn default() -> Self {
-        Self { known: Map::default(), sweep_at: MIN_SWEEP }
+        Self(Mutex::new(Known { results: Map::default(), sweep_at: MIN_SWEEP }))
     }
 }
 
 impl<I: Clone + Eq + Hash, O> Memo<I, O> {
     /// The result of `input`; `compile` is called if nobody holds one.
-    pub(crate) fn get_or_compile(&mut self, input: &I, compile: impl FnOnce(&I) -> O) -> Arc<O> {
-        self.find(input).unwrap_or_else(|| self.keep(input.clone(), compile(input)))
+    pub(crate) fn get_or_compile(&self, input: &I, compile: impl FnOnce(&I) -> O) -> Arc<O> {
+        let found = self.known().find(input);
+        found.unwrap_or_else(|| {
+            let made = compile(input);
+            self.known().keep(input, made)
+        })
     }
 
     /// The same, where there may be no result. That is not remembered.
     pub(crate) fn try_compile(
-        &mut self,
+        &self,
         input: &I,
         compile: impl FnOnce(&I) -> Option<O>,
     ) -> Option<Arc<O>> {
-        self.find(input).or_else(|| Some(self.keep(input.clone(), compile(input)?)))
+        let found = self.known().find(input);
+        found.or_else(|| {
+            let made = compile(input)?;
+            Some(self.known().keep(input, made))
+        })
     }
 
+    fn known(&self) -> MutexGuard<'_, Known<I, O>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<I: Clone + Eq + Hash, O> Known<I, O> {
     fn find(&self, input: &I) -> Option<Arc<O>> {
-        self.known.get(input).and_then(Weak::upgrade)
+        self.results.get(input).and_then(Weak::upgrade)
     }
 
-    fn keep(&mut self, input: I, made: O) -> Arc<O> {
-        let made = Arc::new(made);
-        if self.known.len() >= self.sweep_at {
-            self.known.retain(|_, result| result.strong_count() > 0);
-            self.sweep_at = MIN_SWEEP.max(self.known.len() * 2);
+    fn keep(&mut self, input: &I, made: O) -> Arc<O> {
+        if let Some(first) = self.find(input) {
+            return first;
         }
-        self.known.insert(input, Arc::downgrade(&made));
+        let made = Arc::new(made);
+        if self.results.len() >= self.sweep_at {
+            self.results.retain(|_, result| result.strong_count() > 0);
+            self.sweep_at = MIN_SWEEP.max(self.results.len() * 2);
+        }
+        self.results.insert(input.clone(), Arc::downgrade(&made));
         made
     }
 }

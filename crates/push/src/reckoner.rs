@@ -69,7 +69,7 @@ impl<'a> Reckoner<'a> {
 
     fn compile(&mut self, key: &FacetKey, beside: Option<&Facet>) -> Facet {
         let (mut facet, jobs) = Facet::new(key, beside, &self.memos);
-        facet.run(jobs, self.snapshot, &mut self.memos, &self.counters);
+        facet.run(jobs, self.snapshot, &self.memos, &self.counters);
         facet
     }
 }

@@ -82,7 +82,8 @@ pub(crate) struct Wholes(Mutex<Memo<(ResourceKind, usize, u64), Whole>>);
 impl Wholes {
     /// All resources of a table; `sum` is of their shares, and so stands for what they are.
     pub(crate) fn of(&self, kind: ResourceKind, sum: u64, table: &Table) -> Arc<Whole> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two must not be made of the same: the bytes of each are joined.
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let make = |_: &_| Whole::new(table.values().cloned().collect());
         known.get_or_compile(&(kind, table.size(), sum), make)
     }

@@ -15,7 +15,7 @@ use compile::{
 use model::{Map, Service, ServiceKey, Shared};
 
 use super::{
-    Job, Made, Work,
+    Job, Made, Tools, Work,
     placed::{PlacedService, PlacedServices},
 };
 use crate::ResourceKind;
@@ -34,6 +34,13 @@ struct Entry {
     wanted: Wanted,
     /// The clusters whose assignments are the same wherever a proxy runs.
     unplaced: Vec<ClusterRef>,
+}
+
+/// What was compiled for one service.
+pub(super) struct MadeClusters {
+    made: Made,
+    unplaced: Vec<ClusterRef>,
+    placed: Option<PlacedService>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -72,15 +79,17 @@ impl Clusters {
         }
     }
 
-    pub(super) fn run_clusters(
-        &mut self,
+    /// Compiles the clusters of a service.
+    pub(super) fn compile_clusters(
+        &self,
         key: &ServiceKey,
         client: &Client,
-        work: &mut Work<'_>,
-    ) -> Option<Made> {
-        let entry = self.services.get_mut(key)?;
+        tools: Tools<'_>,
+    ) -> Option<MadeClusters> {
+        let Tools { reader, memos, counters } = tools;
+        let entry = self.services.get(key)?;
         let service = &entry.service;
-        let rules = select_rules(service, client, work.reader);
+        let rules = select_rules(service, client, reader);
         let wanted: BTreeSet<ClusterRef> = match &entry.wanted {
             Wanted::All => every_cluster(service, &rules),
             Wanted::Only(wanted) => wanted.clone(),
@@ -89,10 +98,9 @@ impl Clusters {
         let mut needs = compile::endpoint::PlaceNeeds::default();
         for cluster in wanted {
             let ClusterRef { form, port, subset } = &cluster;
-            let input = select_cluster(service, *port, subset, client, work.reader);
+            let input = select_cluster(service, *port, subset, client, reader);
             let is_eds = input.is_eds();
-            let counters = work.counters;
-            let compiled = work.memos.clusters.try_compile(&(*form, input), |(form, input)| {
+            let compiled = memos.clusters.try_compile(&(*form, input), |(form, input)| {
                 counters.compiled.inc();
                 form.compile_cluster(input)
             });
@@ -101,7 +109,7 @@ impl Clusters {
             if !is_eds {
                 continue;
             }
-            let own = place_needs(service, *port, subset, &rules, work.reader.mesh());
+            let own = place_needs(service, *port, subset, &rules, reader.mesh());
             match own.is_empty() {
                 true => unplaced.push(cluster),
                 false => {
@@ -110,15 +118,39 @@ impl Clusters {
                 }
             }
         }
-        entry.unplaced = unplaced;
         let placed = (!placed.is_empty()).then(|| PlacedService {
             service: service.clone(),
             needs,
             clusters: placed,
         });
+        Some(MadeClusters { made, unplaced, placed })
+    }
+
+    /// Takes in what was compiled for a service. Its assignments follow.
+    pub(super) fn file_clusters(
+        &mut self,
+        key: &ServiceKey,
+        clusters: MadeClusters,
+        dirty: &mut BTreeSet<Job>,
+    ) -> Made {
+        let MadeClusters { made, unplaced, placed } = clusters;
+        if let Some(entry) = self.services.get_mut(key) {
+            entry.unplaced = unplaced;
+        }
         self.set_placed(key, placed);
-        work.dirty.insert(Job::Assignments(key.clone()));
-        Some(made)
+        dirty.insert(Job::Assignments(key.clone()));
+        made
+    }
+
+    pub(super) fn compile_assignments(
+        &self,
+        key: &ServiceKey,
+        client: &Client,
+        tools: Tools<'_>,
+    ) -> Option<Made> {
+        let entry = self.services.get(key)?;
+        let place = Place::default();
+        Some(assignments(&entry.service, &entry.unplaced, client, &place, tools))
     }
 
     fn set_placed(&mut self, key: &ServiceKey, new: Option<PlacedService>) {
@@ -126,17 +158,6 @@ impl Clusters {
             return;
         }
         Arc::make_mut(&mut self.placed).set(key, new);
-    }
-
-    pub(super) fn run_assignments(
-        &self,
-        key: &ServiceKey,
-        client: &Client,
-        work: &mut Work<'_>,
-    ) -> Option<Made> {
-        let entry = self.services.get(key)?;
-        let place = Place::default();
-        Some(assignments(&entry.service, &entry.unplaced, client, &place, work))
     }
 }
 
@@ -146,13 +167,13 @@ pub(super) fn assignments(
     clusters: &[ClusterRef],
     client: &Client,
     place: &Place,
-    work: &mut Work<'_>,
+    tools: Tools<'_>,
 ) -> Made {
+    let Tools { reader, memos, counters } = tools;
     let mut made = Made::with_capacity(clusters.len());
     for ClusterRef { form, port, subset } in clusters {
-        let input = select_endpoints(service, *port, subset, client, place, work.reader);
-        let counters = work.counters;
-        let compiled = work.memos.assignments.get_or_compile(&(*form, input), |(form, input)| {
+        let input = select_endpoints(service, *port, subset, client, place, reader);
+        let compiled = memos.assignments.get_or_compile(&(*form, input), |(form, input)| {
             counters.compiled.inc();
             form.compile_endpoints(input)
         });

@@ -27,7 +27,7 @@ use crate::{Counters, FacetView, ResourceKind, memo::Memo};
 
 #[derive(Clone, Debug)]
 pub(super) struct Gateway {
-    client: Client,
+    pub(super) client: Client,
     ports: OwnPorts,
     scope: Option<Arc<GatewayScope>>,
     routes: Map<Arc<str>, Option<GatewayRouteInput>>,
@@ -83,7 +83,7 @@ impl Gateway {
             return None;
         }
         work.dirty.insert(Job::Wanted);
-        let (counters, hosts) = (work.counters, &mut work.memos.gateway_hosts);
+        let (counters, hosts) = (work.counters, &work.memos.gateway_hosts);
         let compiled = work.memos.gateway_routes.get_or_compile(&input, |input| {
             counters.compiled.inc();
             compile_gateway_route(input, &mut |it| host(it, hosts, counters))
@@ -116,7 +116,7 @@ impl Gateway {
 /// A virtual host, encoded if nobody has it.
 fn host(
     input: &Shared<GatewayHostInput>,
-    hosts: &mut Memo<Shared<GatewayHostInput>, CompiledVirtualHost>,
+    hosts: &Memo<Shared<GatewayHostInput>, CompiledVirtualHost>,
     counters: &Counters,
 ) -> Arc<CompiledVirtualHost> {
     hosts.get_or_compile(input, |input| {
@@ -132,8 +132,13 @@ impl Jobs for Gateway {
             Job::Listeners => self.run_listeners(work),
             Job::Route(name) => self.run_route(name, work),
             Job::Wanted => self.run_wanted(view, work),
-            Job::Clusters(key) => self.clusters.run_clusters(key, &self.client, work),
-            Job::Assignments(key) => self.clusters.run_assignments(key, &self.client, work),
+            Job::Clusters(key) => {
+                let made = self.clusters.compile_clusters(key, &self.client, work.tools())?;
+                Some(self.clusters.file_clusters(key, made, work.dirty))
+            }
+            Job::Assignments(key) => {
+                self.clusters.compile_assignments(key, &self.client, work.tools())
+            }
             Job::Telemetry => Some(runtime(&self.client, &self.marks, work)),
             Job::Called | Job::Unknown(_) | Job::Inbound | Job::Secret(_) => None,
         }

@@ -152,7 +152,7 @@ impl Outbound {
         if known.as_ref() == Some(&input) {
             return None;
         }
-        let (counters, hosts) = (work.counters, &mut work.memos.hosts);
+        let (counters, hosts) = (work.counters, &work.memos.hosts);
         let compiled = work.memos.routes.get_or_compile(&input, |input| {
             counters.compiled.inc();
             compile_route(input, &mut |it| host(it, hosts, counters))
@@ -177,7 +177,7 @@ impl Outbound {
 /// A virtual host, encoded if nobody has it.
 fn host(
     input: &Shared<VirtualHostInput>,
-    hosts: &mut Memo<Shared<VirtualHostInput>, CompiledVirtualHost>,
+    hosts: &Memo<Shared<VirtualHostInput>, CompiledVirtualHost>,
     counters: &Counters,
 ) -> Arc<CompiledVirtualHost> {
     hosts.get_or_compile(input, |input| {
@@ -220,8 +220,13 @@ impl Jobs for Outbound {
             Job::Listeners => self.run_listeners(work),
             Job::Route(name) => self.run_route(name, view, work),
             Job::Unknown(route) => Some(self.run_unknown(route, view)),
-            Job::Clusters(key) => self.clusters.run_clusters(key, &self.client, work),
-            Job::Assignments(key) => self.clusters.run_assignments(key, &self.client, work),
+            Job::Clusters(key) => {
+                let made = self.clusters.compile_clusters(key, &self.client, work.tools())?;
+                Some(self.clusters.file_clusters(key, made, work.dirty))
+            }
+            Job::Assignments(key) => {
+                self.clusters.compile_assignments(key, &self.client, work.tools())
+            }
             Job::Wanted | Job::Inbound | Job::Secret(_) => None,
         }
     }

@@ -93,6 +93,6 @@ impl Jobs for Placed {
             work.drop_job(Job::Assignments(gone));
         }
         let PlacedService { service, clusters, .. } = self.services.get(key)?;
-        Some(assignments(service, clusters, &self.client, &self.place, work))
+        Some(assignments(service, clusters, &self.client, &self.place, work.tools()))
     }
 }
