@@ -60,31 +60,33 @@ impl Facet {
 
     fn run_all(&mut self, dirty: &mut BTreeSet<Job>, ground: Ground<'_>, update: &mut Update) {
         // `Job` is ordered by dependency: later jobs may be added while earlier ones run.
-        while let Some(job) = dirty.pop_first() {
-            let alike = self.take_alike(&job, dirty);
-            if alike.len() >= MANY {
-                self.run_services([vec![job], alike].concat(), dirty, ground, update);
+        while let Some(first) = dirty.pop_first() {
+            let is_alike = self.alike(&first);
+            let mut jobs = vec![first];
+            while dirty.first().is_some_and(is_alike) {
+                jobs.extend(dirty.pop_first());
+            }
+            if jobs.len() >= MANY {
+                self.run_services(jobs, dirty, ground, update);
                 continue;
             }
-            for job in [vec![job], alike].concat() {
+            for job in jobs {
                 self.run_one(job, dirty, ground, update);
             }
         }
     }
 
-    /// The jobs that do not depend on this one: of other services, where the facet has clusters.
-    fn take_alike(&self, job: &Job, dirty: &mut BTreeSet<Job>) -> Vec<Job> {
-        let is_alike: fn(&Job) -> bool = match (&self.kind, job) {
+    /// Which jobs do not depend on this one: those of other services, where the facet has clusters.
+    fn alike(&self, job: &Job) -> fn(&Job) -> bool {
+        match (&self.kind, job) {
             (Kind::Outbound(_) | Kind::Gateway(_), Job::Clusters(_)) => {
                 |it| matches!(it, Job::Clusters(_))
             }
             (Kind::Outbound(_) | Kind::Gateway(_), Job::Assignments(_)) => {
                 |it| matches!(it, Job::Assignments(_))
             }
-            _ => return Vec::new(),
-        };
-        std::iter::from_fn(|| dirty.first().is_some_and(is_alike).then(|| dirty.pop_first())?)
-            .collect()
+            _ => |_| false,
+        }
     }
 
     fn run_one(
