@@ -2,7 +2,7 @@
 //!
 //! - [`Engine`] keeps, for each facet of a class, its compiled resources and the reverse index:
 //!   changed key → jobs that read it. A job whose result is equal changes nothing further.
-//! - A stream holds what it was sent and acknowledged; [`state`] decides the next response so that
+//! - A stream holds what it was sent and acknowledged; `state` decides the next response so that
 //!   no proxy ever holds a route to a cluster that it lacks.
 //! - Not here: where changes come from (`source`, `store`), the wire (`xds`), what resources say
 //!   (`compile`).
@@ -20,7 +20,7 @@ mod parcels;
 mod reckoner;
 mod service;
 mod stages;
-pub mod state;
+mod state;
 mod table;
 mod whole;
 

@@ -33,18 +33,21 @@ use bytes::Bytes;
 use compile::Compiled;
 use xds::Protocol;
 
-pub use self::types::{Held, Rejection, TypeState};
 pub(crate) use self::{
     holdings::{share, share_of},
     on_demand::OpenQuestions,
     request::quotable,
 };
-use self::{on_demand::Questions, views::Views};
+use self::{
+    on_demand::Questions,
+    types::{Held, Rejection, TypeState},
+    views::Views,
+};
 use crate::{FacetView, ResourceKind, facet::Changed, parcels::Parcels, whole::Whole};
 
 /// A response that the stream is to be sent.
 #[derive(Clone, Debug)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     pub kind: ResourceKind,
     pub nonce: u64,
     pub version: String,
@@ -55,7 +58,7 @@ pub struct Outgoing {
 
 /// The resources of a response.
 #[derive(Clone, Debug)]
-pub struct Resources(Contents);
+pub(crate) struct Resources(Contents);
 
 #[derive(Clone, Debug)]
 enum Contents {
@@ -66,7 +69,8 @@ enum Contents {
 
 impl Resources {
     /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Compiled>> {
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Compiled>> {
         let (listed, wholes): (&[_], &[_]) = match &self.0 {
             Contents::Listed(listed) => (listed, &[]),
             Contents::Whole(wholes) => (&[], wholes),
@@ -75,19 +79,15 @@ impl Resources {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match &self.0 {
             Contents::Listed(listed) => listed.len(),
             Contents::Whole(wholes) => wholes.iter().map(|whole| whole.resources.len()).sum(),
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Their bytes within a response. Shared by all streams.
-    pub fn chunks(&self, protocol: Protocol) -> Vec<Bytes> {
+    pub(crate) fn chunks(&self, protocol: Protocol) -> Vec<Bytes> {
         match &self.0 {
             Contents::Listed(listed) => {
                 let ropes = listed.iter().map(|compiled| match protocol {
@@ -105,7 +105,7 @@ impl Resources {
 
 /// The state of one stream.
 #[derive(Debug)]
-pub struct StreamState {
+pub(crate) struct StreamState {
     protocol: Protocol,
     views: Views,
     types: [TypeState; ResourceKind::COUNT],
@@ -143,12 +143,12 @@ impl StreamState {
 
     /// Whether the proxy came back with clusters and has not said yet what uses them: till then
     /// none is removed. A client that has not said so after a while never will.
-    pub fn is_resuming(&self) -> bool {
+    pub(crate) fn is_resuming(&self) -> bool {
         self.resuming
     }
 
     /// The proxy was given time enough to say what it holds.
-    pub fn end_resumption(&mut self) {
+    pub(crate) fn end_resumption(&mut self) {
         self.resuming = false;
     }
 
@@ -161,7 +161,7 @@ impl StreamState {
     }
 
     /// What the stream should hold under this name.
-    pub fn target(&self, kind: ResourceKind, name: &str) -> Option<&Arc<Compiled>> {
+    pub(crate) fn target(&self, kind: ResourceKind, name: &str) -> Option<&Arc<Compiled>> {
         self.views.get(kind, name)
     }
 
@@ -199,33 +199,34 @@ impl StreamState {
     }
 
     /// What the proxy holds of a type, by name, for status and `proxy config`.
-    pub fn held(&self, kind: ResourceKind) -> BTreeMap<Arc<str>, Held> {
+    pub(crate) fn held(&self, kind: ResourceKind) -> BTreeMap<Arc<str>, Held> {
         self.of(kind).held.iter().collect()
     }
 
     /// Listeners and routes that are held back, wholly or in part, and the clusters that do not
     /// exist for which they are.
-    pub fn held_back(&self, kind: ResourceKind) -> &BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
+    pub(crate) fn held_back(&self, kind: ResourceKind) -> &BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
         &self.of(kind).held_back
     }
 
     /// What the proxy refused and has not been sent a better version of.
-    pub fn rejections(&self, kind: ResourceKind) -> &BTreeMap<Arc<str>, Rejection> {
+    pub(crate) fn rejections(&self, kind: ResourceKind) -> &BTreeMap<Arc<str>, Rejection> {
         &self.of(kind).rejected
     }
 
-    pub fn is_subscribed(&self, kind: ResourceKind) -> bool {
+    pub(crate) fn is_subscribed(&self, kind: ResourceKind) -> bool {
         self.of(kind).requested
     }
 
     /// Clusters and assignments that nothing defines any more and that a listener or a route still
     /// names: they are kept until it does not.
-    pub fn kept(&self, kind: ResourceKind) -> impl Iterator<Item = &Arc<str>> {
+    #[cfg(test)]
+    pub(crate) fn kept(&self, kind: ResourceKind) -> impl Iterator<Item = &Arc<str>> {
         self.of(kind).kept.keys()
     }
 
     /// Names that are still to be sent or acknowledged. Those refused or held back are not.
-    pub fn pending(&self, kind: ResourceKind) -> usize {
+    pub(crate) fn pending(&self, kind: ResourceKind) -> usize {
         let state = self.of(kind);
         let waiting = state.in_flight.as_ref().map_or(0, |it| it.names.len());
         state.dirty.len() + state.news_len(kind) + waiting + state.held.open()
@@ -237,7 +238,7 @@ impl StreamState {
     }
 
     /// Whether the proxy has acknowledged everything that it should hold, or has refused it.
-    pub fn is_synced(&self) -> bool {
+    pub(crate) fn is_synced(&self) -> bool {
         // Asked after each event, so that nothing is counted.
         self.types.iter().all(|state| {
             state.dirty.is_empty()

@@ -40,7 +40,7 @@ struct Kept {
 
 impl StreamState {
     /// The next response to send, if there is one. Call it until it says `None`.
-    pub fn next_response(&mut self) -> Option<Outgoing> {
+    pub(crate) fn next_response(&mut self) -> Option<Outgoing> {
         ResourceKind::ALL.into_iter().find_map(|kind| self.next_of(kind))
     }
 

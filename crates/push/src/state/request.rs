@@ -12,7 +12,7 @@ use crate::ResourceKind;
 
 impl StreamState {
     /// Takes in a request: the acknowledgement that it may be, then its subscriptions.
-    pub fn on_request(&mut self, request: &Request) {
+    pub(crate) fn on_request(&mut self, request: &Request) {
         match request {
             Request::Delta(request) => self.on_delta(request),
             Request::Sotw(request) => self.on_sotw(request),

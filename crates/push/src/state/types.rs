@@ -15,7 +15,7 @@ use crate::{ResourceKind, facet::Changed};
 
 /// What the proxy holds under one name.
 #[derive(Clone, Debug, Default)]
-pub struct Held {
+pub(crate) struct Held {
     /// What was acknowledged, with what it refers to.
     pub acknowledged: Option<Arc<Compiled>>,
     /// Version of what was acknowledged; set without a resource when a reconnecting proxy names a
@@ -69,7 +69,7 @@ impl Held {
 
 /// A version that the proxy refused.
 #[derive(Clone, Debug)]
-pub struct Rejection {
+pub(crate) struct Rejection {
     /// `None` for a removal.
     pub version: Option<u64>,
     /// Envoy's words.
@@ -95,7 +95,7 @@ pub(super) struct InFlight {
 
 /// One type of one stream.
 #[derive(Debug)]
-pub struct TypeState {
+pub(crate) struct TypeState {
     /// The proxy has asked for the type at all.
     pub(super) requested: bool,
     pub(super) wildcard: bool,
