@@ -57,7 +57,7 @@ impl Snapshot {
     /// Every fence in effect, with what `members` around which it is were seen to call, and each workload
     /// that only a label with a mode fences.
     pub fn export_scopes(&self, members: &BTreeSet<Member>) -> ExportedScopes {
-        let mut scopes = Scopes::new();
+        let mut scopes = Scopes::default();
         for fence in self.fences().into_iter().filter(|fence| fence.has_effect()) {
             let Some(selector) = &fence.selector else { continue };
             let key = (fence.key.namespace.clone(), fence.key.name.clone());
@@ -72,16 +72,19 @@ impl Snapshot {
             let namespace = &member.workload.namespace;
             if let Some((name, selector)) = self.fence_by_label(namespace, &member.labels) {
                 let key = (namespace.clone(), Name::from(name));
-                scopes.entry(key).or_insert_with(|| Scope::new(self, selector, None));
+                if !scopes.has(&key) {
+                    scopes.insert(key, Scope::new(self, selector, None));
+                }
             }
         }
         let mut alone: BTreeSet<&Member> = fenced.keys().copied().collect();
-        alone.retain(|member| around(&mut scopes, member).next().is_none());
+        alone.retain(|member| scopes.around(member).is_empty());
         let left_out = self.export_labelled(&alone, members, &mut scopes);
         for (member, mode) in &fenced {
             let learned =
                 self.learned.get(&member.workload).filter(|_| *mode != ScopeMode::Declared);
-            for (_, scope) in around(&mut scopes, member) {
+            for key in scopes.around(member) {
+                let Some(scope) = scopes.by_key.get_mut(&key) else { continue };
                 let hosts = learned.iter().flat_map(|hosts| hosts.iter());
                 let counting = hosts.filter(|host| !scope.declared.bars(host)).cloned();
                 scope.learned.extend(counting);
@@ -90,11 +93,11 @@ impl Snapshot {
         }
         let mut limited_too = BTreeSet::new();
         for member in members.iter().filter(|member| !fenced.contains_key(member)) {
-            let selecting = around(&mut scopes, member);
-            limited_too.extend(selecting.map(|(name, _)| (member.workload.clone(), name.clone())));
+            let selecting = scopes.around(member).into_iter();
+            limited_too.extend(selecting.map(|(_, name)| (member.workload.clone(), name)));
         }
-        let scopes =
-            scopes.into_iter().map(|((namespace, name), scope)| scope.export(namespace, name));
+        let scopes = scopes.by_key.into_iter();
+        let scopes = scopes.map(|((namespace, name), scope)| scope.export(namespace, name));
         ExportedScopes { scopes: scopes.collect(), left_out, limited_too }
     }
 
@@ -122,7 +125,7 @@ impl Snapshot {
             };
             let WorkloadKey { namespace, name } = own[0].workload.clone();
             let mut key = (namespace, name);
-            if scopes.contains_key(&key) {
+            if scopes.has(&key) {
                 key.1 = Name::from(format!("{}-scope", key.1));
             }
             scopes.insert(key, Scope::new(self, selector, None));
@@ -131,19 +134,46 @@ impl Snapshot {
     }
 }
 
-/// By namespace and name.
-type Scopes = BTreeMap<(Namespace, Name), Scope>;
+/// Namespace and name.
+type Key = (Namespace, Name);
 
-/// The scopes that select a member, with their names.
-fn around<'a>(
-    scopes: &'a mut Scopes,
-    member: &'a Member,
-) -> impl Iterator<Item = (&'a Name, &'a mut Scope)> {
-    let namespace = &member.workload.namespace;
-    let own = scopes.range_mut((namespace.clone(), Name::from(""))..);
-    let own = own.take_while(move |((it, _), _)| it == namespace);
-    let selecting = own.filter(|(_, scope)| scope.selector.selects(&member.labels));
-    selecting.map(|((_, name), scope)| (name, scope))
+/// Of a selector; `None` where that selects all.
+type FirstLabel = Option<(String, String)>;
+
+#[derive(Default)]
+struct Scopes {
+    by_key: BTreeMap<Key, Scope>,
+    /// By the namespace and the first label of the selector: what is around a workload is found among
+    /// few.
+    by_label: BTreeMap<(Namespace, FirstLabel), BTreeSet<Name>>,
+}
+
+impl Scopes {
+    fn has(&self, key: &Key) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    fn insert(&mut self, key: Key, scope: Scope) {
+        let first = scope.selector.iter().next();
+        let first = first.map(|(label, value)| (label.to_owned(), value.to_owned()));
+        let (namespace, name) = key.clone();
+        self.by_label.entry((namespace, first)).or_default().insert(name);
+        self.by_key.insert(key, scope);
+    }
+
+    /// Those that select a member.
+    fn around(&self, member: &Member) -> Vec<Key> {
+        let namespace = &member.workload.namespace;
+        let labels = member.labels.iter();
+        let labels = labels.map(|(label, value)| Some((label.to_owned(), value.to_owned())));
+        let names = labels
+            .chain([None])
+            .filter_map(|label| self.by_label.get(&(namespace.clone(), label)))
+            .flatten();
+        let keys = names.map(|name| (namespace.clone(), name.clone()));
+        let selects = |key: &Key| self.by_key[key].selector.selects(&member.labels);
+        keys.filter(selects).collect()
+    }
 }
 
 struct Scope {
