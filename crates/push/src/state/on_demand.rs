@@ -97,15 +97,19 @@ impl StreamState {
         OpenQuestions { new, again }
     }
 
-    /// The mesh has changed: what had no answer may have one now, and an answer may be gone before it
-    /// was sent.
+    /// The mesh has changed: what had no answer may have one now, if its route configuration is to be had,
+    /// and an answer may be gone before it was sent.
     pub(crate) fn ask_again(&mut self) {
         let mut questions = std::mem::take(&mut self.questions);
         let is_gone =
             |resource: &Arc<str>| self.target(ResourceKind::VirtualHost, resource).is_none();
         let gone = questions.answered.extract_if(.., |resource, _| is_gone(resource));
         questions.again.extend(gone.flat_map(|(_, asked)| asked));
-        questions.again.extend(std::mem::take(&mut questions.waiting));
+        let has_route = |question: &Arc<str>| {
+            split_host(question)
+                .is_some_and(|(route, _)| self.target(ResourceKind::Route, route).is_some())
+        };
+        questions.again.extend(questions.waiting.extract_if(.., has_route));
         self.questions = questions;
     }
 

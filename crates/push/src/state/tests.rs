@@ -6,6 +6,7 @@ mod language;
 mod model;
 mod order;
 mod proxy;
+mod question;
 mod refusal;
 mod secret;
 mod sotw;
