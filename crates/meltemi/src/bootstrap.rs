@@ -132,6 +132,10 @@ pub(crate) struct Bootstrap {
     /// of the Pod ask for (`proxyStatsMatcher`, `sidecar.istio.io/statsInclusionPrefixes`) and a few.
     #[arg(long)]
     all_stats: bool,
+    /// Leave out the module by which Istio's standard metrics have Istio's names: for an Envoy that is
+    /// built without V8, which would not start with it.
+    #[arg(long)]
+    without_wasm: bool,
     /// Address of the machine, for an agent there that takes traces and logs (`$(HOST_IP)`).
     #[arg(long, env = "HOST_IP")]
     host_ip: Option<IpAddr>,

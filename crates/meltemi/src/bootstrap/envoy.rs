@@ -64,6 +64,8 @@ impl Bootstrap {
             clusters.push(self.stats_cluster());
             listeners.push(stats_listener(port));
         }
+        // One that cannot run it ends, however it is told to fail.
+        let extensions = if self.without_wasm { vec![] } else { vec![idle_wasm()] };
         Ok(json!({
             "node": node,
             "admin": {"address": socket("127.0.0.1", self.admin_port)},
@@ -87,7 +89,7 @@ impl Bootstrap {
                 }},
                 {"name": "admin", "admin_layer": {}},
             ]},
-            "bootstrap_extensions": [idle_wasm()],
+            "bootstrap_extensions": extensions,
             "stats_config": stats::stats_config(&node, known, self.all_stats)?,
             "stats_eviction_interval": "600s",
             "static_resources": {"clusters": clusters, "listeners": listeners},

@@ -123,12 +123,13 @@ fn the_real_envoy_takes_every_form() {
     let authority =
         testkit::certs::CertificateAuthority::new("test").expect("an authority can be made");
     let file = authority.path.to_str().expect("the path is text");
-    let forms: [&[&str]; 6] = [
+    let forms: [&[&str]; 7] = [
         &["--workload", "cart-1.shop"],
         &["--workload", "cart-1.shop", "--protocol", "sotw", "--admin-port", "0"],
         &["--workload", "edge.shop", "--kind", "gateway", "--xds-address", "meltemi.mesh:15010"],
         &["--workload", "a.b", "--xds-address", "[::1]:15012", "--stats-port", "0"],
         &["--workload", "a.b", "--all-stats"],
+        &["--workload", "a.b", "--without-wasm"],
         &["--workload", "a.b", "--xds-address", "cp.mesh:15012", "--xds-ca", file],
     ];
     for form in forms {
@@ -139,6 +140,15 @@ fn the_real_envoy_takes_every_form() {
         let result = envoy_process::validate(&yaml.stdout);
         assert!(result.is_ok(), "{form:?}: {}\n{}", result.unwrap_err(), yaml.stdout);
     }
+}
+
+#[test]
+fn an_envoy_without_v8_is_told_of_no_module() {
+    let modules = |arguments: &[&str]| {
+        let printed = bootstrap(&[&["--workload", "a.b"], arguments].concat()).to_string();
+        printed.matches("wasm.runtime").count()
+    };
+    assert_eq!((modules(&[]), modules(&["--without-wasm"])), (1, 0));
 }
 
 #[test]
