@@ -179,6 +179,7 @@ help-bootstrap = 输出工作负载的启动配置：供旁边的 Envoy 或其 g
     .admin_port = Envoy 管理页在 127.0.0.1 上的端口；0 表示自动选择
     .stats_port = Prometheus 读取 Envoy 指标的端口（所有地址）；0 表示没有。默认 15090；管理端口为 0 时默认没有
     .all_stats = 让 Envoy 生成其全部自有指标，而不只是网格或 Pod 注解要求的指标（`proxyStatsMatcher`、`sidecar.istio.io/statsInclusionPrefixes`）和少数几个
+    .without_wasm = 不加载让 Istio 标准指标使用 Istio 名称的模块：用于编译时不含 V8 的 Envoy，否则它无法启动
     .host_ip = 所在机器的地址，供机器上接收追踪和日志的代理使用（`$(HOST_IP)`）
     .node_agent_ports = 该代理的端口。可多次指定
     .domain = Kubernetes 服务名的后缀
@@ -288,7 +289,8 @@ help-scope-list = 所有工作负载，需要注意的在前，以及谁的栅�
 
 help-scope-plan = 根据已知内容显示栅栏会减少什么；不做任何改变
     .after =
-        针对已连接的代理计算。已知的调用是学习到的调用：从未见过的也会等待一次，但不会列出。
+        针对已连接的代理计算。已知的调用是学习到的调用：从未见过的与列出的一样，在模式 on-demand 下等待一次，
+        在模式 gateway 下经过惰性网关，在其他模式下按 `outboundTrafficPolicy` 处理。
         使用 --directory 或 --settings 时不询问控制面：代理是文件会有的那些，每个 Pod 和 WorkloadEntry 一个，
         每个只被 Service、WorkloadGroup、栅栏或导入的调用提到的工作负载一个。它们都视为能够询问的 Envoy。
         退出码：0 完成，1 没有这样的代理，64 用法错误，65 文件无法读取，69 控制面不可达，75 正在计算另一个计划，79 导入的文件中有内容被略去

@@ -24,7 +24,8 @@ Examples:
   meltemi scope plan shop --settings /etc/meltemi.yaml
 
 It is reckoned for the proxies that are connected. Known calls are those that were learned: what was
-never seen waits once as well, and is not listed.
+never seen fares like those that are listed: it waits once in the mode on-demand, goes through the lazy
+gateway in the mode gateway, and where `outboundTrafficPolicy` says in the others.
 With --directory or --settings no control plane is asked: proxies are those that the files would
 have, one for each Pod and WorkloadEntry, and one for each workload that is only named, by a
 Service, a WorkloadGroup, a fence or an imported call. They are taken for Envoys that can ask.
@@ -106,7 +107,7 @@ fn print(plan: &ScopePlan, output: Format, screen: &mut Screen<'_>) -> anyhow::R
     let text = screen.text("scope-plan", &words);
     screen.mark(Role::Notice, &text)?;
     let columns =
-        ["WORKLOAD", "PROXIES", "NOW", "MODE", "HOLDS", "WOULD HOLD", "CUT", "KNOWN", "WAITING"];
+        ["WORKLOAD", "PROXIES", "NOW", "MODE", "HOLDS", "WOULD HOLD", "CUT", "KNOWN", "LACKING"];
     let mut table = Table::new(columns);
     for item in &plan.items {
         let size = |it: ScopeSizes| match output {
@@ -167,11 +168,7 @@ fn explain(item: &ScopePlanItem, screen: &Screen<'_>) -> Vec<(Option<Role>, Stri
         let text = screen.text("scope-plan-no-gateway", std::slice::from_ref(&workload));
         said.push((Some(Role::Warning), text));
     }
-    if item.known == 0 {
-        let key = match item.by_gateway {
-            true => "scope-plan-unknown-detoured",
-            false => "scope-plan-unknown",
-        };
+    if let Some(key) = explain_unknown(item) {
         said.push((None, screen.text(key, std::slice::from_ref(&workload))));
     }
     for (key, hosts) in [
@@ -190,4 +187,20 @@ fn explain(item: &ScopePlanItem, screen: &Screen<'_>) -> Vec<(Option<Role>, Stri
         said.push((None, screen.text(key, &[workload.clone(), ("hosts", shown.into())])));
     }
     said
+}
+
+/// What becomes of calls of a workload of which none is known, if that is not what it is now.
+fn explain_unknown(item: &ScopePlanItem) -> Option<&'static str> {
+    if item.known > 0 {
+        return None;
+    }
+    Some(match item.mode.as_str() {
+        "full" => return None,
+        "on-demand" => "scope-plan-unknown",
+        "gateway" if item.by_gateway => "scope-plan-unknown-detoured",
+        "declared" => "scope-plan-unknown-declared",
+        "passthrough" => "scope-plan-unknown-passthrough",
+        // The mode gateway learns as well, where there is none.
+        _ => "scope-plan-unknown-learned",
+    })
 }

@@ -170,6 +170,36 @@ fn people_see_what_it_was_reckoned_from() {
     assert!(said.stdout.contains("没有控制面"), "{}", said.stdout);
 }
 
+/// What is not known fares as the mode says.
+#[test]
+fn each_mode_says_what_becomes_of_calls_that_nobody_knows() {
+    let folder = folder(&[("mesh.yaml", MESH)]);
+    let mesh = folder.path().join("mesh.yaml");
+    let mesh = mesh.to_str().unwrap();
+    let gateway = "lazyload: {mode: MODE, gateway: {host: log.infra.svc.cluster.local, port: 80}}";
+    let plain = "lazyload: {mode: MODE}";
+    for (settings, mode, en, zh) in [
+        (plain, "on-demand", "each waits once", "每个都会等待一次"),
+        (plain, "declared", "what nothing declares go where", "没有声明的都按"),
+        (plain, "learned", "goes where `outboundTrafficPolicy` says until", "在学到之前都按"),
+        (plain, "passthrough", "each leaves the mesh", "离开网格"),
+        (plain, "gateway", "goes where `outboundTrafficPolicy` says until", "在学到之前都按"),
+        (gateway, "gateway", "each goes through the lazy gateway", "在学到之前都经过惰性网关"),
+    ] {
+        let path = folder.path().join("settings.yaml");
+        fs::write(&path, settings.replace("MODE", mode)).unwrap();
+        let path = path.to_str().unwrap();
+        let plan = ["scope", "plan", "shop/batch", "--settings", path, "--directory", mesh];
+        for (language, expected) in [("en", en), ("zh", zh)] {
+            let said = run(&[&plan[..], &["--lang", language]].concat());
+            assert_eq!(said.code, 0, "{}", said.stderr);
+            assert!(said.stdout.contains(expected), "{mode}, {language}: {}", said.stdout);
+            let waits = ["waits once", "等待一次"].into_iter().any(|it| said.stdout.contains(it));
+            assert_eq!(waits, mode == "on-demand", "{mode}, {language}: {}", said.stdout);
+        }
+    }
+}
+
 #[test]
 fn settings_name_the_folders_and_say_what_a_fence_means() {
     let settings =
