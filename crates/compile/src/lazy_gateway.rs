@@ -58,8 +58,13 @@ use crate::{
 pub(crate) const ROUTE_HEADER: &str = "x-meltemi-route";
 /// Whom the caller of a request from the gateway has proven to be. Applications never see it.
 pub(crate) const CALLER_HEADER: &str = "x-meltemi-caller";
-/// Of an answer of the gateway: the name of the route that the request had there, whatever the answer says.
+/// Of an answer of the gateway, whatever that says: what became of the request there, in Envoy's flags, and
+/// the name of the route that it had.
 pub(crate) const ANSWER_HEADER: &str = "x-meltemi-relayed-by";
+const ANSWER: &str = "%RESPONSE_FLAGS%;%ROUTE_NAME%";
+/// How it begins where the gateway lacks the route configuration that the request names: that of a port
+/// which its callers have heard of before it.
+pub(crate) const NO_ROUTE: &str = "NR;";
 /// The gateway's route for hosts that it does not know.
 pub(crate) const UNKNOWN_ROUTE: &str = "meltemi.unknown-host";
 const HEADER_MUTATION: &str = "envoy.filters.http.header_mutation";
@@ -228,12 +233,10 @@ fn manager(name: &str, input: &LazyGatewayInput, security: &SecurityFilters) -> 
 /// whatever the service says: callers try elsewhere by that.
 fn headers() -> HttpFilter {
     let remove = |name: &str| HeaderMutation { action: Some(Action::Remove(name.to_owned())) };
-    let [caller, route] =
-        [(CALLER_HEADER, "%DOWNSTREAM_PEER_URI_SAN%"), (ANSWER_HEADER, "%ROUTE_NAME%")].map(
-            |(name, value)| HeaderMutation {
-                action: Some(Action::Append(set_header(name, value))),
-            },
-        );
+    let [caller, route] = [(CALLER_HEADER, "%DOWNSTREAM_PEER_URI_SAN%"), (ANSWER_HEADER, ANSWER)]
+        .map(|(name, value)| HeaderMutation {
+            action: Some(Action::Append(set_header(name, value))),
+        });
     let mutations = Mutations {
         request_mutations: vec![remove(ROUTE_HEADER), remove(CALLER_HEADER), caller],
         response_mutations: vec![remove(ANSWER_HEADER), route],

@@ -3,7 +3,8 @@
 //! - The caller says by which of the gateway's route configurations a request goes, as its Host alone does
 //!   not say for which port it is, nor a short name of which namespace. All else goes as it is.
 //! - A gateway that cannot be reached, or that knows no such host, is bypassed within the same
-//!   request: the second try goes to another of its pods, the third past it.
+//!   request: the second try goes to another of its pods, the third past it. So is one that has not heard
+//!   of a new port yet: no proxy waits for another one.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -34,7 +35,7 @@ use snapshot::Mesh;
 use crate::{
     Compiled, CompiledVirtualHost, Detour, DetourDomains, DetourTarget, RouteName,
     cluster::default_connect_timeout,
-    lazy_gateway::{ANSWER_HEADER, ROUTE_HEADER, UNKNOWN_ROUTE, set_header},
+    lazy_gateway::{ANSWER_HEADER, NO_ROUTE, ROUTE_HEADER, UNKNOWN_ROUTE, set_header},
     names,
     route::forward,
     virtual_host::encode_field,
@@ -157,20 +158,26 @@ impl DetourInput {
         if self.target.bypass().is_none() {
             return again;
         }
-        let unknown = HeaderMatcher {
-            name: ANSWER_HEADER.to_owned(),
-            header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(StringMatcher {
-                match_pattern: Some(MatchPattern::Exact(UNKNOWN_ROUTE.to_owned())),
-                ..StringMatcher::default()
-            })),
-            ..HeaderMatcher::default()
-        };
+        let answers = [
+            MatchPattern::Suffix(format!(";{UNKNOWN_ROUTE}")),
+            MatchPattern::Prefix(NO_ROUTE.to_owned()),
+        ];
         RetryPolicy {
             retry_on: format!("{RETRY_ON},{RETRY_ON_ANSWER}"),
             num_retries: Some(2),
-            retriable_headers: vec![unknown],
+            retriable_headers: answers.map(is_answered_by).into(),
             ..again
         }
+    }
+}
+
+/// The gateway has said this.
+fn is_answered_by(pattern: MatchPattern) -> HeaderMatcher {
+    let matcher = StringMatcher { match_pattern: Some(pattern), ..StringMatcher::default() };
+    HeaderMatcher {
+        name: ANSWER_HEADER.to_owned(),
+        header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(matcher)),
+        ..HeaderMatcher::default()
     }
 }
 

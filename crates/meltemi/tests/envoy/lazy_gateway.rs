@@ -1,6 +1,7 @@
 //! Mode `gateway`: what a workload is not told of is called through a gateway that has it.
 
 mod callers;
+mod late;
 
 use std::{net::IpAddr, time::Duration};
 
@@ -323,7 +324,8 @@ spec:
     drop(gateway);
     let request = Request::get(shop.address, "web", "/");
     for _ in 0..20 {
-        assert_eq!(send(&request).await.backend(), Some("other"));
+        let answer = send(&request).await;
+        assert_eq!(answer.backend(), Some("other"), "{}: {}", answer.status, answer.text());
     }
     let large = request.clone().method(Method::POST).body(vec![b'x'; BODY]);
     let answer = send(&large.timeout(Duration::from_secs(60))).await;

@@ -75,7 +75,7 @@ fn the_gateway_says_who_calls_and_by_which_route_it_answers() {
                                 append_action: OVERWRITE_IF_EXISTS_OR_ADD
                                 header:
                                   key: x-meltemi-relayed-by
-                                  value: %ROUTE_NAME%
+                                  value: %RESPONSE_FLAGS%;%ROUTE_NAME%
                     - name: envoy.filters.http.rbac
                       typed_config:
                         @type: type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
