@@ -43,12 +43,13 @@ pub use route::{
 };
 pub use route_config::{
     COMPOSITE, CatchAll, DetourInput, DispatchRoute, RouteInput, RouteName, answer,
-    compile_detour_cluster, compile_route, host_resources, is_answered, select_route, unknown_host,
+    compile_detour_cluster, compile_route, host_resources, is_answered, own_domain, select_route,
+    unknown_host,
 };
 pub use route_parts::{LastHost, RouteParts};
 pub use scope::{
-    DetourDomains, DetourTarget, EgressListener, EgressPort, Fenced, OpenPorts, RuleRef, Scope,
-    ScopeKey, Untold, Visible, VisibleChange, Written,
+    ChangedNames, DetourDomains, DetourTarget, EgressListener, EgressPort, Fenced, OpenPorts,
+    RuleRef, Scope, ScopeKey, Untold, Visible, VisibleChange, Written,
 };
 pub use virtual_host::{
     Caller, CompiledVirtualHost, DomainForm, VirtualHostInput, compile_virtual_host,

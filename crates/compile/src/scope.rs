@@ -4,6 +4,7 @@
 //! A scope names rules and holds services. The content of a rule is read where it is used, so a
 //! rule that changes without moving leaves every scope as it is.
 
+mod changed;
 mod detour;
 mod fence;
 mod import;
@@ -25,6 +26,7 @@ use snapshot::{OutboundPolicy, Reader, VirtualServiceRecord, resolve_short_name}
 pub use self::detour::{DetourDomains, DetourTarget};
 use self::import::Imports;
 pub use self::{
+    changed::ChangedNames,
     fence::Fenced,
     visible::{Visible, VisibleChange},
     written::Written,

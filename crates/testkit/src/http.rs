@@ -8,6 +8,7 @@
 mod backend;
 mod client;
 mod grpc;
+mod junk;
 mod load;
 mod receiver;
 mod server;
@@ -18,6 +19,7 @@ pub use self::{
     backend::{Backend, BackendSettings, Behaviour, Echo, Fault},
     client::{Client, Protocol, Request, Response},
     grpc::GrpcBackend,
+    junk::{junk_host, mix},
     load::{Load, LoadFailure, LoadReport, LoadSettings},
     receiver::{Receiver, Report},
     tcp::{TcpBackend, tcp_exchange},

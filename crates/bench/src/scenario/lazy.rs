@@ -23,7 +23,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use testkit::{
     EnvoyProcess,
-    http::{Backend, BackendSettings, Behaviour, Client, GrpcBackend, Request, Response},
+    http::{Backend, BackendSettings, Behaviour, Client, GrpcBackend, Request, Response, mix},
     mesh::{ProxyKind, ProxySettings},
     ports,
 };
@@ -214,12 +214,4 @@ async fn call(client: &Client, request: &Request) -> Result<Duration> {
 fn is_answered(answer: &Response) -> bool {
     let is_good = answer.grpc_status().is_none_or(|status| status == 0);
     answer.status.is_success() && answer.backend().is_some() && is_good
-}
-
-/// A number that looks random (the finalizer of splitmix64).
-fn mix(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }

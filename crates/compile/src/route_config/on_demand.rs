@@ -101,6 +101,14 @@ pub fn unknown_host(route: &RouteInput, domain: &str) -> Option<Compiled> {
     Some(Compiled { clusters: route.last_clusters(), ..compile(&route.name, host) })
 }
 
+/// The domain that is for requests to one host alone, as a caller wrote it.
+pub fn own_domain<'a>(route: &RouteInput, written: &'a str) -> &'a str {
+    match route.matches_ports {
+        true => written,
+        false => without_port(written),
+    }
+}
+
 /// The resource that answers a question for a host as a caller wrote it, if one of the
 /// configuration's hosts or of the unknown `domains` does.
 pub fn answer<'a>(

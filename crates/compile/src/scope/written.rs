@@ -22,7 +22,8 @@ impl Written<'_> {
         service.port(self.port).is_some()
     }
 
-    /// Names by which callers on the port may call a service, or a host of a rule.
+    /// Names by which callers on the port may call a service, or a host of a rule; as in virtual hosts, also
+    /// with the dot of the root.
     fn names_of<'a>(
         self,
         host: &Hostname,
@@ -31,7 +32,8 @@ impl Written<'_> {
         let addresses = service.map(|it| it.addresses_of(self.port)).unwrap_or_default();
         let own = host.as_str().trim_start_matches('*').to_owned();
         let short = short_names(host.as_str(), self.dns_domain);
-        std::iter::once(own).chain(short).chain(addresses.iter().map(|it| it.to_string()))
+        let rooted = format!("{own}.");
+        [own, rooted].into_iter().chain(short).chain(addresses.iter().map(|it| it.to_string()))
     }
 }
 
@@ -40,11 +42,10 @@ impl Visible {
     /// nothing defines. That there are several does not make all of them answer: a rule for the
     /// narrowest may be for other ports or protocols.
     pub fn find_hosts(&self, written: Written<'_>) -> Vec<Hostname> {
-        let host = without_port(written.host).trim_matches(['[', ']']).trim_end_matches('.');
+        let host = clean(written.host);
         if host.is_empty() {
             return Vec::new();
         }
-        let host = host.to_ascii_lowercase();
         let names = full_names(&host, written.dns_domain);
         let serving = |host: &Hostname| self.scope.service(host).filter(|it| written.serves(it));
         let exact = names.iter().find_map(serving);
@@ -157,9 +158,15 @@ pub(crate) fn without_port(host: &str) -> &str {
     }
 }
 
+/// A host as it is defined, if it is: without a port, brackets and the dot of the root.
+pub(super) fn clean(host: &str) -> String {
+    let host = without_port(host).trim_matches(['[', ']']).trim_end_matches('.');
+    host.to_ascii_lowercase()
+}
+
 /// What a name may be short for, as resolvers try it: the name itself, then with each suffix of the
 /// proxy's domain.
-fn full_names(host: &str, dns_domain: &str) -> Vec<Hostname> {
+pub(super) fn full_names(host: &str, dns_domain: &str) -> Vec<Hostname> {
     let mut suffixes = vec![dns_domain];
     while let Some((_, rest)) = suffixes.last().and_then(|it| it.split_once('.')) {
         suffixes.push(rest);

@@ -18,6 +18,7 @@ mod lifetime;
 mod mtls;
 mod on_demand;
 mod on_demand_size;
+mod on_demand_soak;
 mod on_demand_tcp;
 mod order;
 mod peers;

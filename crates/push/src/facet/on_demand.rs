@@ -12,7 +12,8 @@ use std::{
 };
 
 use compile::{
-    Client, Fenced, RouteName, Scope, Visible, Written, answer, is_answered, unknown_host,
+    Client, Fenced, RouteName, Scope, Visible, VisibleChange, Written, answer, is_answered,
+    own_domain, unknown_host,
 };
 use model::{Hostname, WorkloadKey};
 
@@ -99,7 +100,7 @@ impl OnDemand {
     pub(super) fn follow(&mut self, sight: Sight, client: &Client) -> BTreeSet<Job> {
         let Sight { visible, change } = sight;
         self.visible = Some(visible.clone());
-        let mut jobs = self.retract(&visible, client);
+        let mut jobs = self.retract(&visible, &change, client);
         let (fence, fenced) = (client.fence.as_ref(), self.fenced.as_ref());
         let is_same = fence
             .zip(fenced)
@@ -110,17 +111,29 @@ impl OnDemand {
         jobs
     }
 
-    /// Some of what nothing defined may be defined now.
-    fn retract(&mut self, visible: &Visible, client: &Client) -> BTreeSet<Job> {
+    /// Some of what nothing defined may be defined now. What a change does not name is not looked at.
+    fn retract(
+        &mut self,
+        visible: &Visible,
+        change: &VisibleChange,
+        client: &Client,
+    ) -> BTreeSet<Job> {
         let mut jobs = BTreeSet::new();
+        if self.unknown.is_empty() {
+            return jobs;
+        }
+        let names = visible.changed_names(change, &client.dns_domain);
         for (route, domains) in &mut self.unknown {
             let Some(RouteName::OnDemand(port)) = RouteName::parse(route) else { continue };
             let dns_domain = &*client.dns_domain;
-            let before = domains.len();
-            domains.retain(|host| {
-                &**host == EVERYTHING || visible.is_unknown(Written { host, port, dns_domain })
+            let mut touched = names.touched(domains);
+            touched.retain(|host| {
+                &**host != EVERYTHING && !visible.is_unknown(Written { host, port, dns_domain })
             });
-            if domains.len() != before {
+            if !touched.is_empty() {
+                for host in &touched {
+                    domains.remove(host);
+                }
                 jobs.insert(Job::Unknown(route.clone()));
             }
         }
@@ -218,7 +231,8 @@ impl Outbound {
         let mut jobs = BTreeSet::new();
         for question in questions {
             let Some((route, _, host)) = self.parse(question) else { continue };
-            if self.on_demand.add_unknown(route, host) {
+            let Some(Some(input)) = self.routes.get(route) else { continue };
+            if self.on_demand.add_unknown(route, own_domain(input, host)) {
                 jobs.insert(Job::Unknown(route.into()));
             }
         }

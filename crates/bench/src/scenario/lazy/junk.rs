@@ -9,10 +9,10 @@ use std::{
 };
 
 use anyhow::Result;
-use testkit::http::{Client, Request};
+use testkit::http::{Client, Request, junk_host, mix};
 use tokio::{task::JoinSet, time};
 
-use super::{Context, ON_DEMAND, World, call, callers, calls::called, mix};
+use super::{Context, ON_DEMAND, World, call, callers, calls::called};
 use crate::{
     proc,
     report::{Case, Unit},
@@ -162,54 +162,9 @@ async fn send(sent: Arc<Sent>, real: Arc<[Request]>, sender: u64) {
             let failed = u64::from(call(&client, template).await.is_err());
             sent.failed.fetch_add(failed, Ordering::Relaxed);
         } else {
-            let request = Request { host: junk(number), ..template.clone() };
+            let request = Request { host: junk_host(number), ..template.clone() };
             let answer = client.send(&request.timeout(JUNK_TIMEOUT)).await;
             sent.unanswered.fetch_add(u64::from(answer.is_err()), Ordering::Relaxed);
         }
-    }
-}
-
-/// What somebody may write as a Host: names of all forms, addresses, ports, and bytes that only
-/// HTTP permits. None is a service.
-fn junk(number: u64) -> String {
-    let random = mix(number);
-    let (word, [a, b, c, d, ..]) = (format!("{random:x}"), random.to_be_bytes());
-    match random % 13 {
-        0 => format!("www.{word}.com"),
-        1 => format!("{word}.ns-{}.svc.cluster.local:8080", a % 10),
-        2 => word,
-        3 => format!("{a}.{b}.{c}.{d}"),
-        4 => format!("{a}.{b}.{c}.{d}:{}", u16::from_be_bytes([c, d])),
-        5 => format!("[2001:db8::{a:x}:{b:x}{c:02x}]:8080"),
-        6 => format!("{}.org", word.repeat(60)),
-        // As close to services as it can be without being one.
-        7 => format!("svc-{word}.ns-{}.example", a % 10),
-        8 => format!("SVC-{a}-{word}.NS-1.Example.:80"),
-        9 => format!("caf\u{e9}-{word}.\u{4f8b}"),
-        10 => format!("{word}:99999"),
-        11 => format!("*.-{word}-..net"),
-        _ => format!("{word}~!$&'()+,;=%41.net"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn junk_is_of_all_kinds_and_never_twice() {
-        let all: BTreeSet<String> = (0..2_000).map(junk).collect();
-        assert!(all.len() > 1_990, "only short addresses may come twice: {}", all.len());
-        let has = |fits: fn(&&String) -> bool| all.iter().filter(fits).count() > 50;
-        assert!(
-            has(|it| !it.is_ascii()) && has(|it| it.len() > 500) && has(|it| it.starts_with('['))
-        );
-        assert!(all.iter().all(|it| http_accepts(it)), "a client can send all of it");
-    }
-
-    fn http_accepts(host: &str) -> bool {
-        host.bytes().all(|byte| byte >= 0x20 && byte != 0x7f)
     }
 }

@@ -1,5 +1,7 @@
 //! What a fence leaves of a scope, and which host a caller means.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use model::{Hostname, Proxy, Shared};
 use snapshot::{Reader, Snapshot};
 
@@ -164,6 +166,9 @@ fn an_unknown_host_is_answered_for_all_like_it() {
         ("nobody.shop:80", "*y.shop"),
         ("a.b.internal", "*.b.internal"),
         ("10.9.9.9", "*.9"),
+        // With the dot of the root, by which services are called as well.
+        ("www.example.org.:80", "*.org."),
+        ("nobody.", "*y."),
     ];
     for (written, expected) in cases {
         let domain = visible.unknown_domain(on_80(written, &client));
@@ -227,4 +232,84 @@ spec: {{hosts: ['{host}'], http: [{{route: [{{destination: {{host: cart}}}}]}}]}
     assert!(looks_again(MESH, &MESH.replace("10.0.0.2", "10.0.0.7")), "the host itself");
     assert!(looks_again(MESH, &MESH.replace("10.0.0.3", "10.0.0.7")), "what its rule leads to");
     assert!(!looks_again(MESH, &MESH.replace("10.0.0.1,", "10.0.0.7,")));
+}
+
+const UNKNOWN: [&str; 12] = [
+    "*.org",
+    "*y.shop",
+    "*.b.internal",
+    "*.9",
+    "*.shop.svc.cluster.local",
+    "Kart",
+    "web-0.new",
+    "web-0.new.data",
+    "*y.shop.svc.cluster.local.",
+    "a.b.internal",
+    "xcart",
+    "[2001:db8::9]:80",
+];
+
+/// Of these domains those that a change touches, if nothing defined them on that port before. What is for
+/// something now must be among them.
+#[track_caller]
+fn touched(port: u16, before: &str, after: &str) -> Vec<String> {
+    let (before, after) = (fixture::snapshot(before), fixture::snapshot(after));
+    let ((client, old), new) = (visible(&before), visible(&after).1);
+    let written = |host| Written { port, ..on_80(host, &client) };
+    let unknown = UNKNOWN.into_iter().filter(|host| old.is_unknown(written(host)));
+    let unknown: BTreeSet<Arc<str>> = unknown.map(Into::into).collect();
+    let change = new.since(&old);
+    let touched = new.changed_names(&change, &client.dns_domain).touched(&unknown);
+    for domain in unknown.iter().filter(|it| !touched.contains(it)) {
+        assert!(new.is_unknown(written(domain)), "{domain}: {change:?}");
+    }
+    touched.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn only_domains_that_a_change_may_be_about_are_looked_at_again() {
+    let service = |name: &str, address: &str| {
+        format!(
+            "
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: shop}}
+spec: {{clusterIP: '{address}', ports: [{{name: http, port: 80}}]}}
+"
+        )
+    };
+    let rule = |hosts: &str| {
+        format!(
+            "
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: further, namespace: shop}}
+spec: {{hosts: {hosts}, http: [{{route: [{{destination: {{host: cart}}}}]}}]}}
+"
+        )
+    };
+    let check = |before: &str, after: &str, expected: &[&str]| {
+        assert_eq!(touched(80, before, after), expected, "{after}");
+    };
+    let with = |more: &str| MESH.to_owned() + more;
+    check(MESH, MESH, &[]);
+    check(MESH, &with(&service("far", "10.0.9.8")), &[]);
+    check(MESH, &with(&rule("[www.example.net]")), &[]);
+    check(
+        MESH,
+        &with(&service("nobody", "10.0.9.9")),
+        &["*.9", "*y.shop", "*y.shop.svc.cluster.local."],
+    );
+    check(MESH, &with(&service("kart", "2001:db8::9")), &["Kart", "[2001:db8::9]:80"]);
+    check(MESH, &with(&service("new", "None")), &["web-0.new"]);
+    check(&with(&service("new", "None")), MESH, &[]);
+    check(MESH, &with(&rule("[www.y.org]")), &["*.org"]);
+    check(MESH, &with(&rule("['*.internal']")), &["*.b.internal", "a.b.internal"]);
+    check(MESH, &with(&rule("['*.b.internal']")), &["*.b.internal", "a.b.internal"]);
+    // The rule was there before; that it is about a service that speaks HTTP on this port is new.
+    let ruled = with(&rule("[a.b.internal, kart]"));
+    let served = ruled.clone() + &service("kart", "10.0.9.8").replace("80}", "8081}");
+    assert_eq!(touched(8081, &ruled, &served), ["Kart", "a.b.internal"]);
 }
