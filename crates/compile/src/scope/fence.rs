@@ -154,7 +154,10 @@ impl Fenced {
                     || is_below(it)
             })
             || change.rules.iter().any(|rule| self.interest.has_rule(rule, fence))
-            || self.interest.detours && change.rules.iter().any(|rule| !rule.is_for_all)
+            || self.interest.detours
+                && change.rules.iter().any(|rule| {
+                    !rule.is_for_all || rule.hosts.iter().any(|host| ruled.contains(host))
+                })
     }
 }
 

@@ -35,7 +35,8 @@ pub(super) struct Arranged {
     pub(super) rule_ports: Vec<BTreeSet<u16>>,
     /// By wildcard of a rule: ports of the services whose names it covers.
     pub(super) wildcard_ports: Map<Hostname, BTreeSet<u16>>,
-    /// Rules that not everybody may see, or that do not mean the same for everybody.
+    /// Rules that not everybody may see, or that do not mean the same for everybody; and those that have a
+    /// host with one of these, of which the first decides.
     pub(super) hidden_rules: BTreeSet<usize>,
     /// What the gateway has of it, if there is one.
     pub(super) detoured: Arc<DetourDomains>,
@@ -118,7 +119,22 @@ impl Arranged {
             detoured: Arc::default(),
         };
         arranged.find_ports(listener);
+        arranged.hide_rivals(listener);
         arranged
+    }
+
+    fn hide_rivals(&mut self, listener: &EgressListener) {
+        let mut open: Vec<usize> = self.hidden_rules.iter().copied().collect();
+        while let Some(place) = open.pop() {
+            for host in listener.rules[place].hosts.iter() {
+                let has_host = |place: &&usize| listener.rules[**place].hosts.contains(host);
+                let rivals: Vec<usize> = match self.rules.get(host) {
+                    Some(rivals) => rivals.clone(),
+                    None => self.wildcard_rules.iter().filter(has_host).copied().collect(),
+                };
+                open.extend(rivals.into_iter().filter(|it| self.hidden_rules.insert(*it)));
+            }
+        }
     }
 
     fn find_ports(&mut self, listener: &EgressListener) {

@@ -36,6 +36,9 @@ impl End {
     }
 }
 
+/// Rules of the pool tell them apart: by prefixes, by whole paths and by expressions.
+const PATHS: [&str; 4] = ["/", "/v2/x", "/api/v1", "/api/x"];
+
 fn call(host: &str, path: &str) -> Call {
     Call {
         port: 80,
@@ -103,7 +106,7 @@ proptest! {
         // A dispatch is for fenced workloads alone, and an address is not told to lead to the gateway.
         let is_comparable = |host: &&str| !host.ends_with(".org") && !host.starts_with("10.");
         for host in HOSTS.into_iter().filter(is_comparable) {
-            for path in ["/", "/v2/x"] {
+            for path in PATHS {
                 let call = call(host, path);
                 let (end, is_detoured) = detour(&fenced, &gateway, &call);
                 let expected = End::of(walk(&open, &call, &WalkOptions::FULL));
@@ -143,7 +146,7 @@ proptest! {
         for host in HOSTS.into_iter().filter(|host| !host.ends_with(".org")) {
             stage.ask(fenced, &question(host));
             let [fenced, open] = [fenced, open].map(|stream| stage.resources(stream));
-            for path in ["/", "/v2/x"] {
+            for path in PATHS {
                 let ends = [&fenced, &open].map(|resources| {
                     End::of(walk(resources, &call(host, path), &WalkOptions::FULL))
                 });
