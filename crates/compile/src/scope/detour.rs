@@ -87,11 +87,22 @@ fn is_relayed(service: &Service) -> bool {
 }
 
 impl Scope {
+    /// A service with those that its name stands for: it is as they are.
+    fn names<'a>(
+        &'a self,
+        service: &'a Shared<Service>,
+    ) -> impl Iterator<Item = &'a Shared<Service>> {
+        let next = |it: &&Shared<Service>| it.alias_of.as_ref().and_then(|it| self.service(it));
+        std::iter::successors(Some(service), next).take(MAX_ALIASES + 1)
+    }
+
     /// Hosts that the gateway does not have as a class of the namespace would.
     fn hidden(&self, namespace: &Namespace, reader: &Reader<'_>) -> BTreeSet<Hostname> {
         let leaves = |rule: &VirtualServiceRecord| {
             let mut led_to = rule.imports().into_iter().map(Hostname::new);
-            led_to.any(|host| self.service(&host).is_some_and(|it| !is_relayed(it)))
+            led_to.any(|host| {
+                self.service(&host).is_some_and(|it| self.names(it).any(|it| !is_relayed(it)))
+            })
         };
         let mut ruled: BTreeSet<&Hostname> = BTreeSet::new();
         let rules = mesh_rules(namespace, reader);
@@ -118,12 +129,7 @@ impl Scope {
             let host = service.hostname();
             !is_relayed(service) || doubled.contains(host) || is_ruled(host)
         };
-        // A name that stands for another is as that one.
-        let is_hidden = |service: &&Shared<Service>| {
-            let next = |it: &&Shared<Service>| it.alias_of.as_ref().and_then(|it| self.service(it));
-            let names = std::iter::successors(Some(*service), next);
-            names.take(MAX_ALIASES + 1).any(is_hidden)
-        };
+        let is_hidden = |service: &&Shared<Service>| self.names(service).any(is_hidden);
         let services = self.services.iter().filter(is_hidden).map(|it| it.hostname());
         // These have names below them that only rules know.
         let wildcards = ruled.iter().filter(|it| it.is_wildcard()).copied();
