@@ -95,13 +95,14 @@ pub struct OpenPorts {
     pub tls: BTreeSet<u16>,
 }
 
-/// Services that a fenced class was not told of, as far as they decide about rules that it was told
-/// of.
+/// What a fenced class was not told of, as far as it decides about rules that it was told of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Untold {
-    /// Ports on which a rule is about one of them that speaks HTTP.
+    /// Hosts that these rules have as well: it goes by what all rules say of a host, or by none.
+    pub rule_hosts: BTreeSet<Hostname>,
+    /// Ports on which a rule is about a service that speaks HTTP.
     pub rule_ports: BTreeMap<ObjectKey, BTreeSet<u16>>,
-    /// Ports of those whose names a wildcard of a rule covers.
+    /// Ports of services whose names a wildcard of a rule covers.
     pub wildcard_ports: BTreeMap<Hostname, BTreeSet<u16>>,
 }
 

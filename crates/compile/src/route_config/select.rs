@@ -299,7 +299,9 @@ impl<'a> Selection<'a> {
             Some(_) | None => return,
         };
         let hosts = self.listener.rules[index].hosts.iter();
-        let unknown: Vec<&Hostname> = hosts.filter(|host| !self.knows(host)).collect();
+        let untold = &self.listener.untold.rule_hosts;
+        let unknown: Vec<&Hostname> =
+            hosts.filter(|host| !self.knows(host) && !untold.contains(*host)).collect();
         if unknown.is_empty() || !self.rule_applies(index, port) {
             return;
         }

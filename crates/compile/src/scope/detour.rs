@@ -104,27 +104,34 @@ impl Scope {
                 self.service(&host).is_some_and(|it| self.names(it).any(|it| !is_relayed(it)))
             })
         };
-        let mut ruled: BTreeSet<&Hostname> = BTreeSet::new();
+        let (mut all, mut doubled) = (HashSet::new(), HashSet::new());
+        for service in reader.visible_services(namespace) {
+            let host = service.hostname();
+            doubled.extend((!all.insert(host)).then_some(host));
+        }
+        let (mut ruled, mut told) = (BTreeSet::new(), BTreeSet::new());
         let rules = mesh_rules(namespace, reader);
         for listener in &self.listeners {
             let own: HashMap<&ObjectKey, &RuleRef> =
                 listener.rules.iter().map(|it| (&it.key, it)).collect();
-            let differs = |rule: &&&Shared<VirtualServiceRecord>| match own.get(&rule.key) {
-                Some(own) => !own.is_for_all || leaves(rule),
-                // What a Sidecar leaves out, the gateway has all the same.
-                None => rule.visibility == Visibility::Public,
-            };
-            ruled.extend(rules.iter().filter(differs).flat_map(|it| it.hosts.iter()));
+            for rule in &rules {
+                match own.get(&rule.key) {
+                    Some(own) if !own.is_for_all || leaves(rule) => told.extend(rule.hosts.iter()),
+                    // What a Sidecar leaves out, the gateway has all the same.
+                    None if rule.visibility == Visibility::Public => {
+                        ruled.extend(rule.hosts.iter());
+                    }
+                    Some(_) | None => {}
+                }
+            }
+            told.extend(listener.hosts_of_others(&all));
         }
+        ruled.extend(&told);
         let is_ruled = |host: &Hostname| {
             // Wildcards sort before all names.
             let mut wildcards = ruled.iter().take_while(|it| it.is_wildcard());
             ruled.contains(host) || wildcards.any(|it| it.covers(host))
         };
-        let mut known = HashSet::new();
-        let visible = reader.visible_services(namespace).into_iter();
-        let doubled: HashSet<&Hostname> =
-            visible.map(|it| it.hostname()).filter(|host| !known.insert(*host)).collect();
         let is_hidden = |service: &Shared<Service>| {
             let host = service.hostname();
             !is_relayed(service) || doubled.contains(host) || is_ruled(host)
@@ -133,7 +140,26 @@ impl Scope {
         let services = self.services.iter().filter(is_hidden).map(|it| it.hostname());
         // These have names below them that only rules know.
         let wildcards = ruled.iter().filter(|it| it.is_wildcard()).copied();
-        services.chain(wildcards).cloned().collect()
+        services.chain(wildcards).chain(told.iter().copied()).cloned().collect()
+    }
+}
+
+impl EgressListener {
+    /// Hosts of rules that are services among `all`, which a Sidecar leaves out: the gateway has these.
+    fn hosts_of_others<'a>(
+        &'a self,
+        all: &HashSet<&'a Hostname>,
+    ) -> impl Iterator<Item = &'a Hostname> + use<'a> {
+        let own: HashSet<&Hostname> = self.services.iter().map(|it| it.hostname()).collect();
+        let others: HashSet<&Hostname> = match self.is_narrow {
+            true => all.difference(&own).copied().collect(),
+            false => HashSet::new(),
+        };
+        let hosts = self.rules.iter().flat_map(|rule| rule.hosts.iter());
+        hosts.filter(move |host| match host.is_wildcard() {
+            true => others.iter().any(|other| host.overlaps(other)),
+            false => others.contains(host),
+        })
     }
 }
 

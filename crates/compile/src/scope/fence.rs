@@ -22,9 +22,7 @@ pub struct Fenced {
 /// What decides what is left of a scope.
 #[derive(Clone, Debug)]
 struct Interest {
-    /// What the class has asked for, and what its workload was seen to call.
-    called: BTreeSet<Hostname>,
-    /// Hosts that are left, if they exist.
+    /// Hosts that are left, if they exist: what was called, what is declared, and what goes with these.
     kept: BTreeSet<Hostname>,
     /// The services that rules for these lead to.
     led_to: BTreeSet<Hostname>,
@@ -57,7 +55,7 @@ impl Visible {
         called: BTreeSet<Hostname>,
         reader: &Reader<'_>,
     ) -> Fenced {
-        let mut kept = called.clone();
+        let mut kept = called;
         kept.extend(self.declared(fence).map(|it| it.hostname().clone()));
         let gateway = self.gateway(fence, reader);
         let detoured = self.detoured.as_ref().filter(|_| gateway.is_some());
@@ -65,7 +63,7 @@ impl Visible {
         self.scope.follow_aliases(&mut kept);
         self.follow_wildcards(&mut kept);
         let (led_to, ruled) = (BTreeSet::new(), BTreeSet::new());
-        let mut interest = Interest { called, kept, led_to, ruled, detours: detoured.is_some() };
+        let mut interest = Interest { kept, led_to, ruled, detours: detoured.is_some() };
         let listeners: Vec<EgressListener> = self
             .scope
             .listeners
@@ -154,21 +152,20 @@ impl Fenced {
                     || is_below(it)
             })
             || change.rules.iter().any(|rule| self.interest.has_rule(rule, fence))
-            || self.interest.detours
-                && change.rules.iter().any(|rule| {
-                    !rule.is_for_all || rule.hosts.iter().any(|host| ruled.contains(host))
-                })
     }
 }
 
 impl Interest {
+    /// Whether a host of a rule is left, so that the class goes by what all rules say of it.
+    fn has_host(&self, host: &Hostname, fence: &ClientFence) -> bool {
+        self.kept.contains(host) || fence.declared.names(host)
+    }
+
     /// Whether a rule is for something that is left.
     fn has_rule(&self, rule: &RuleRef, fence: &ClientFence) -> bool {
-        let Self { called, kept, .. } = self;
+        let kept = &self.kept;
         rule.hosts.iter().any(|host| {
-            called.contains(host)
-                || fence.declared.names(host)
-                || kept.contains(host)
+            self.has_host(host, fence)
                 || host.is_wildcard() && kept.iter().any(|it| host.covers(it))
                 || wildcards_of(kept).any(|it| it.covers(host))
         })
@@ -189,14 +186,13 @@ impl Interest {
         rules.retain(|place| self.has_rule(&listener.rules[*place], fence));
         let exact = self.kept.iter().chain(&fence.declared.hosts);
         rules.extend(exact.filter_map(|host| places.rules.get(host)).flatten());
-        if self.detours {
-            rules.extend(&places.hidden_rules);
-        }
         let told = rules.iter().map(|place| (*place, &listener.rules[*place]));
         let rule_ports = told.clone().map(|(place, it)| (&it.key, &places.rule_ports[place]));
         let ports =
             |host: &Hostname| Some((host.clone(), places.wildcard_ports.get(host)?.clone()));
+        let hosts = told.clone().flat_map(|(_, rule)| rule.hosts.iter());
         let untold = Untold {
+            rule_hosts: hosts.filter(|host| !self.has_host(host, fence)).cloned().collect(),
             rule_ports: rule_ports.map(|(key, ports)| (key.clone(), ports.clone())).collect(),
             wildcard_ports: told.flat_map(|(_, it)| it.hosts.iter().filter_map(ports)).collect(),
         };

@@ -35,9 +35,6 @@ pub(super) struct Arranged {
     pub(super) rule_ports: Vec<BTreeSet<u16>>,
     /// By wildcard of a rule: ports of the services whose names it covers.
     pub(super) wildcard_ports: Map<Hostname, BTreeSet<u16>>,
-    /// Rules that not everybody may see, or that do not mean the same for everybody; and those that have a
-    /// host with one of these, of which the first decides.
-    pub(super) hidden_rules: BTreeSet<usize>,
     /// What the gateway has of it, if there is one.
     pub(super) detoured: Arc<DetourDomains>,
 }
@@ -94,11 +91,8 @@ impl Arranged {
     fn of(listener: &EgressListener) -> Self {
         let places = listener.services.iter().enumerate();
         let mut rules: Map<Hostname, Vec<usize>> = Map::default();
-        let (mut wildcard_rules, mut hidden_rules) = (BTreeSet::new(), BTreeSet::new());
+        let mut wildcard_rules = BTreeSet::new();
         for (place, rule) in listener.rules.iter().enumerate() {
-            if !rule.is_for_all {
-                hidden_rules.insert(place);
-            }
             for host in rule.hosts.iter() {
                 match host.is_wildcard() {
                     true => {
@@ -115,26 +109,10 @@ impl Arranged {
             open_ports: OpenPorts::default(),
             rule_ports: vec![BTreeSet::new(); listener.rules.len()],
             wildcard_ports: Map::default(),
-            hidden_rules,
             detoured: Arc::default(),
         };
         arranged.find_ports(listener);
-        arranged.hide_rivals(listener);
         arranged
-    }
-
-    fn hide_rivals(&mut self, listener: &EgressListener) {
-        let mut open: Vec<usize> = self.hidden_rules.iter().copied().collect();
-        while let Some(place) = open.pop() {
-            for host in listener.rules[place].hosts.iter() {
-                let has_host = |place: &&usize| listener.rules[**place].hosts.contains(host);
-                let rivals: Vec<usize> = match self.rules.get(host) {
-                    Some(rivals) => rivals.clone(),
-                    None => self.wildcard_rules.iter().filter(has_host).copied().collect(),
-                };
-                open.extend(rivals.into_iter().filter(|it| self.hidden_rules.insert(*it)));
-            }
-        }
     }
 
     fn find_ports(&mut self, listener: &EgressListener) {

@@ -2,7 +2,7 @@
 
 use proptest::{collection::vec, prelude::*};
 use snapshot::Change;
-use verify::{Call, Outcome, Protocol, Resources, WalkOptions, walk};
+use verify::{Call, Outcome, Protocol, Resources, WalkError, WalkOptions, walk};
 
 use super::{
     incremental::{Edit, HOSTS, detoured, edits, lazy, lazy_gateway, question},
@@ -35,6 +35,9 @@ impl End {
         }
     }
 }
+
+/// Rules of the pool tell them apart: by prefixes, by whole paths and by expressions.
+const PATHS: [&str; 4] = ["/", "/v2/x", "/api/v1", "/api/x"];
 
 fn call(host: &str, path: &str) -> Call {
     Call {
@@ -112,7 +115,9 @@ spec:
     )
 }
 
-/// Where calls of `web.web` end, which has to be where they end without a fence.
+const WEB: &str = "web.web.svc.cluster.local";
+
+/// Where calls of [`WEB`] end, which has to be where they end without a fence.
 #[track_caller]
 fn end_of_web(mesh: &str) -> End {
     let mut stage = Stage::new(puts(&format!("{mesh}{GATEWAY}")));
@@ -120,7 +125,7 @@ fn end_of_web(mesh: &str) -> End {
     let open = stage.connect(lazy("10.4.0.4", "meltemi.io/scope=full"));
     let gateway = stage.connect(lazy_gateway());
     let [fenced, open, gateway] = [fenced, open, gateway].map(|it| stage.resources(it));
-    let call = call("web.web", "/");
+    let call = call(WEB, "/");
     let expected = End::of(walk(&open, &call, &WalkOptions::FULL));
     assert_eq!(detour(&fenced, &gateway, &call).0, expected);
     expected
@@ -149,6 +154,51 @@ fn of_two_rules_for_a_host_the_first_decides_also_where_only_the_other_asks_who_
     assert_eq!(end.clusters, ["outbound|80||cart.web.svc.cluster.local"]);
 }
 
+/// A rule that leads where the gateway cannot go is told, also for a host that no service has.
+#[test]
+fn a_host_of_a_rule_alone_that_leads_to_a_headless_service_takes_no_detour() {
+    let web = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: data}
+spec:
+  hosts: [web.web.svc.cluster.local]
+  http: [{route: [{destination: {host: cart.shop.svc.cluster.local}}]}]
+---";
+    let end = end_of_web(&(service("shop", "cart", "clusterIP: None") + web));
+    assert_eq!(end.clusters, ["outbound|80||cart.shop.svc.cluster.local"]);
+    assert!(
+        matches!(&*end.upstreams, [verify::Upstream::OriginalDestination { .. }]),
+        "the caller's own address is used: {end:?}"
+    );
+}
+
+/// What a rule says of the other hosts that it has is told when these are called: another rule may come
+/// before it.
+#[test]
+fn a_rule_is_told_for_the_hosts_that_are_called_and_for_no_others() {
+    let services = ["cart", "pay", "web"].map(|name| service("web", name, "clusterIP: 10.0.0.1"));
+    let first = rule("web", "a", "uri: {prefix: /}", "cart");
+    let both = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: both, namespace: web}
+spec:
+  hosts: [web.web.svc.cluster.local, pay.web.svc.cluster.local]
+  http: [{route: [{destination: {host: pay}}]}]
+---";
+    let mut stage = Stage::new(puts(&(services.concat() + &first + both + FENCE)));
+    let fenced = stage.connect(lazy("10.4.0.2", "app=other"));
+    stage.ask(fenced, &question("pay.web"));
+    for host in ["web.web", WEB] {
+        let held = walk(&stage.resources(fenced), &call(host, "/"), &WalkOptions::FULL);
+        assert_eq!(held.error, Some(WalkError::NoVirtualHost), "{host} is asked for");
+    }
+    stage.ask(fenced, &question("web.web"));
+    let end = walk(&stage.resources(fenced), &call("web.web", "/"), &WalkOptions::FULL);
+    assert_eq!(End::of(end).clusters, ["outbound|80||cart.web.svc.cluster.local"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -165,7 +215,7 @@ proptest! {
         // A dispatch is for fenced workloads alone, and an address is not told to lead to the gateway.
         let is_comparable = |host: &&str| !host.ends_with(".org") && !host.starts_with("10.");
         for host in HOSTS.into_iter().filter(is_comparable) {
-            for path in ["/", "/v2/x"] {
+            for path in PATHS {
                 let call = call(host, path);
                 let (end, is_detoured) = detour(&fenced, &gateway, &call);
                 let expected = End::of(walk(&open, &call, &WalkOptions::FULL));
@@ -203,9 +253,13 @@ proptest! {
         stage.apply(puts(FENCE));
         // A dispatch is for fenced workloads alone.
         for host in HOSTS.into_iter().filter(|host| !host.ends_with(".org")) {
-            stage.ask(fenced, &question(host));
+            // A proxy asks for what it has no virtual host for, and for nothing else.
+            let held = walk(&stage.resources(fenced), &call(host, "/"), &WalkOptions::FULL);
+            if held.error == Some(WalkError::NoVirtualHost) {
+                stage.ask(fenced, &question(host));
+            }
             let [fenced, open] = [fenced, open].map(|stream| stage.resources(stream));
-            for path in ["/", "/v2/x"] {
+            for path in PATHS {
                 let ends = [&fenced, &open].map(|resources| {
                     End::of(walk(resources, &call(host, path), &WalkOptions::FULL))
                 });

@@ -78,12 +78,13 @@ enum Event {
 const LAZY: std::ops::Range<usize> = 9..11;
 
 /// Hosts as callers write them.
-pub(super) const HOSTS: [&str; 8] = [
+pub(super) const HOSTS: [&str; 9] = [
     "cart.shop",
     "cart.shop.svc.cluster.local:80",
     "cart.example.com",
     "ext.example.com",
     "web.web",
+    "web.web.svc.cluster.local",
     "db.data",
     "10.96.0.1",
     "nobody.example.org",
