@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use envoy::config::route::v3::{Route, VirtualHost};
-use model::{Diagnostics, Generator, Hostname, Labels, Namespace, ObjectKey, Service, Shared};
-use prost::{
-    Message,
-    encoding::{WireType, encode_key, encode_varint},
+use envoy::{
+    config::route::v3::{Route, VirtualHost},
+    wire::{field_len, put_message},
 };
+use model::{Diagnostics, Generator, Hostname, Labels, Namespace, ObjectKey, Service, Shared};
+use prost::Message;
 use snapshot::{Mesh, VirtualServiceRecord};
 
 use crate::{
@@ -200,11 +200,8 @@ fn encode(host: &CompiledVirtualHost, routes: Vec<Route>, mesh: &Mesh) -> Bytes 
 
 /// A virtual host as a field of a `RouteConfiguration`, tag included.
 pub(crate) fn encode_field(message: &VirtualHost) -> Bytes {
-    let length = message.encoded_len();
-    let mut out = Vec::with_capacity(length + 8);
-    encode_key(VIRTUAL_HOSTS, WireType::LengthDelimited, &mut out);
-    encode_varint(length as u64, &mut out);
-    message.encode_raw(&mut out);
+    let mut out = Vec::with_capacity(field_len(message.encoded_len()));
+    put_message(VIRTUAL_HOSTS, message, &mut out);
     out.into()
 }
 

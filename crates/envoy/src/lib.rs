@@ -24,6 +24,7 @@ pub mod json;
 mod resource;
 mod rope;
 pub mod type_url;
+pub mod wire;
 
 pub use any::{Any, UnpackError};
 pub use descriptors::descriptors;

@@ -11,13 +11,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use prost::{
-    Message, Name,
-    encoding::{WireType, encode_key, encode_varint, encoded_len_varint},
-};
+use prost::{Message, Name};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::{Any, Rope};
+use crate::{
+    Any, Rope,
+    wire::{field_len, put_bytes, put_length},
+};
 
 #[cfg(test)]
 mod tests;
@@ -110,8 +110,8 @@ impl Resource {
             let any = self.any_header();
             let mut fields = Vec::with_capacity(self.name.len() + any.len() + 32);
             // The order of fields is free, and with the message last all else is one header.
-            put_field(RESOURCE_NAME, self.name.as_bytes(), &mut fields);
-            put_field(RESOURCE_VERSION, self.version_text().as_bytes(), &mut fields);
+            put_bytes(RESOURCE_NAME, self.name.as_bytes(), &mut fields);
+            put_bytes(RESOURCE_VERSION, self.version_text().as_bytes(), &mut fields);
             put_length(RESOURCE_ANY, any.len() + self.body.len(), &mut fields);
             fields.extend_from_slice(&any);
             self.behind(&fields)
@@ -124,9 +124,9 @@ impl Resource {
     pub fn answering<'a>(&self, aliases: impl Iterator<Item = &'a str>) -> Self {
         let any = self.any_header();
         let mut fields = Vec::with_capacity(self.name.len() + any.len() + 64);
-        put_field(RESOURCE_NAME, self.name.as_bytes(), &mut fields);
-        put_field(RESOURCE_VERSION, self.version_text().as_bytes(), &mut fields);
-        aliases.for_each(|alias| put_field(RESOURCE_ALIASES, alias.as_bytes(), &mut fields));
+        put_bytes(RESOURCE_NAME, self.name.as_bytes(), &mut fields);
+        put_bytes(RESOURCE_VERSION, self.version_text().as_bytes(), &mut fields);
+        aliases.for_each(|alias| put_bytes(RESOURCE_ALIASES, alias.as_bytes(), &mut fields));
         put_length(RESOURCE_ANY, any.len() + self.body.len(), &mut fields);
         fields.extend_from_slice(&any);
         Self { delta: OnceLock::from(self.behind(&fields)), ..self.clone() }
@@ -141,7 +141,7 @@ impl Resource {
     /// All of an encoded `Any` that comes before the message.
     fn any_header(&self) -> Vec<u8> {
         let mut header = Vec::with_capacity(self.type_url.len() + 16);
-        put_field(ANY_TYPE_URL, self.type_url.as_bytes(), &mut header);
+        put_bytes(ANY_TYPE_URL, self.type_url.as_bytes(), &mut header);
         put_length(ANY_VALUE, self.body.len(), &mut header);
         header
     }
@@ -149,7 +149,7 @@ impl Resource {
     /// The body behind a header of field 2, its length and `fields`.
     fn behind(&self, fields: &[u8]) -> Rope {
         let total = fields.len() + self.body.len();
-        let mut header = Vec::with_capacity(1 + encoded_len_varint(total as u64) + fields.len());
+        let mut header = Vec::with_capacity(field_len(total) - self.body.len());
         put_length(RESPONSE_RESOURCES, total, &mut header);
         header.extend_from_slice(fields);
         self.body.with_header(header.into())
@@ -174,13 +174,3 @@ impl PartialEq for Resource {
 }
 
 impl Eq for Resource {}
-
-fn put_length(field: u32, len: usize, out: &mut Vec<u8>) {
-    encode_key(field, WireType::LengthDelimited, out);
-    encode_varint(len as u64, out);
-}
-
-fn put_field(field: u32, value: &[u8], out: &mut Vec<u8>) {
-    put_length(field, value.len(), out);
-    out.extend_from_slice(value);
-}

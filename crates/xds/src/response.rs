@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use prost::encoding::{WireType, encode_key, encode_varint};
+use envoy::wire::put_bytes;
 
 use crate::{Protocol, frame::PREFIX_LEN, pipe::Outgoing};
 
@@ -48,10 +48,12 @@ impl Response<'_> {
         head.put_bytes(0, PREFIX_LEN);
         put_string(VERSION, version, &mut head);
         put_string(TYPE_URL, type_url, &mut head);
-        put_entry(NONCE, &nonce.to_string(), &mut head);
+        put_bytes(NONCE, nonce.to_string().as_bytes(), &mut head);
         match protocol {
             // An empty name is still an entry, so these are not left out when empty.
-            Protocol::Delta => removed.iter().for_each(|name| put_entry(REMOVED, name, &mut head)),
+            Protocol::Delta => {
+                removed.iter().for_each(|name| put_bytes(REMOVED, name.as_bytes(), &mut head));
+            }
             Protocol::Sotw => debug_assert!(removed.is_empty(), "SotW has no removals"),
         }
         let chunks_len: usize = chunks.iter().map(Bytes::len).sum();
@@ -63,12 +65,6 @@ impl Response<'_> {
 
 fn put_string(field: u32, value: &str, out: &mut BytesMut) {
     if !value.is_empty() {
-        put_entry(field, value, out);
+        put_bytes(field, value.as_bytes(), out);
     }
-}
-
-fn put_entry(field: u32, value: &str, out: &mut BytesMut) {
-    encode_key(field, WireType::LengthDelimited, out);
-    encode_varint(value.len() as u64, out);
-    out.put_slice(value.as_bytes());
 }

@@ -7,12 +7,12 @@
 #[cfg(test)]
 mod tests;
 
-use envoy::config::core::v3::HealthStatus;
-use model::Endpoint;
-use prost::{
-    Message,
-    encoding::{WireType, encode_key, encode_varint, encoded_len_varint},
+use envoy::{
+    config::core::v3::HealthStatus,
+    wire::{field_len, put_bytes, put_length, put_message},
 };
+use model::Endpoint;
+use prost::Message;
 
 use super::assignment::{
     Described, Group, ISTIO, MUTUAL, SOCKET_MATCH, Said, TLS_MODE, Weighed, convert_address,
@@ -159,25 +159,4 @@ fn put_texts<'k, 't>(
         put_length(metadata::VALUE, value_len(text), out);
         put_bytes(metadata::STRING_VALUE, text.as_bytes(), out);
     }
-}
-
-/// What a field takes whose tag is one byte and whose content is so long.
-fn field_len(content: usize) -> usize {
-    1 + encoded_len_varint(content as u64) + content
-}
-
-fn put_length(tag: u32, len: usize, out: &mut Vec<u8>) {
-    encode_key(tag, WireType::LengthDelimited, out);
-    encode_varint(len as u64, out);
-}
-
-fn put_bytes(tag: u32, bytes: &[u8], out: &mut Vec<u8>) {
-    put_length(tag, bytes.len(), out);
-    out.extend_from_slice(bytes);
-}
-
-fn put_message(tag: u32, message: &impl Message, out: &mut Vec<u8>) {
-    put_length(tag, message.encoded_len(), out);
-    // There is room for everything in a vector.
-    message.encode_raw(out);
 }

@@ -36,9 +36,15 @@ struct Entry {
     unplaced: Vec<ClusterRef>,
 }
 
-/// What was compiled for one service.
-pub(super) struct MadeClusters {
+/// What a job has compiled for its service.
+pub(super) struct MadeService {
     made: Made,
+    clusters: Option<MadeClusters>,
+}
+
+/// Which clusters of a service were made.
+struct MadeClusters {
+    service: ServiceKey,
     unplaced: Vec<ClusterRef>,
     placed: Option<PlacedService>,
 }
@@ -79,13 +85,45 @@ impl Clusters {
         }
     }
 
-    /// Compiles the clusters of a service.
-    pub(super) fn compile_clusters(
+    /// Runs the job of a service: its clusters, or its assignments.
+    pub(super) fn run(&mut self, job: &Job, client: &Client, work: &mut Work<'_>) -> Option<Made> {
+        let made = self.compile(job, client, work.tools())?;
+        Some(self.file(made, work.dirty))
+    }
+
+    /// Compiles what the job of a service makes. Jobs of several services may do so at once.
+    pub(super) fn compile(
+        &self,
+        job: &Job,
+        client: &Client,
+        tools: Tools<'_>,
+    ) -> Option<MadeService> {
+        match job {
+            Job::Clusters(key) => self.compile_clusters(key, client, tools),
+            Job::Assignments(key) => self.compile_assignments(key, client, tools),
+            _ => None,
+        }
+    }
+
+    /// Takes in what was compiled for a service. After its clusters, its assignments follow.
+    pub(super) fn file(&mut self, compiled: MadeService, dirty: &mut BTreeSet<Job>) -> Made {
+        let MadeService { made, clusters } = compiled;
+        if let Some(MadeClusters { service, unplaced, placed }) = clusters {
+            if let Some(entry) = self.services.get_mut(&service) {
+                entry.unplaced = unplaced;
+            }
+            self.set_placed(&service, placed);
+            dirty.insert(Job::Assignments(service));
+        }
+        made
+    }
+
+    fn compile_clusters(
         &self,
         key: &ServiceKey,
         client: &Client,
         tools: Tools<'_>,
-    ) -> Option<MadeClusters> {
+    ) -> Option<MadeService> {
         let Tools { reader, memos, counters } = tools;
         let entry = self.services.get(key)?;
         let service = &entry.service;
@@ -123,34 +161,20 @@ impl Clusters {
             needs,
             clusters: placed,
         });
-        Some(MadeClusters { made, unplaced, placed })
+        let clusters = Some(MadeClusters { service: key.clone(), unplaced, placed });
+        Some(MadeService { made, clusters })
     }
 
-    /// Takes in what was compiled for a service. Its assignments follow.
-    pub(super) fn file_clusters(
-        &mut self,
-        key: &ServiceKey,
-        clusters: MadeClusters,
-        dirty: &mut BTreeSet<Job>,
-    ) -> Made {
-        let MadeClusters { made, unplaced, placed } = clusters;
-        if let Some(entry) = self.services.get_mut(key) {
-            entry.unplaced = unplaced;
-        }
-        self.set_placed(key, placed);
-        dirty.insert(Job::Assignments(key.clone()));
-        made
-    }
-
-    pub(super) fn compile_assignments(
+    fn compile_assignments(
         &self,
         key: &ServiceKey,
         client: &Client,
         tools: Tools<'_>,
-    ) -> Option<Made> {
+    ) -> Option<MadeService> {
         let entry = self.services.get(key)?;
         let place = Place::default();
-        Some(assignments(&entry.service, &entry.unplaced, client, &place, tools))
+        let made = assignments(&entry.service, &entry.unplaced, client, &place, tools);
+        Some(MadeService { made, clusters: None })
     }
 
     fn set_placed(&mut self, key: &ServiceKey, new: Option<PlacedService>) {

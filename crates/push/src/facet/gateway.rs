@@ -132,13 +132,7 @@ impl Jobs for Gateway {
             Job::Listeners => self.run_listeners(work),
             Job::Route(name) => self.run_route(name, work),
             Job::Wanted => self.run_wanted(view, work),
-            Job::Clusters(key) => {
-                let made = self.clusters.compile_clusters(key, &self.client, work.tools())?;
-                Some(self.clusters.file_clusters(key, made, work.dirty))
-            }
-            Job::Assignments(key) => {
-                self.clusters.compile_assignments(key, &self.client, work.tools())
-            }
+            Job::Clusters(_) | Job::Assignments(_) => self.clusters.run(job, &self.client, work),
             Job::Telemetry => Some(runtime(&self.client, &self.marks, work)),
             Job::Called | Job::Unknown(_) | Job::Inbound | Job::Secret(_) => None,
         }

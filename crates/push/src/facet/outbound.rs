@@ -220,13 +220,7 @@ impl Jobs for Outbound {
             Job::Listeners => self.run_listeners(work),
             Job::Route(name) => self.run_route(name, view, work),
             Job::Unknown(route) => Some(self.run_unknown(route, view)),
-            Job::Clusters(key) => {
-                let made = self.clusters.compile_clusters(key, &self.client, work.tools())?;
-                Some(self.clusters.file_clusters(key, made, work.dirty))
-            }
-            Job::Assignments(key) => {
-                self.clusters.compile_assignments(key, &self.client, work.tools())
-            }
+            Job::Clusters(_) | Job::Assignments(_) => self.clusters.run(job, &self.client, work),
             Job::Wanted | Job::Inbound | Job::Secret(_) => None,
         }
     }

@@ -5,10 +5,7 @@ use std::{collections::BTreeSet, panic};
 use rayon::prelude::*;
 use snapshot::{Reader, Snapshot};
 
-use super::{
-    Changed, Facet, Job, Jobs, Kind, Made, Tools, Update, Work,
-    clusters::{Clusters, MadeClusters},
-};
+use super::{Changed, Facet, Job, Jobs, Kind, Tools, Update, Work};
 use crate::{ResourceKind, counters::Counters, memo::Memos};
 
 /// Fewer services than this are not worth waking other threads for.
@@ -20,12 +17,6 @@ struct Ground<'a> {
     snapshot: &'a Snapshot,
     memos: &'a Memos,
     counters: &'a Counters,
-}
-
-/// What the job of a service has compiled.
-enum Compiled {
-    Clusters(MadeClusters),
-    Assignments(Made),
 }
 
 impl Facet {
@@ -137,30 +128,14 @@ impl Facet {
                 counters.jobs.inc();
                 let reader = Reader::new(snapshot);
                 let tools = Tools { reader: &reader, memos, counters };
-                let made = guarded(job, counters, || match job {
-                    Job::Clusters(key) => {
-                        clusters.compile_clusters(key, client, tools).map(Compiled::Clusters)
-                    }
-                    Job::Assignments(key) => {
-                        clusters.compile_assignments(key, client, tools).map(Compiled::Assignments)
-                    }
-                    _ => None,
-                });
+                let made = guarded(job, counters, || clusters.compile(job, client, tools));
                 (made, reader.into_reads())
             })
             .collect();
         for (job, (made, reads)) in jobs.into_iter().zip(compiled) {
-            let made = made.map(|made| file(clusters, &job, made, dirty));
+            let made = made.map(|made| clusters.file(made, dirty));
             self.shelf.store(job, made, reads, update);
         }
-    }
-}
-
-fn file(clusters: &mut Clusters, job: &Job, compiled: Compiled, dirty: &mut BTreeSet<Job>) -> Made {
-    match (job, compiled) {
-        (Job::Clusters(key), Compiled::Clusters(made)) => clusters.file_clusters(key, made, dirty),
-        (_, Compiled::Clusters(_)) => Made::new(),
-        (_, Compiled::Assignments(made)) => made,
     }
 }
 

@@ -1,4 +1,6 @@
-//! Deriving what a batch has marked: services, their endpoints, and what is at an address.
+//! Deriving what a batch has marked: services, and what is at an address.
+//!
+//! - Not here: which endpoints are behind a service (`behind`).
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 

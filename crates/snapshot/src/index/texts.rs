@@ -1,7 +1,7 @@
-//! Texts that many endpoints have in common, once for each batch.
+//! Texts that many endpoints have in common, once for all services that are looked at together.
 //!
-//! - What a batch derives shares its accounts, networks and localities; what later batches derive
-//!   has its own. Nothing is kept for it between batches.
+//! - Their endpoints share accounts, networks and localities; those of other services, and what is derived
+//!   later, have their own. Nothing is kept for it.
 
 use std::sync::Arc;
 
