@@ -1,16 +1,16 @@
 //! How long requests wait for their routes.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use super::StreamMetrics;
 use crate::state::StreamState;
 
-/// The questions of one stream that are answered and whose answers are not sent yet.
+/// The questions of one stream that have an answer which is not sent yet.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     /// When the questions came for which answers are sought now.
     asked: Option<Instant>,
-    open: Vec<(Arc<str>, Instant)>,
+    open: BTreeMap<Arc<str>, Instant>,
 }
 
 impl Waits {
@@ -19,19 +19,22 @@ impl Waits {
         self.asked = Some(now);
     }
 
-    /// One of them has an answer.
+    /// One of them has an answer. One that went before it was sent, and comes again, is waited for since the
+    /// question came.
     pub(super) fn found(&mut self, question: &Arc<str>) {
-        self.open.extend(self.asked.map(|asked| (question.clone(), asked)));
+        let Some(asked) = self.asked else { return };
+        self.open.entry(question.clone()).or_insert(asked);
     }
 
     /// Virtual hosts were sent.
     pub(super) fn sent(&mut self, state: &StreamState, metrics: &StreamMetrics) {
-        self.open.retain(|(question, asked)| {
-            let is_open = state.is_unanswered(question);
-            if !is_open {
-                metrics.waited(asked.elapsed());
-            }
-            is_open
-        });
+        if self.open.is_empty() {
+            return;
+        }
+        let answered = state.answered().filter_map(|question| self.open.remove(question));
+        answered.for_each(|asked| metrics.waited(asked.elapsed()));
+        // The others wait on, but for those whose routes have gone.
+        let unanswered = state.unanswered();
+        self.open.retain(|question, _| unanswered.contains(question));
     }
 }

@@ -6,7 +6,7 @@
 //! - Who finds the answer is the engine: a question may widen the scope.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -104,12 +104,17 @@ impl StreamState {
         let is_gone =
             |resource: &Arc<str>| self.target(ResourceKind::VirtualHost, resource).is_none();
         let gone = questions.answered.extract_if(.., |resource, _| is_gone(resource));
-        questions.again.extend(gone.flat_map(|(_, asked)| asked));
+        let gone: Vec<_> = gone.collect();
         let has_route = |question: &Arc<str>| {
             split_host(question)
                 .is_some_and(|(route, _)| self.target(ResourceKind::Route, route).is_some())
         };
         questions.again.extend(questions.waiting.extract_if(.., has_route));
+        for (resource, asked) in gone {
+            questions.again.extend(asked);
+            // Nobody waits for it any more, should it come back.
+            self.of_mut(ResourceKind::VirtualHost).force.remove(&resource);
+        }
         self.questions = questions;
     }
 
@@ -118,9 +123,15 @@ impl StreamState {
         std::mem::take(&mut self.questions.dropped)
     }
 
-    /// Whether the answer to a question is known and was not sent yet.
-    pub(crate) fn is_unanswered(&self, question: &str) -> bool {
-        self.questions.answered.values().any(|asked| asked.contains(question))
+    /// The questions that the response under way answers.
+    pub(crate) fn answered(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.questions.sent.values().flatten()
+    }
+
+    /// The questions that no response has answered.
+    pub(crate) fn unanswered(&self) -> HashSet<&Arc<str>> {
+        let Questions { open, again, waiting, answered, .. } = &self.questions;
+        open.iter().chain(again).chain(waiting).chain(answered.values().flatten()).collect()
     }
 
     /// A resource answers a question. It is sent even if the proxy holds it: a request waits.
@@ -163,6 +174,7 @@ impl StreamState {
         let is_of = |name: &Arc<str>| split_host(name).is_some_and(|(it, _)| it == route);
         self.questions.forget(is_of);
         let state = self.of_mut(ResourceKind::VirtualHost);
+        state.force.retain(|name| !is_of(name));
         if !state.requested {
             return;
         }

@@ -31,3 +31,22 @@ fn a_question_is_asked_again_once_its_route_configuration_is_to_be_had() {
     talk.state.ask_again();
     assert_eq!(taken(&mut talk), [[""; 0]; 2]);
 }
+
+/// An answer that went before it was sent is not sent because of the question when it is back: another one is
+/// looked for.
+#[test]
+fn nobody_waits_for_an_answer_that_was_gone() {
+    let lazy = "cds a lds l(r) k(d) rds r(h=a) d(h1=a) vhds d/h1(=a)";
+    let mut talk = Talk::synced(Delta, lazy);
+    talk.state.on_found("d/cart".into(), &"d/h1".into());
+    talk.see("cds a lds l(r) k(d) rds r(h=a) d");
+    talk.state.ask_again();
+    talk.see(lazy);
+    assert_eq!(taken(&mut talk), [vec![], vec!["d/cart".to_owned()]]);
+    talk.settles("");
+    talk.state.on_found("d/cart".into(), &"d/h1".into());
+    assert_eq!(talk.state.unanswered().len(), 1);
+    talk.says("vhds d/h1(=a)");
+    let answered: Vec<_> = talk.state.answered().map(|it| it.to_string()).collect();
+    assert_eq!((answered, talk.state.unanswered().len()), (vec!["d/cart".to_owned()], 0));
+}
