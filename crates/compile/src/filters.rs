@@ -4,9 +4,11 @@
 //! - Only filters that a stock Envoy has; the order of HTTP filters is Istio's without its own.
 //! - Not here: which listener needs which filter (`outbound`, `inbound`, `gateway`).
 
+pub(crate) mod filter_state;
 mod http;
 mod listener;
 pub(crate) mod on_demand;
+mod server_name;
 mod tcp;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -32,6 +34,7 @@ pub use listener::{
     original_dst, original_src, tls_inspector,
 };
 pub use on_demand::ON_DEMAND;
+pub use server_name::wait_for_server_name;
 pub use tcp::{TcpPolicy, TcpRoute, Tunnel, TunnelMethod, WeightedDestination, tcp_proxy};
 
 /// The mark of connections that keep their caller's address; iptables rules know it.

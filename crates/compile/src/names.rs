@@ -1,5 +1,7 @@
 //! Names of resources, as Istio has them: tools and dashboards split them.
 
+use std::fmt;
+
 use model::Hostname;
 
 pub const BLACK_HOLE_CLUSTER: &str = "BlackHoleCluster";
@@ -15,8 +17,15 @@ pub const OUTBOUND_PORT: u16 = 15001;
 pub const INBOUND_PORT: u16 = 15006;
 
 /// `outbound|80|v1|cart.shop.svc.cluster.local`; an empty subset is the whole service.
-pub fn outbound_cluster(port: u16, subset: &str, hostname: &Hostname) -> String {
+pub fn outbound_cluster(port: u16, subset: &str, hostname: impl fmt::Display) -> String {
     format!("outbound|{port}|{subset}|{hostname}")
+}
+
+/// Port and host of the cluster of a whole service.
+pub fn split_outbound_cluster(cluster: &str) -> Option<(u16, &str)> {
+    let mut parts = cluster.strip_prefix("outbound|")?.splitn(3, '|');
+    let (port, subset, host) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((port.parse().ok().filter(|_| subset.is_empty())?, host))
 }
 
 /// The whole service's cluster for that of a subset; `None` where there is no subset in the name.

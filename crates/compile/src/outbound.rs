@@ -95,6 +95,17 @@ pub struct ChainInput {
 pub enum ChainAction {
     Http(HttpRoutes),
     Tcp(TcpRoute),
+    /// To the service of the server name, which the proxy asks for if it lacks it.
+    ServerName(ServerNameRoute),
+}
+
+/// Connections that wait for the cluster of their server name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServerNameRoute {
+    /// Of the services.
+    pub port: u16,
+    /// Where those without a name would go; nobody is without one.
+    pub unnamed: TcpRoute,
 }
 
 /// HTTP and where its routes come from.

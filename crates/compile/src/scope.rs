@@ -91,9 +91,12 @@ pub struct EgressListener {
 pub struct OpenPorts {
     /// The class asks for hosts.
     pub http: BTreeSet<u16>,
-    /// It says the server names that it calls.
-    pub tls: BTreeSet<u16>,
+    /// It says the server names that it calls. Connections with these wait until it is told of their services.
+    pub tls: BTreeMap<u16, ServerNames>,
 }
+
+/// The hosts of services on a port on which nothing but a server name tells them apart.
+pub(crate) type ServerNames = Arc<BTreeSet<Arc<str>>>;
 
 /// What a fenced class was not told of, as far as it decides about rules that it was told of.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -122,6 +125,8 @@ pub struct RuleRef {
     pub hosts: Arc<[Hostname]>,
     /// The whole mesh may see it, and it means the same for every caller.
     pub is_for_all: bool,
+    /// It says where TLS goes.
+    pub has_tls: bool,
 }
 
 impl Scope {
@@ -253,7 +258,8 @@ pub(crate) fn closeness(visibility: &Visibility, owner: &Namespace, client: &Nam
 
 pub(crate) fn rule_ref(rule: &VirtualServiceRecord) -> RuleRef {
     let is_for_all = rule.visibility == Visibility::Public && !rule.asks_for_caller();
-    RuleRef { key: rule.key.clone(), hosts: rule.hosts.clone(), is_for_all }
+    let has_tls = !rule.spec.tls.is_empty();
+    RuleRef { key: rule.key.clone(), hosts: rule.hosts.clone(), is_for_all, has_tls }
 }
 
 /// A host may be defined in several namespaces; a class knows one of them: its own namespace's if

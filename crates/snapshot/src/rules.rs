@@ -40,6 +40,7 @@ impl VirtualServiceRecord {
             && self.created == other.created
             && self.imports() == other.imports()
             && self.asks_for_caller() == other.asks_for_caller()
+            && self.spec.tls.is_empty() == other.spec.tls.is_empty()
     }
 
     /// Whether its HTTP routes depend on who calls.

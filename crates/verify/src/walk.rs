@@ -12,6 +12,7 @@ mod listener;
 mod matcher;
 mod redirect;
 mod route;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +20,7 @@ use envoy::{Any, config::listener::v3::FilterChain};
 use prost::{Message, Name};
 
 use crate::{
-    Call, ClusterChoice, Outcome, Resources, Stage, StepVerdict, Upstream, WeightedName,
-    effect::owner, resources::causes,
+    Call, Outcome, Resources, Stage, StepVerdict, Upstream, effect::owner, resources::causes,
 };
 
 use self::{connection::Connection, listener::Inspection};
@@ -87,37 +87,6 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn walk_tcp(&mut self, chain: &FilterChain) {
-        use envoy::extensions::filters::network::{
-            sni_cluster::v3::SniCluster,
-            tcp_proxy::v3::{TcpProxy, tcp_proxy::ClusterSpecifier},
-        };
-        let sni_names_cluster =
-            self.fidelity == Fidelity::Full && network_filter::<SniCluster>(chain).is_some();
-        if sni_names_cluster && !self.call.sni().is_empty() {
-            let name = self.call.sni().to_owned();
-            self.choose(Stage::Tcp, format!("the server name stands for the cluster `{name}`"));
-            self.outcome.cluster = ClusterChoice::Single(name);
-            return;
-        }
-        let Some(proxy) = network_filter::<TcpProxy>(chain) else {
-            self.note(Stage::Tcp, "the chain has neither an HTTP manager nor a TCP proxy");
-            return;
-        };
-        self.outcome.cluster = match proxy.cluster_specifier {
-            Some(ClusterSpecifier::Cluster(name)) => ClusterChoice::Single(name),
-            Some(ClusterSpecifier::WeightedClusters(list)) => ClusterChoice::Weighted(
-                list.clusters
-                    .into_iter()
-                    .map(|entry| WeightedName { name: entry.name, weight: entry.weight })
-                    .collect(),
-            ),
-            None => ClusterChoice::None,
-        };
-        let names = self.outcome.cluster.names().join("`, `");
-        self.choose(Stage::Tcp, format!("the TCP proxy sends it to `{names}`"));
-    }
-
     fn find_upstreams(&mut self) {
         let names: Vec<String> =
             self.outcome.cluster.names().into_iter().map(str::to_owned).collect();
@@ -148,10 +117,10 @@ impl<'a> Walker<'a> {
     }
 }
 
-/// The first network filter of the type `M`, if its bytes are one.
-fn network_filter<M: Message + Name + Default>(chain: &FilterChain) -> Option<M> {
+/// The network filters of the type `M` whose bytes are one.
+fn network_filters<M: Message + Name + Default>(chain: &FilterChain) -> impl Iterator<Item = M> {
     use envoy::config::listener::v3::filter::ConfigType;
-    chain.filters.iter().find_map(|filter| match &filter.config_type {
+    chain.filters.iter().filter_map(|filter| match &filter.config_type {
         Some(ConfigType::TypedConfig(any)) => unpack(any),
         Some(ConfigType::ConfigDiscovery(_)) | None => None,
     })

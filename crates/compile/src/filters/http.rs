@@ -8,9 +8,8 @@ use envoy::{
     config::{
         cluster::v3::cluster::DnsLookupFamily,
         core::v3::{
-            AggregatedConfigSource, ApiVersion, ConfigSource, DataSource, Http1ProtocolOptions,
-            Http2ProtocolOptions, HttpProtocolOptions, SubstitutionFormatString,
-            config_source::ConfigSourceSpecifier, data_source, substitution_format_string::Format,
+            AggregatedConfigSource, ApiVersion, ConfigSource, Http1ProtocolOptions,
+            Http2ProtocolOptions, HttpProtocolOptions, config_source::ConfigSourceSpecifier,
         },
         listener::v3::Filter,
         route::v3::RouteConfiguration,
@@ -19,8 +18,7 @@ use envoy::{
         common::dynamic_forward_proxy::v3::DnsCacheConfig,
         filters::{
             common::set_filter_state::v3::{
-                FilterStateValue,
-                filter_state_value::{Key, SharedWithUpstream, Value as FilterStateContent},
+                FilterStateValue, filter_state_value::SharedWithUpstream,
             },
             http::{
                 cors::v3::Cors,
@@ -64,7 +62,7 @@ use snapshot::{Mesh, PathNormalization};
 
 use crate::{
     Client,
-    filters::{duration, network_filter, on_demand, seconds},
+    filters::{duration, filter_state::formatted, network_filter, on_demand, seconds},
     telemetry::{Telemetry, Tracing, http_logs},
 };
 
@@ -313,20 +311,9 @@ fn http_filters(options: &HcmOptions) -> Vec<HttpFilter> {
 /// offers. One cluster serves HTTP and bytes, so that only the connection manager knows.
 fn offered_protocols() -> SetFilterState {
     let offered = format!("%METADATA(CLUSTER:{ALPN_NAMESPACE}:{ALPN_FIELD})%");
-    let value = SubstitutionFormatString {
-        omit_empty_values: true,
-        format: Some(Format::TextFormatSource(DataSource {
-            specifier: Some(data_source::Specifier::InlineString(offered)),
-            ..DataSource::default()
-        })),
-        ..SubstitutionFormatString::default()
-    };
     let value = FilterStateValue {
-        key: Some(Key::ObjectKey("envoy.network.application_protocols".to_owned())),
-        value: Some(FilterStateContent::FormatString(value)),
         shared_with_upstream: SharedWithUpstream::Once.into(),
-        skip_if_empty: true,
-        ..FilterStateValue::default()
+        ..formatted("envoy.network.application_protocols", "", &offered)
     };
     SetFilterState { on_request_headers: vec![value], ..SetFilterState::default() }
 }

@@ -36,8 +36,8 @@ use envoy::{
 use super::{http_filter, seconds};
 use crate::telemetry::expression_filter;
 
-/// How long a request waits for its route, in seconds: as long as Envoy's own limit for clusters.
-const WAIT: i64 = 5;
+/// How long a request waits for its route, or a connection for its cluster, in seconds.
+pub(super) const WAIT: i64 = 5;
 /// The name by which a proxy says that it has the filter, and that the filter has here.
 pub const ON_DEMAND: &str = "envoy.filters.http.on_demand";
 const HEADER_MUTATION: &str = "envoy.filters.http.header_mutation";

@@ -21,10 +21,12 @@ use envoy::{
 use crate::{
     filters::{duration, network_filter},
     names,
-    telemetry::{Telemetry, tcp_logs},
+    telemetry::{Reports, Telemetry, tcp_logs},
     traffic_policy::Policy,
     virtual_host::host_with_port,
 };
+
+pub(super) const TCP_PROXY: &str = "envoy.filters.network.tcp_proxy";
 
 /// A cluster and its share of the connections.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -125,16 +127,25 @@ impl TcpRoute {
 
 /// The network filter that copies bytes.
 pub fn tcp_proxy(route: &TcpRoute, telemetry: &Telemetry) -> Filter {
+    let reports = telemetry.reports.as_ref().filter(|_| route.leaves_the_mesh());
+    network_filter(TCP_PROXY, &configure(route, telemetry, reports))
+}
+
+/// The configuration of that filter, which tells `reports` of connections.
+pub(super) fn configure(
+    route: &TcpRoute,
+    telemetry: &Telemetry,
+    reports: Option<&Reports>,
+) -> TcpProxy {
     let specifier = match route.destinations.as_slice() {
         [only] => ClusterSpecifier::Cluster(only.cluster.to_string()),
         several => ClusterSpecifier::WeightedClusters(WeightedCluster {
             clusters: several.iter().map(cluster_weight).collect(),
         }),
     };
-    let reports = telemetry.reports.as_ref().filter(|_| route.leaves_the_mesh());
     let tells_of_connects = telemetry.logs_connects() || reports.is_some();
     let source_ip = PolicySpecifier::SourceIp(SourceIp {});
-    let proxy = TcpProxy {
+    TcpProxy {
         stat_prefix: route.stat_prefix.to_string(),
         idle_timeout: route.policy.idle_timeout.map(duration),
         max_downstream_connection_duration: route.policy.max_duration.map(duration),
@@ -150,8 +161,7 @@ pub fn tcp_proxy(route: &TcpRoute, telemetry: &Telemetry) -> Filter {
             ..TcpAccessLogOptions::default()
         }),
         ..TcpProxy::default()
-    };
-    network_filter("envoy.filters.network.tcp_proxy", &proxy)
+    }
 }
 
 fn tunneling_config(tunnel: &Tunnel) -> TunnelingConfig {

@@ -22,9 +22,13 @@ use crate::{
     filters::{
         HcmOptions, HttpRole, HttpSettings, InspectedPorts, RouteSource, address, duration,
         http_connection_manager, http_inspector, seconds, tcp_proxy, tls_inspector,
+        wait_for_server_name,
     },
     names,
-    outbound::{Capture, ChainAction, ChainInput, HttpRouteSource, HttpRoutes, ListenerInput},
+    outbound::{
+        Capture, ChainAction, ChainInput, HttpRouteSource, HttpRoutes, ListenerInput,
+        ServerNameRoute,
+    },
     route::every_path,
     telemetry::listener_logs,
 };
@@ -45,7 +49,8 @@ impl ListenerInput {
         self.chains.iter().filter_map(|chain| match &chain.action {
             ChainAction::Http(HttpRoutes { source: HttpRouteSource::Rds(name), .. }) => Some(name),
             ChainAction::Http(HttpRoutes { source: HttpRouteSource::DynamicDns, .. })
-            | ChainAction::Tcp(_) => None,
+            | ChainAction::Tcp(_)
+            | ChainAction::ServerName(_) => None,
         })
     }
 
@@ -56,7 +61,10 @@ impl ListenerInput {
             .extend(self.fallback_used().into_iter().flat_map(|route| route.clusters().cloned()));
         for chain in &self.chains {
             match &chain.action {
-                ChainAction::Tcp(route) => clusters.extend(route.clusters().cloned()),
+                ChainAction::Tcp(route)
+                | ChainAction::ServerName(ServerNameRoute { unnamed: route, .. }) => {
+                    clusters.extend(route.clusters().cloned());
+                }
                 ChainAction::Http(HttpRoutes { source: HttpRouteSource::DynamicDns, .. }) => {
                     clusters.insert(names::DYNAMIC_DNS_CLUSTER.into());
                 }
@@ -134,7 +142,7 @@ fn add_chains(listener: &mut Listener, input: &ListenerInput) {
     for chain in &input.chains {
         let compiled = FilterChain {
             name: chain.name.to_string(),
-            filters: with_telemetry(chain_filter(chain, input), input),
+            filters: with_telemetry(chain_filters(chain, input), input),
             transport_socket_connect_timeout: Some(seconds(TRANSPORT_CONNECT_TIMEOUT)),
             ..FilterChain::default()
         };
@@ -154,21 +162,24 @@ fn add_chains(listener: &mut Listener, input: &ListenerInput) {
         listener.default_filter_chain = Some(FilterChain {
             name: FALLBACK_CHAIN.to_owned(),
             filter_chain_match: Some(FilterChainMatch::default()),
-            filters: with_telemetry(tcp_proxy(fallback, &input.telemetry), input),
+            filters: with_telemetry(vec![tcp_proxy(fallback, &input.telemetry)], input),
             transport_socket_connect_timeout: Some(seconds(TRANSPORT_CONNECT_TIMEOUT)),
             ..FilterChain::default()
         });
     }
 }
 
-fn with_telemetry(filter: Filter, input: &ListenerInput) -> Vec<Filter> {
-    input.telemetry.connection_filter().into_iter().chain([filter]).collect()
+fn with_telemetry(filters: Vec<Filter>, input: &ListenerInput) -> Vec<Filter> {
+    input.telemetry.connection_filter().into_iter().chain(filters).collect()
 }
 
-fn chain_filter(chain: &ChainInput, input: &ListenerInput) -> Filter {
+fn chain_filters(chain: &ChainInput, input: &ListenerInput) -> Vec<Filter> {
     match &chain.action {
-        ChainAction::Tcp(route) => tcp_proxy(route, &input.telemetry),
-        ChainAction::Http(http) => http_connection_manager(&HcmOptions {
+        ChainAction::Tcp(route) => vec![tcp_proxy(route, &input.telemetry)],
+        ChainAction::ServerName(ServerNameRoute { port, unnamed }) => {
+            wait_for_server_name(*port, unnamed, &input.telemetry).into()
+        }
+        ChainAction::Http(http) => vec![http_connection_manager(&HcmOptions {
             stat_prefix: format!("outbound_{};", input.name),
             role: HttpRole::Outbound,
             routes: match &http.source {
@@ -181,7 +192,7 @@ fn chain_filter(chain: &ChainInput, input: &ListenerInput) -> Filter {
             // Other route configurations are complete, and nothing lifts the limit of a wait there.
             settings: HttpSettings { on_demand: asks_for_hosts(http), ..input.http.clone() },
             telemetry: input.telemetry.clone(),
-        }),
+        })],
     }
 }
 

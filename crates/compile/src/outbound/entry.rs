@@ -6,7 +6,7 @@ use model::{Diagnostic, Diagnostics, ObjectKey, Protocol};
 
 use crate::{
     codes, names,
-    outbound::{Capture, ChainInput},
+    outbound::{Capture, ChainInput, TransportProtocol},
 };
 
 /// What one service asks of a listener.
@@ -87,9 +87,14 @@ impl Entries {
         self.merge(&key, request);
     }
 
-    /// Has TLS looked at, at a place that may have no service. Where the server may speak first, nothing
-    /// is waited for.
-    pub(super) fn open_tls(&mut self, bind: Arc<str>, port: u16, capture: Capture) {
+    /// Has TLS looked at, at a place that may have no service, and takes a chain for server names that have no
+    /// chain of their own. Where the server may speak first, nothing is waited for.
+    pub(super) fn open_tls(
+        &mut self,
+        place: (Arc<str>, u16),
+        capture: Capture,
+        others: Option<ChainInput>,
+    ) {
         let open = || Entry {
             protocol: Protocol::Tls,
             capture,
@@ -98,9 +103,19 @@ impl Entries {
             inspects_tls: true,
             locked: false,
         };
-        let entry = self.map.entry((bind, port)).or_insert_with(open);
+        let entry = self.map.entry(place).or_insert_with(open);
         let is_complete = entry.chains.iter().any(|chain| chain.matches.is_everything());
-        entry.inspects_tls |= !entry.locked && !is_complete;
+        if entry.locked || is_complete {
+            return;
+        }
+        entry.inspects_tls = true;
+        let Some(others) = others else { return };
+        // The same names are in both, so that this chain stays as it is when one of them gets its own:
+        // connections go on. That one wins, as it asks for more.
+        for chain in entry.chains.iter_mut().filter(|it| !it.matches.server_names.is_empty()) {
+            chain.matches.transport_protocol = TransportProtocol::Tls;
+        }
+        entry.chains.push(others);
     }
 
     /// Adds the chains that can be told from those that are there.

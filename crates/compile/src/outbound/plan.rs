@@ -25,6 +25,7 @@ use crate::{
         rules::RuleIndex,
         tcp::{self, TcpTarget},
     },
+    scope::ServerNames,
     telemetry::{Side, Telemetry, select_telemetry},
 };
 
@@ -110,8 +111,8 @@ impl<'a> Planner<'a> {
             self.add_open_port(*port, &binding);
         }
         self.add_services(listener, &binding, &rules);
-        for port in &listener.open_ports.tls {
-            self.open_tls(*port, &binding);
+        for (port, names) in &listener.open_ports.tls {
+            self.open_tls(*port, names, &binding);
         }
     }
 
@@ -294,12 +295,14 @@ impl<'a> Planner<'a> {
 
     /// Has the server name of TLS looked at where no service of the class is told by one yet, since what
     /// leaves there is reported with it. A listener that takes everything has no way out.
-    fn open_tls(&mut self, port: u16, binding: &Binding) {
+    fn open_tls(&mut self, port: u16, names: &ServerNames, binding: &Binding) {
         let bind = binding.bind.clone().unwrap_or_else(|| self.wildcard.clone());
         // The HTTP listener of a port is at the same place.
-        if binding.refusal(port, Protocol::Http, self.client).is_none() {
-            self.entries.open_tls(bind, port, binding.capture);
+        if binding.refusal(port, Protocol::Http, self.client).is_some() {
+            return;
         }
+        let waiting = tcp::waiting_chain(port, names, &self.fallback);
+        self.entries.open_tls((bind, port), binding.capture, waiting);
     }
 
     /// Shared by all services of the port; for a socket in the file system it is its path.

@@ -11,7 +11,11 @@ use crate::{
     Client, codes,
     filters::{TcpPolicy, TcpRoute, WeightedDestination},
     names,
-    outbound::{ChainAction, ChainInput, ChainMatch, Cidr, plan::Planner, policy::tcp_policy},
+    outbound::{
+        ChainAction, ChainInput, ChainMatch, Cidr, ServerNameRoute, plan::Planner,
+        policy::tcp_policy,
+    },
+    scope::ServerNames,
     virtual_host::short_names,
 };
 
@@ -244,6 +248,22 @@ fn server_name(host: &str) -> Option<Arc<str>> {
 
 fn chain(matches: ChainMatch, route: TcpRoute, origins: Vec<ObjectKey>) -> ChainInput {
     ChainInput { name: "".into(), matches, action: ChainAction::Tcp(route), origins }
+}
+
+/// The chain of server names whose services may be asked for; none where there are no names.
+pub(super) fn waiting_chain(
+    port: u16,
+    names: &ServerNames,
+    unnamed: &TcpRoute,
+) -> Option<ChainInput> {
+    let server_names: Vec<Arc<str>> = names.iter().cloned().collect();
+    (!server_names.is_empty()).then(|| ChainInput {
+        name: "".into(),
+        matches: ChainMatch { server_names, ..ChainMatch::default() },
+        action: ChainAction::ServerName(ServerNameRoute { port, unnamed: unnamed.clone() }),
+        // It does not change with each of the services.
+        origins: Vec::new(),
+    })
 }
 
 fn tls_applies(found: &TlsMatchAttributes, target: &TcpTarget<'_>, client: &Client) -> bool {

@@ -16,6 +16,7 @@ use crate::{
 mod conflicts;
 mod reports;
 mod rules;
+mod server_names;
 mod services;
 mod sidecars;
 

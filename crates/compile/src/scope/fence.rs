@@ -1,12 +1,15 @@
 //! A scope that a fence has made smaller: what is left of all that a class may see.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use model::{Hostname, Map, Service, Shared};
 use snapshot::{DispatchTarget, Reader};
 
 use super::{
-    EgressListener, OpenPorts, RuleRef, Scope, Untold,
+    EgressListener, OpenPorts, RuleRef, Scope, ServerNames, Untold,
     detour::Gateway,
     visible::{Arranged, Visible, VisibleChange},
 };
@@ -123,6 +126,15 @@ fn wildcards_of(hosts: &BTreeSet<Hostname>) -> impl Iterator<Item = &Hostname> {
 }
 
 impl ClientFence {
+    /// The ports on which it says server names, with those that it waits for.
+    fn tls_ports(&self, ports: &BTreeMap<u16, ServerNames>) -> BTreeMap<u16, ServerNames> {
+        match (self.loads_on_demand, &self.reports) {
+            (true, _) => ports.clone(),
+            (false, Some(_)) => ports.keys().map(|port| (*port, Arc::default())).collect(),
+            (false, None) => BTreeMap::new(),
+        }
+    }
+
     /// What the workload was seen to call and what was `asked` for, without what is declared to be over.
     pub fn called(&self, asked: &BTreeSet<Hostname>, reader: &Reader<'_>) -> BTreeSet<Hostname> {
         let learned = reader.learned(&self.workload).filter(|_| self.mode.learns());
@@ -203,8 +215,11 @@ impl Interest {
             services: pick(&listener.services, &places.services, &self.kept),
             rules: rules.into_iter().map(|place| listener.rules[place].clone()).collect(),
             open_ports: OpenPorts {
-                http: ports_if(fence.loads_on_demand || self.detours, &places.open_ports.http),
-                tls: ports_if(fence.reports.is_some(), &places.open_ports.tls),
+                http: match fence.loads_on_demand || self.detours {
+                    true => places.open_ports.http.clone(),
+                    false => BTreeSet::new(),
+                },
+                tls: fence.tls_ports(&places.open_ports.tls),
             },
             untold,
             is_narrow: listener.is_narrow,
@@ -214,10 +229,6 @@ impl Interest {
             },
         }
     }
-}
-
-fn ports_if(are_open: bool, ports: &BTreeSet<u16>) -> BTreeSet<u16> {
-    if are_open { ports.clone() } else { BTreeSet::new() }
 }
 
 /// Services with these hosts, in the order in which they stand.

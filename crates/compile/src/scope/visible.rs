@@ -11,6 +11,9 @@ use super::{
     detour::{DetourDomains, Detoured},
 };
 
+/// With more server names on a port, connections wait for none of them: all are in its listener.
+const MAX_SERVER_NAMES: usize = 1_000;
+
 /// All that workloads may see, of which fences leave them a part.
 #[derive(Debug)]
 pub struct Visible {
@@ -134,7 +137,26 @@ impl Arranged {
             }
             if service.resolution != Resolution::Alias {
                 self.open_ports.http.extend(http);
-                self.open_ports.tls.extend(named_ports(service));
+                self.add_server_name(service, listener);
+            }
+        }
+        for names in self.open_ports.tls.values_mut().filter(|it| it.len() > MAX_SERVER_NAMES) {
+            *names = Arc::default();
+        }
+    }
+
+    /// Opens the ports on which a service is told from others by its server name. Where a rule decides about
+    /// connections, they are not for the service of that name.
+    fn add_server_name(&mut self, service: &Service, listener: &EgressListener) {
+        let host = service.hostname();
+        let mut exact = self.rules.get(host).into_iter().flatten();
+        let mut wild = self.wildcard_rules.iter().map(|place| &listener.rules[*place]);
+        let is_ruled = exact.any(|place| listener.rules[*place].has_tls)
+            || wild.any(|rule| rule.has_tls && rule.hosts.iter().any(|it| it.covers(host)));
+        for port in named_ports(service) {
+            let names = self.open_ports.tls.entry(port).or_default();
+            if !is_ruled && !host.is_wildcard() {
+                Arc::make_mut(names).insert(host.as_str().into());
             }
         }
     }

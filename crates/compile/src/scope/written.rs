@@ -65,6 +65,12 @@ impl Visible {
         hosts
     }
 
+    /// The service with this host, if it has the port.
+    pub fn find_service(&self, host: &str, port: u16) -> Option<Hostname> {
+        let service = self.scope.service(&host.into())?;
+        service.port(port).map(|_| service.hostname().clone())
+    }
+
     fn find_address(&self, address: &str, written: Written<'_>) -> Option<Hostname> {
         let at = |service: &&Shared<Service>| {
             written.serves(service)

@@ -11,19 +11,11 @@ use std::collections::BTreeMap;
 
 use envoy::{
     Any,
-    config::{
-        core::v3::{
-            DataSource, SubstitutionFormatString, data_source, substitution_format_string::Format,
-        },
-        listener::v3::{Filter, filter},
-    },
+    config::listener::v3::{Filter, filter},
     extensions::{
         access_loggers::stats::v3::config::Tag,
         filters::{
-            common::set_filter_state::v3::{
-                FilterStateValue,
-                filter_state_value::{Key, Value},
-            },
+            common::set_filter_state::v3::FilterStateValue,
             network::set_filter_state::v3::Config as SetFilterState,
         },
     },
@@ -35,11 +27,14 @@ use super::{
     client::canonical,
     label_rules::{Is, dropped, replaced, rules},
 };
-use crate::{Client, inbound::InboundPort};
+use crate::{
+    Client,
+    filters::filter_state::{SET_FILTER_STATE, formatted},
+    inbound::InboundPort,
+};
 
 /// The namespace of metadata that labels are read from.
 const METADATA: &str = "istio";
-const SET_FILTER_STATE: &str = "envoy.filters.network.set_filter_state";
 const PEER_NAMESPACE: &str = "source_workload_namespace";
 const UNKNOWN: &str = "unknown";
 
@@ -135,21 +130,7 @@ pub(super) fn on_connection(side: Side) -> Any {
 
 /// What is kept of a connection for a label.
 fn state(label: &str, expression: &str) -> FilterStateValue {
-    let text = data_source::Specifier::InlineString(format!("%CEL({expression})%"));
-    FilterStateValue {
-        key: Some(Key::ObjectKey(state_key(label))),
-        factory_key: "envoy.string".to_owned(),
-        value: Some(Value::FormatString(SubstitutionFormatString {
-            omit_empty_values: true,
-            format: Some(Format::TextFormatSource(DataSource {
-                specifier: Some(text),
-                ..DataSource::default()
-            })),
-            ..SubstitutionFormatString::default()
-        })),
-        skip_if_empty: true,
-        ..FilterStateValue::default()
-    }
+    formatted(&state_key(label), "envoy.string", &format!("%CEL({expression})%"))
 }
 
 /// The filter with the configuration of [`on_connection`].

@@ -20,6 +20,7 @@ mod on_demand;
 mod on_demand_size;
 mod on_demand_soak;
 mod on_demand_tcp;
+mod on_demand_tls;
 mod order;
 mod peers;
 mod places;

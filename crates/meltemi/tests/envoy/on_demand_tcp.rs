@@ -9,8 +9,7 @@ use envoy::config::core::v3::Node;
 use prost::Message;
 use serde_json::{Value, json};
 use testkit::{
-    certs::CertificateAuthority,
-    http::{Backend, BackendSettings, Client, Request, TcpBackend, TlsSettings, tcp_exchange},
+    http::{Request, TcpBackend, tcp_exchange},
     ports,
 };
 use tokio::{
@@ -24,7 +23,6 @@ use crate::{
         Instance, Shop, ShopSettings, backend, egress, eventually, require, send, service,
         service_on,
     },
-    tls::entry,
 };
 
 /// What cannot become HTTP.
@@ -81,7 +79,7 @@ async fn start(stores: &[(&str, &Store)], yaml: &str) -> Shop {
 }
 
 /// The learned hosts of the client, with what saw them.
-async fn learned(shop: &Shop) -> Vec<(String, Value)> {
+pub(crate) async fn learned(shop: &Shop) -> Vec<(String, Value)> {
     let path = "/debug/scope/edges?workload=shop/client";
     let edges = shop.mesh.control_plane().get(path).await.unwrap();
     let items = edges["items"].as_array().cloned().unwrap_or_default();
@@ -145,37 +143,6 @@ async fn a_request_without_a_route_is_learned_where_hosts_are_not_asked_for() {
     // What it was told of is not reported.
     let expected = ("cart.shop.svc.cluster.local".to_owned(), json!(["access-log"]));
     assert_eq!(learned(&shop).await, [expected]);
-}
-
-#[tokio::test]
-async fn a_server_name_is_learned_and_the_next_connection_meshed() {
-    let authority = CertificateAuthority::new("outside").unwrap();
-    let leaf = authority.leaf(&["secure.example"]).unwrap();
-    let backend = Backend::start_with(BackendSettings {
-        address: ports::loopback_socket(9443),
-        tls: Some(authority.server_config(&leaf).unwrap()),
-        ..BackendSettings::new("secure")
-    });
-    let backend = backend.await.unwrap();
-    let address = ports::loopback_socket(9443);
-    let yaml = entry("secure", "secure.example", "TLS", backend.address());
-    let egress = egress(address, "TLS", "secure.example");
-    let fence = fence::namespace("on-demand");
-    let files = [(fence::FILE, &*fence)];
-    let settings =
-        ShopSettings { yaml: &yaml, egress: &egress, files: &files, ..ShopSettings::default() };
-    let shop = Shop::start_with(settings).await;
-    shop.wait_listening(address).await;
-    let call = async |server_name: &str| {
-        let request = Request::get(address, "secure.example", "/");
-        Client::new().send(&request.tls(TlsSettings::new(server_name))).await
-    };
-    assert!(call("nobody.example").await.is_err(), "it is nobody's name");
-    assert!(call("secure.example").await.is_err(), "it was told of before it was called");
-    let answer = eventually(async || call("secure.example").await).await;
-    assert_eq!(answer.backend(), Some("secure"));
-    assert_eq!(learned(&shop).await, [("secure.example".to_owned(), json!(["access-log"]))]);
-    shop.mesh.expect_synced(1).await.unwrap();
 }
 
 /// As whoever answers an application's queries says it.

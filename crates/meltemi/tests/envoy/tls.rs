@@ -11,7 +11,7 @@ use testkit::{
 use crate::shop::{PORT, Shop, ShopSettings, destination_rule, egress, send};
 
 /// The port of services that are called encrypted.
-const TLS_PORT: u16 = 9443;
+pub(crate) const TLS_PORT: u16 = 9443;
 
 /// A host outside of the mesh with one instance.
 pub(crate) fn entry(name: &str, host: &str, protocol: &str, address: SocketAddr) -> String {

@@ -1,7 +1,8 @@
-//! Questions of proxies for virtual hosts.
+//! Questions of proxies for virtual hosts and clusters.
 
 use std::sync::Arc;
 
+use compile::names;
 use model::{Hostname, WorkloadKey};
 
 use super::{Engine, FacetId, Letter, StreamId, gathered::News};
@@ -36,7 +37,7 @@ impl Engine {
             let answer = entry.facet.answer(&question);
             // Each question counts once, as what came of it at first.
             if at < new.len() {
-                self.count(&entry.facet, answer.as_deref());
+                self.count(&entry.facet, &question, answer.as_deref());
             }
             found.extend(answer.map(|answer| (question, answer)));
         }
@@ -50,13 +51,15 @@ impl Engine {
         self.change(facet, Facet::take_called)
     }
 
-    fn count(&self, facet: &Facet, answer: Option<&str>) {
+    fn count(&self, facet: &Facet, question: &str, answer: Option<&str>) {
         let Counters { questions, known, unknown, closed, dropped, .. } = &*self.counters;
         questions.inc();
         match answer.map(|answer| facet.judge(answer)) {
             Some(Answer::Known) => known.inc(),
             Some(Answer::Unknown) => unknown.inc(),
             Some(Answer::Closed) => closed.inc(),
+            // A connection is refused.
+            None if names::split_outbound_cluster(question).is_some() => unknown.inc(),
             None => dropped.inc(),
         }
     }

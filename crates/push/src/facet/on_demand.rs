@@ -12,7 +12,7 @@ use std::{
 };
 
 use compile::{
-    Client, Fenced, RouteName, Scope, Visible, VisibleChange, Written, answer, is_answered,
+    Client, Fenced, RouteName, Scope, Visible, VisibleChange, Written, answer, is_answered, names,
     own_domain, unknown_host,
 };
 use model::{Hostname, WorkloadKey};
@@ -27,6 +27,13 @@ const MAX_UNKNOWN: usize = 1_000;
 const EVERYTHING: &str = "*";
 /// Of so many questions it is remembered that they were asked.
 const MAX_REMEMBERED: usize = 2_000;
+
+/// Of so many services that are no more, or not yet, it is remembered that connections to them were asked for:
+/// proxies ask for names that they were told.
+const MAX_MISSED: usize = 100;
+
+/// A port and a host.
+type ServicePort = (u16, Hostname);
 
 /// What a question has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +80,8 @@ pub(super) struct OnDemand {
     /// What was asked, and what answered it last. Envoy asks for no name twice: as long as a proxy
     /// lives, what was answered once must have an answer.
     questions: BTreeMap<Arc<str>, Option<Answering>>,
+    /// Asked for by the names of their clusters, and not to be called then. A proxy does not ask again.
+    missed: BTreeSet<ServicePort>,
     /// Asked for, and not told to those who learn it.
     news: BTreeSet<Hostname>,
 }
@@ -108,7 +117,21 @@ impl OnDemand {
         if !is_same {
             jobs.insert(Job::Scope);
         }
+        let mut missed = std::mem::take(&mut self.missed);
+        let found = missed
+            .extract_if(.., |(port, host)| visible.find_service(host.as_str(), *port).is_some());
+        let found: Vec<_> = found.collect();
+        for (_, host) in found {
+            jobs.extend(self.add_called(host));
+        }
+        self.missed = missed;
         jobs
+    }
+
+    /// Notes a host that was asked for. Says which job follows.
+    fn add_called(&mut self, host: Hostname) -> Option<Job> {
+        self.news.insert(host.clone());
+        self.asked.insert(host).then_some(Job::Called)
     }
 
     /// Some of what nothing defined may be defined now. What a change does not name is not looked at.
@@ -140,6 +163,17 @@ impl OnDemand {
         jobs
     }
 
+    fn ask_for_cluster(&mut self, port: u16, host: &str, visible: &Visible) -> Option<Job> {
+        match visible.find_service(host, port) {
+            Some(host) => self.add_called(host),
+            None if self.missed.len() < MAX_MISSED => {
+                self.missed.insert((port, host.into()));
+                None
+            }
+            None => None,
+        }
+    }
+
     fn asks_too_much(&self) -> bool {
         self.asked.len() > MAX_ASKED
     }
@@ -168,6 +202,10 @@ impl Outbound {
         let Some(visible) = self.on_demand.visible.clone() else { return BTreeSet::new() };
         let mut jobs = BTreeSet::new();
         for question in questions {
+            if let Some((port, host)) = names::split_outbound_cluster(question) {
+                jobs.extend(self.on_demand.ask_for_cluster(port, host, &visible));
+                continue;
+            }
             let Some((route, port, host)) = self.parse(question) else { continue };
             let written = Written { host, port, dns_domain: &self.client.dns_domain };
             if self.on_demand.questions.len() < MAX_REMEMBERED {
@@ -180,12 +218,7 @@ impl Outbound {
                     jobs.insert(Job::Unknown(route.into()));
                 }
             }
-            for host in found {
-                self.on_demand.news.insert(host.clone());
-                if self.on_demand.asked.insert(host) {
-                    jobs.insert(Job::Called);
-                }
-            }
+            jobs.extend(found.into_iter().filter_map(|host| self.on_demand.add_called(host)));
         }
         jobs
     }
@@ -268,6 +301,10 @@ impl Outbound {
     }
 
     pub(super) fn answer(&self, question: &str, view: &FacetView) -> Option<Arc<str>> {
+        if names::split_outbound_cluster(question).is_some() {
+            let clusters = view.table(ResourceKind::Cluster);
+            return clusters.get_key_value(question).map(|(name, _)| name.clone());
+        }
         let (route, host) = split_host(question)?;
         let parts = view.get(ResourceKind::Route, route)?.parts.as_ref()?;
         let found = answer(parts, self.on_demand.domains(route), host)?;
@@ -278,8 +315,7 @@ impl Outbound {
 
     pub(super) fn told(&self) -> Option<Told> {
         let fence = self.client.fence.as_ref()?;
-        let OnDemand { visible, asked, unknown, fenced: _, called: _, news: _, questions: _ } =
-            &self.on_demand;
+        let OnDemand { visible, asked, unknown, .. } = &self.on_demand;
         let visible = visible.as_ref().map(|visible| &visible.scope);
         let services = |scope: Option<&Arc<Scope>>| scope.map_or(0, |it| it.services.len());
         let closed = unknown.iter().filter(|(_, domains)| domains.contains(EVERYTHING));

@@ -156,6 +156,7 @@ impl Conversation<'_> {
         if let Some(letter) = self.mailbox.try_take() {
             self.take_letter(letter);
         }
+        self.state.refuse_clusters();
     }
 
     fn learn(&self, called: Vec<(WorkloadKey, Hostname)>) {

@@ -1,8 +1,10 @@
-//! Virtual hosts that a proxy asks for while a request waits in it.
+//! Virtual hosts and clusters that a proxy asks for while a request or a connection waits in it.
 //!
 //! - A question is the name of a route configuration, `/`, and the host as a caller wrote it. It is no
 //!   subscription: a proxy is sent every virtual host of its views, and each question is answered
 //!   once, by the resource that says what happens to such requests, with the question among its aliases.
+//! - A name of a cluster is a question too, where a proxy is sent all clusters of its views: the service is to
+//!   be one of these.
 //! - Who finds the answer is the engine: a question may widen the scope.
 
 use std::{
@@ -10,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use compile::Compiled;
+use compile::{Compiled, names};
 use xds::DeltaRequest;
 
 use super::StreamState;
@@ -56,27 +58,22 @@ pub(super) struct Questions {
 
 impl Questions {
     /// Takes note of what a request asks; gives what is left of it, as a subscription.
-    pub(super) fn take_from(&mut self, request: &DeltaRequest) -> DeltaRequest {
+    pub(super) fn take_from(
+        &mut self,
+        request: &DeltaRequest,
+        is_question: fn(&str) -> bool,
+    ) -> DeltaRequest {
         let mut request = request.clone();
         let (asked, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut request.resource_names_subscribe)
             .into_iter()
-            .partition(|name| name.contains('/'));
+            .partition(|name| is_question(name));
         let known = self.open.len() + self.again.len() + self.waiting.len();
         let room = MAX_QUESTIONS.saturating_sub(known);
         self.dropped += asked.len().saturating_sub(room);
         self.open.extend(asked.iter().take(room).map(|name| Arc::from(name.as_str())));
         request.resource_names_subscribe = rest;
-        request.resource_names_unsubscribe.retain(|name| !name.contains('/'));
+        request.resource_names_unsubscribe.retain(|name| !is_question(name));
         request
-    }
-
-    /// What was refused is answered by the next response.
-    pub(super) fn on_response_taken(&mut self, accepted: bool) {
-        for (resource, questions) in std::mem::take(&mut self.sent) {
-            if !accepted {
-                self.answered.entry(resource).or_default().extend(questions);
-            }
-        }
     }
 
     fn forget(&mut self, is_gone: impl Fn(&Arc<str>) -> bool) {
@@ -88,7 +85,27 @@ impl Questions {
     }
 }
 
+/// Whether a proxy that is sent all virtual hosts of its views asks for something by this name.
+pub(super) fn asks_for_host(name: &str) -> bool {
+    name.contains('/')
+}
+
+/// The same of clusters.
+pub(super) fn asks_for_cluster(name: &str) -> bool {
+    names::split_outbound_cluster(name).is_some()
+}
+
 impl StreamState {
+    /// Nothing answers the questions for clusters for which an answer was looked for: connections that wait
+    /// are to end.
+    pub(crate) fn refuse_clusters(&mut self) {
+        let refused = self.questions.waiting.extract_if(.., |name| asks_for_cluster(name));
+        let refused: Vec<Arc<str>> = refused.collect();
+        let state = self.of_mut(ResourceKind::Cluster);
+        state.dirty.extend(refused.iter().cloned());
+        state.force.extend(refused);
+    }
+
     /// The questions for which an answer is to be looked for.
     pub(crate) fn take_questions(&mut self) -> OpenQuestions {
         let new = std::mem::take(&mut self.questions.open);
@@ -97,25 +114,43 @@ impl StreamState {
         OpenQuestions { new, again }
     }
 
+    /// A response with virtual hosts was answered. What was refused is answered by the next one.
+    pub(super) fn on_hosts_taken(&mut self, accepted: bool) {
+        let sent = std::mem::take(&mut self.questions.sent);
+        if accepted {
+            return;
+        }
+        for (resource, asked) in sent {
+            self.questions.answered.entry(resource).or_default().extend(asked);
+        }
+        self.ask_for_gone();
+    }
+
     /// The mesh has changed: what had no answer may have one now, if its route configuration is to be had,
     /// and an answer may be gone before it was sent.
     pub(crate) fn ask_again(&mut self) {
+        self.ask_for_gone();
         let mut questions = std::mem::take(&mut self.questions);
-        let is_gone =
-            |resource: &Arc<str>| self.target(ResourceKind::VirtualHost, resource).is_none();
-        let gone = questions.answered.extract_if(.., |resource, _| is_gone(resource));
-        let gone: Vec<_> = gone.collect();
         let has_route = |question: &Arc<str>| {
             split_host(question)
                 .is_some_and(|(route, _)| self.target(ResourceKind::Route, route).is_some())
         };
         questions.again.extend(questions.waiting.extract_if(.., has_route));
-        for (resource, asked) in gone {
-            questions.again.extend(asked);
-            // Nobody waits for it any more, should it come back.
-            self.of_mut(ResourceKind::VirtualHost).force.remove(&resource);
-        }
         self.questions = questions;
+    }
+
+    /// Looks for answers in place of those that are gone.
+    fn ask_for_gone(&mut self) {
+        let kind = ResourceKind::VirtualHost;
+        let mut answered = std::mem::take(&mut self.questions.answered);
+        let gone = answered.extract_if(.., |resource, _| self.target(kind, resource).is_none());
+        let gone: Vec<_> = gone.collect();
+        for (resource, asked) in gone {
+            self.questions.again.extend(asked);
+            // Nobody waits for it any more, should it come back.
+            self.of_mut(kind).force.remove(&resource);
+        }
+        self.questions.answered = answered;
     }
 
     /// How many questions were not listened to since this was asked last.
@@ -137,6 +172,10 @@ impl StreamState {
     /// A resource answers a question. It is sent even if the proxy holds it: a request waits.
     pub(crate) fn on_found(&mut self, question: Arc<str>, resource: &Arc<str>) {
         self.questions.waiting.remove(&question);
+        if asks_for_cluster(&question) {
+            // It is sent as any other, unless the proxy has it by now.
+            return;
+        }
         self.questions.answered.entry(resource.clone()).or_default().insert(question);
         let state = self.of_mut(ResourceKind::VirtualHost);
         state.dirty.insert(resource.clone());

@@ -7,7 +7,13 @@ use envoy::service::discovery::v3::DiscoveryRequest;
 use xds::{DeltaRequest, Request};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Held, StreamState, holdings::parse_version, types::InFlight, whole::is_known};
+use super::{
+    Held, StreamState,
+    holdings::parse_version,
+    on_demand::{asks_for_cluster, asks_for_host},
+    types::InFlight,
+    whole::is_known,
+};
 use crate::ResourceKind;
 
 impl StreamState {
@@ -22,12 +28,12 @@ impl StreamState {
     fn on_delta(&mut self, request: &DeltaRequest) {
         let Some(kind) = ResourceKind::parse(&request.type_url) else { return };
         let subscription;
-        let request = match kind {
-            ResourceKind::VirtualHost => {
-                subscription = self.questions.take_from(request);
+        let request = match self.asks(kind, request) {
+            Some(is_question) => {
+                subscription = self.questions.take_from(request, is_question);
                 &subscription
             }
-            _ => request,
+            None => request,
         };
         let error = request.error_detail.as_ref().map(|status| status.message.as_str());
         self.on_answer(kind, &request.response_nonce, error);
@@ -38,6 +44,24 @@ impl StreamState {
         let resumes = request.said_versions().next().is_some();
         self.resuming |= first && kind == ResourceKind::Cluster && resumes;
         self.resuming = self.resuming && !self.has_said_all();
+    }
+
+    /// Which names of a request are questions, if any is: a proxy is sent all virtual hosts of its views, and
+    /// mostly all clusters.
+    fn asks(&self, kind: ResourceKind, request: &DeltaRequest) -> Option<fn(&str) -> bool> {
+        let DeltaRequest { resource_names_subscribe, resource_names_unsubscribe, .. } = request;
+        let is_all = |name: &String| name == "*";
+        let is_question = match kind {
+            ResourceKind::VirtualHost => asks_for_host,
+            ResourceKind::Cluster
+                if self.of(kind).wildcard || resource_names_subscribe.iter().any(is_all) =>
+            {
+                asks_for_cluster
+            }
+            _ => return None,
+        };
+        let mut names = resource_names_subscribe.iter().chain(resource_names_unsubscribe);
+        names.any(|name| is_question(name)).then_some(is_question)
     }
 
     fn on_names_of_delta(
@@ -231,12 +255,14 @@ impl StreamState {
     }
 
     fn on_answer(&mut self, kind: ResourceKind, nonce: &str, error: Option<&str>) {
-        let state = &mut self.types[kind as usize];
-        let open = state.in_flight.take_if(|open| nonce.parse() == Ok(open.nonce));
-        let Some(mut open) = open else { return };
+        let in_flight = &mut self.of_mut(kind).in_flight;
+        let Some(mut open) = in_flight.take_if(|open| nonce.parse() == Ok(open.nonce)) else {
+            return;
+        };
         if kind == ResourceKind::VirtualHost {
-            self.questions.on_response_taken(error.is_none());
+            self.on_hosts_taken(error.is_none());
         }
+        let state = &mut self.types[kind as usize];
         let Some(message) = error.map(|message| quotable(kind.type_url(), message)) else {
             if open.whole {
                 state.held.settle_all();

@@ -13,7 +13,7 @@ use envoy::{
 
 use crate::{Fidelity, Stage, Tls, WalkError};
 
-use super::{Walker, network_filter, unpack};
+use super::{Walker, network_filters, unpack};
 
 /// The decoded parts of a chain that decide what it can serve.
 pub(super) struct Connection {
@@ -41,7 +41,7 @@ impl Connection {
             },
             None => Socket::Other,
         });
-        Self { http: network_filter(chain), socket }
+        Self { http: network_filters(chain).next(), socket }
     }
 
     /// Whether what the filters see is no longer TLS.

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use expect_test::expect;
-use model::{Hostname, WorkloadKey};
+use model::{Hostname, Kind, WorkloadKey};
 
 use super::{
     counters::{SERVICES, check, mesh, service},
     incremental::lazy,
     stage::Stage,
 };
-use crate::{Counters, counters::Count, engine::StreamId, state::OpenQuestions};
+use crate::{Counters, ResourceKind, counters::Count, engine::StreamId, state::OpenQuestions};
 
 /// A mesh, and a stream in it that is told of nothing yet.
 fn fenced() -> (Stage, StreamId) {
@@ -64,4 +64,44 @@ fn what_comes_to_exist_after_it_was_called_is_learned_when_streams_are_told() {
     assert_eq!(stage.engine.late.take(), [(workload, late)]);
     stage.put(&service("later", "shop", 201));
     assert!(stage.engine.late.take().is_empty(), "it is told once");
+}
+
+fn outside(name: &str) -> String {
+    format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}, namespace: shop}}
+spec: {{hosts: [{name}.example], resolution: STATIC, ports: [{{number: 443, name: tls, protocol: TLS}}], endpoints: [{{address: 192.0.2.1}}]}}
+---"
+    )
+}
+
+/// What a connection to a server name asks for.
+fn cluster(name: &str) -> String {
+    format!("outbound|443||{name}.example")
+}
+
+#[test]
+fn a_connection_finds_the_cluster_of_its_server_name() {
+    let (mut stage, caller) = fenced();
+    stage.put(&outside("secure"));
+    let (here, nowhere) = (cluster("secure"), cluster("nobody"));
+    let has = |stage: &Stage, name: &str| {
+        stage.names(caller, ResourceKind::Cluster).iter().any(|it| it == name)
+    };
+    assert!(!has(&stage, &here));
+    assert_eq!(stage.ask(caller, &nowhere), None);
+    assert_eq!(stage.ask(caller, "outbound|80||secure.example"), None, "it has no such port");
+    assert_eq!(stage.ask(caller, "outbound|443|v1|secure.example"), None, "it is no question");
+    assert_eq!(stage.ask(caller, &here).as_deref(), Some(&*here));
+    assert!(has(&stage, &here));
+    // A class asks for no name twice.
+    stage.delete(Kind::ServiceEntry, "shop", "secure");
+    assert!(!has(&stage, &here));
+    stage.put(&outside("secure"));
+    assert!(has(&stage, &here));
+    assert!(!has(&stage, &nowhere));
+    stage.put(&outside("nobody"));
+    assert!(has(&stage, &nowhere));
 }

@@ -2,7 +2,7 @@
 
 use proptest::{collection::vec, prelude::*};
 use snapshot::Change;
-use verify::{Call, Outcome, Protocol, Resources, WalkError, WalkOptions, walk};
+use verify::{Call, Outcome, Protocol, Resources, Tls, WalkError, WalkOptions, walk};
 
 use super::{
     incremental::{Edit, HOSTS, detoured, edits, lazy, lazy_gateway, question},
@@ -47,6 +47,11 @@ fn call(host: &str, path: &str) -> Call {
         path: path.to_owned(),
         ..Call::default()
     }
+}
+
+/// A connection of TLS that is the caller's own.
+fn tls(host: &str) -> Call {
+    Call { port: 443, tls: Tls::Tls, host_header: host.to_owned(), ..Call::default() }
 }
 
 /// Where a call ends, through the lazy gateway if it goes there, which is said as well.
@@ -265,6 +270,19 @@ proptest! {
                 });
                 prop_assert_eq!(&ends[0], &ends[1], "{}{}", host, path);
             }
+        }
+        for host in ["ext.example.com", "other.example.com", "cart.example.com"] {
+            let held = walk(&stage.resources(fenced), &tls(host), &WalkOptions::FULL);
+            // A proxy asks for a cluster that it lacks.
+            if let [verify::Upstream::Missing { cluster }] = &*held.upstreams {
+                stage.ask(fenced, cluster);
+            }
+            let [end, expected] = [fenced, open].map(|stream| {
+                End::of(walk(&stage.resources(stream), &tls(host), &WalkOptions::FULL))
+            });
+            // What does not wait is learned, and told with the next connection.
+            let leaves = ["PassthroughCluster", "BlackHoleCluster"].iter().any(|it| end.clusters == [*it]);
+            prop_assert!(leaves || end == expected, "{host}: {end:#?} and not {expected:#?}");
         }
     }
 }

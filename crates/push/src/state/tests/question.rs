@@ -50,3 +50,44 @@ fn nobody_waits_for_an_answer_that_was_gone() {
     let answered: Vec<_> = talk.state.answered().map(|it| it.to_string()).collect();
     assert_eq!((answered, talk.state.unanswered().len()), (vec!["d/cart".to_owned()], 0));
 }
+
+/// A response that answers something is refused for another of its hosts, after the answer went.
+#[test]
+fn what_was_refused_and_is_gone_is_asked_again() {
+    let lazy = "cds a lds l(r) k(d) rds r(h=a) d vhds d/any";
+    let mut talk = Talk::synced(Delta, lazy);
+    talk.see("cds a lds l(r) k(d) rds r(h=a) d vhds d/any d/h1(=a)");
+    talk.state.on_found("d/cart".into(), &"d/h1".into());
+    talk.says("vhds d/h1(=a)");
+    talk.see(lazy);
+    talk.state.ask_again();
+    assert_eq!(taken(&mut talk), [[""; 0]; 2], "it is on its way");
+    talk.refuse("vhds", "bad");
+    assert_eq!(taken(&mut talk), [vec![], vec!["d/cart".to_owned()]]);
+}
+
+/// A name of a cluster is a question where all clusters are sent.
+#[test]
+fn a_connection_waits_for_a_cluster_until_that_is_found_or_refused() {
+    let name = "outbound|443||secure.example";
+    let mut talk = Talk::synced(Delta, "cds a lds l(r) rds r(h=a)");
+    let ask = |talk: &mut Talk| {
+        talk.state.on_request(&Request::Delta(DeltaRequest {
+            type_url: ResourceKind::Cluster.type_url().to_owned(),
+            resource_names_subscribe: vec![name.to_owned()],
+            ..DeltaRequest::default()
+        }));
+        talk.settles("");
+        assert_eq!(taken(talk), [vec![name.to_owned()], vec![]]);
+    };
+    ask(&mut talk);
+    talk.state.refuse_clusters();
+    talk.says(&format!("cds -{name}"));
+    talk.answer("cds");
+    talk.settles("");
+    ask(&mut talk);
+    talk.state.on_found(name.into(), &name.into());
+    talk.state.refuse_clusters();
+    // It comes with the view that it was found in.
+    talk.settles("");
+}
