@@ -95,6 +95,13 @@ pub struct OpenPorts {
     pub tls: BTreeMap<u16, ServerNames>,
 }
 
+impl OpenPorts {
+    /// Whether these are the same ports, whatever names they have.
+    fn are_those_of(&self, other: &Self) -> bool {
+        self.http == other.http && self.tls.keys().eq(other.tls.keys())
+    }
+}
+
 /// The hosts of services on a port on which nothing but a server name tells them apart.
 pub(crate) type ServerNames = Arc<BTreeSet<Arc<str>>>;
 

@@ -155,6 +155,7 @@ impl Fenced {
         };
         change.is_general
             || change.open_ports && fence.opens_ports()
+            || change.server_names && fence.loads_on_demand
             || change.detour && fence.detour.is_some()
             || change.hosts.iter().any(|it| {
                 kept.contains(it)

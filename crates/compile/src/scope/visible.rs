@@ -50,6 +50,8 @@ pub struct VisibleChange {
     pub(super) hosts: BTreeSet<Hostname>,
     pub(super) rules: Vec<RuleRef>,
     pub(super) open_ports: bool,
+    /// Those that connections wait for.
+    pub(super) server_names: bool,
     pub(super) detour: bool,
 }
 
@@ -83,7 +85,10 @@ impl Visible {
         let differs = |differs: fn(&Arranged, &Arranged) -> bool| {
             self.listeners.iter().zip(&before.listeners).any(|(new, old)| differs(new, old))
         };
-        change.open_ports = differs(|new, old| new.open_ports != old.open_ports);
+        let has_others =
+            |new: &Arranged, old: &Arranged| !new.open_ports.are_those_of(&old.open_ports);
+        change.open_ports = differs(has_others);
+        change.server_names = differs(|new, old| new.open_ports != old.open_ports);
         change.detour =
             self.detoured != before.detoured || differs(|new, old| new.detoured != old.detoured);
         change
@@ -148,12 +153,16 @@ impl Arranged {
     /// Opens the ports on which a service is told from others by its server name. Where a rule decides about
     /// connections, they are not for the service of that name.
     fn add_server_name(&mut self, service: &Service, listener: &EgressListener) {
+        let mut ports = named_ports(service).peekable();
+        if ports.peek().is_none() {
+            return;
+        }
         let host = service.hostname();
         let mut exact = self.rules.get(host).into_iter().flatten();
         let mut wild = self.wildcard_rules.iter().map(|place| &listener.rules[*place]);
         let is_ruled = exact.any(|place| listener.rules[*place].has_tls)
             || wild.any(|rule| rule.has_tls && rule.hosts.iter().any(|it| it.covers(host)));
-        for port in named_ports(service) {
+        for port in ports {
             let names = self.open_ports.tls.entry(port).or_default();
             if !is_ruled && !host.is_wildcard() {
                 Arc::make_mut(names).insert(host.as_str().into());
