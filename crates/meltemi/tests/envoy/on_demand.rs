@@ -294,6 +294,28 @@ async fn a_fence_comes_and_goes_under_load() {
     }
 }
 
+/// What still drains after a fence went asks on: nobody waits for what is sent to everybody.
+#[tokio::test]
+async fn first_calls_go_on_while_a_fence_goes() {
+    const SERVICES: usize = 60;
+    let all = backend("all").await;
+    let services = (0..SERVICES).map(|it| service(&format!("s{it}"), &[Instance::new("v1", &all)]));
+    let proxy = ProxySettings::sidecar("client.shop");
+    let fenced = Fenced::start_with(&services.collect::<String>(), "", proxy).await;
+    let client = Client::keep_alive();
+    let call = async |host: &str| client.send(&fenced.request(host)).await.unwrap();
+    assert_eq!(call("web").await.status, 200);
+    fenced.shop.mesh.remove(fence::FILE).unwrap();
+    for number in 0..SERVICES {
+        let host = format!("s{number}");
+        let answer = call(&host).await;
+        assert_eq!(answer.backend(), Some("all"), "{host}: {answer:?}");
+        // Longer than it takes to drain.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(fenced.told(&["web", "cart"]).await, ["web", "cart"]);
+}
+
 /// Everything is sent before a fence counts as off, and its clients feel neither that nor the way
 /// back.
 #[tokio::test]

@@ -32,6 +32,9 @@ const MAX_REMEMBERED: usize = 2_000;
 /// proxies ask for names that they were told.
 const MAX_MISSED: usize = 100;
 
+/// So many ports of a class are answered for after its fence went.
+const MAX_DRAINING: usize = 32;
+
 /// A port and a host.
 type ServicePort = (u16, Hostname);
 
@@ -199,6 +202,9 @@ impl OnDemand {
 impl Outbound {
     /// Takes in questions that nothing answers yet.
     pub(super) fn ask(&mut self, questions: &[Arc<str>]) -> BTreeSet<Job> {
+        if !self.client.loads_on_demand() {
+            return self.keep_routes_of(questions);
+        }
         let Some(visible) = self.on_demand.visible.clone() else { return BTreeSet::new() };
         let mut jobs = BTreeSet::new();
         for question in questions {
@@ -219,6 +225,21 @@ impl Outbound {
                 }
             }
             jobs.extend(found.into_iter().filter_map(|host| self.on_demand.add_called(host)));
+        }
+        jobs
+    }
+
+    /// Route configurations that a class has no more: what drains since its fence went asks on, and has an answer
+    /// from all that the class is told now.
+    fn keep_routes_of(&mut self, questions: &[Arc<str>]) -> BTreeSet<Job> {
+        let mut jobs = BTreeSet::new();
+        for (route, _) in questions.iter().filter_map(|question| split_host(question)) {
+            let is_ours = matches!(RouteName::parse(route), Some(RouteName::OnDemand(_)));
+            let known = self.routes.keys().filter(|name| port(name).is_some()).count();
+            if is_ours && known < MAX_DRAINING && !self.routes.contains_key(route) {
+                self.routes.insert(route.into(), None);
+                jobs.insert(Job::Route(route.into()));
+            }
         }
         jobs
     }
