@@ -63,7 +63,7 @@ pub(crate) const CALLER_HEADER: &str = "x-meltemi-caller";
 pub(crate) const ANSWER_HEADER: &str = "x-meltemi-relayed-by";
 const ANSWER: &str = "%RESPONSE_FLAGS%;%ROUTE_NAME%";
 /// How it begins where the gateway lacks the route configuration that the request names: that of a port
-/// which its callers have heard of before it.
+/// which its callers have heard of before it. Its virtual hosts have a route for every request.
 pub(crate) const NO_ROUTE: &str = "NR;";
 /// The gateway's route for hosts that it does not know.
 pub(crate) const UNKNOWN_ROUTE: &str = "meltemi.unknown-host";

@@ -43,8 +43,8 @@ pub use route::{
 };
 pub use route_config::{
     COMPOSITE, CatchAll, DetourInput, DispatchRoute, RouteInput, RouteName, answer,
-    compile_detour_cluster, compile_route, host_resources, is_answered, own_domain, select_route,
-    unknown_host,
+    answers_nothing, compile_detour_cluster, compile_route, host_resources, is_answered,
+    own_domain, select_route, unknown_host,
 };
 pub use route_parts::{LastHost, RouteParts};
 pub use scope::{

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use envoy::{
-    config::route::v3::{Route, VirtualHost},
+    config::route::v3::{DirectResponseAction, Route, VirtualHost, route::Action},
     wire::{field_len, put_message},
 };
 use model::{Diagnostics, Generator, Hostname, Labels, Namespace, ObjectKey, Service, Shared};
@@ -18,7 +18,10 @@ use snapshot::{Mesh, VirtualServiceRecord};
 use crate::{
     filters::on_demand::lift_wait,
     grpc, names,
-    route::{Destination, RouteContext, Scheme, default_route, rule_applies, translate_routes},
+    route::{
+        Destination, RouteContext, Scheme, default_route, every_path, rule_applies,
+        translate_routes,
+    },
     telemetry::check_marks,
 };
 
@@ -28,6 +31,8 @@ mod tests;
 
 pub(crate) use domains::{absolute_name, host_with_port, in_brackets, short_names};
 
+/// The route for requests that no route of a rule is for.
+pub(crate) const NO_MATCH: &str = "meltemi.no-match";
 /// Tag of `virtual_hosts` in a `RouteConfiguration`.
 const VIRTUAL_HOSTS: u32 = 2;
 
@@ -52,6 +57,8 @@ pub struct VirtualHostInput {
     pub taken: Arc<[Arc<str>]>,
     /// Requests may have waited for it.
     pub on_demand: bool,
+    /// The lazy gateway's: callers are told what no route is for from what the gateway does not have.
+    pub relayed: bool,
 }
 
 /// What matters of the proxy. What no part of the input asks for is left empty, so that proxies
@@ -183,8 +190,22 @@ pub fn compile_virtual_host(input: &VirtualHostInput) -> CompiledVirtualHost {
     if input.on_demand {
         routes.iter_mut().for_each(lift_wait);
     }
+    if input.relayed && input.rule.is_some() {
+        routes.push(refusal());
+    }
     out.bytes = encode(&out, routes, &input.mesh);
     out
+}
+
+/// What Envoy says without it, under a name.
+fn refusal() -> Route {
+    let action = DirectResponseAction { status: 404, ..DirectResponseAction::default() };
+    Route {
+        name: NO_MATCH.to_owned(),
+        r#match: Some(every_path()),
+        action: Some(Action::DirectResponse(action)),
+        ..Route::default()
+    }
 }
 
 fn encode(host: &CompiledVirtualHost, routes: Vec<Route>, mesh: &Mesh) -> Bytes {

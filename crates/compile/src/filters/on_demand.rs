@@ -10,7 +10,7 @@ use envoy::{
     Any,
     config::{
         accesslog::v3::{
-            AccessLogFilter, AndFilter, ComparisonFilter, StatusCodeFilter,
+            AccessLogFilter, AndFilter, ComparisonFilter, OrFilter, StatusCodeFilter,
             access_log_filter::FilterSpecifier, comparison_filter::Op,
         },
         common::mutation_rules::v3::{HeaderMutation, header_mutation::Action as Mutation},
@@ -56,17 +56,11 @@ pub(super) fn filters() -> [HttpFilter; 2] {
 pub(super) fn limit_wait(manager: &mut HttpConnectionManager) {
     let options = manager.common_http_protocol_options.get_or_insert_default();
     options.max_stream_duration = Some(seconds(WAIT));
-    let timed_out = StatusCodeFilter {
-        comparison: Some(ComparisonFilter {
-            op: Op::Eq.into(),
-            value: Some(RuntimeUInt32 {
-                default_value: 504,
-                runtime_key: "meltemi.on_demand.wait".to_owned(),
-            }),
-        }),
-    };
+    // Envoy says 408 while it still reads the request.
+    let timed_out = vec![status_is(504), status_is(408)];
+    let timed_out = FilterSpecifier::OrFilter(OrFilter { filters: timed_out });
     let filters = vec![
-        AccessLogFilter { filter_specifier: Some(FilterSpecifier::StatusCodeFilter(timed_out)) },
+        AccessLogFilter { filter_specifier: Some(timed_out) },
         expression_filter("!has(upstream.address)"),
     ];
     let filter = FilterSpecifier::AndFilter(AndFilter { filters });
@@ -81,6 +75,19 @@ pub(super) fn limit_wait(manager: &mut HttpConnectionManager) {
     };
     let config = LocalReplyConfig { mappers: vec![mapper], ..LocalReplyConfig::default() };
     manager.local_reply_config = Some(config);
+}
+
+fn status_is(status: u32) -> AccessLogFilter {
+    let filter = StatusCodeFilter {
+        comparison: Some(ComparisonFilter {
+            op: Op::Eq.into(),
+            value: Some(RuntimeUInt32 {
+                default_value: status,
+                runtime_key: format!("meltemi.on_demand.wait.{status}"),
+            }),
+        }),
+    };
+    AccessLogFilter { filter_specifier: Some(FilterSpecifier::StatusCodeFilter(filter)) }
 }
 
 /// A request that has found this route waits no more.

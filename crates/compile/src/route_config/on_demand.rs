@@ -6,7 +6,7 @@
 //!   again when it goes.
 //! - A host that nothing defines is answered too, by a host for as many such names as can be told
 //!   from all that is defined: Envoy never forgets what it has asked for, and callers may write
-//!   anything.
+//!   anything. Where that has an asterisk, which in a domain is more than itself, nothing is called so.
 
 use std::sync::Arc;
 
@@ -124,7 +124,14 @@ pub fn answer<'a>(
     let unknown = domains.map(|domain| (domain, domain));
     let fitting =
         known.chain(unknown).filter_map(|(domain, name)| Some((fit(domain, written)?, name)));
-    fitting.max_by_key(|(fit, _)| *fit).map(|(_, name)| resource_name(&route.name, name))
+    let best = fitting.max_by_key(|(fit, _)| *fit).map(|(_, name)| &**name);
+    let best = best.or_else(|| written.contains('*').then_some(SEED));
+    best.map(|name| resource_name(&route.name, name))
+}
+
+/// Whether an answer, as [`answer`] gives it, is for no host at all: Envoy says 404.
+pub fn answers_nothing(answer: &str) -> bool {
+    answer.rsplit_once('/').is_some_and(|(_, host)| host == SEED)
 }
 
 /// Whether one of the configuration's hosts is for something that a domain is for. An answer for

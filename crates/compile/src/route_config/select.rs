@@ -319,6 +319,7 @@ impl<'a> Selection<'a> {
                 form: self.form(port),
                 taken: Arc::from([]),
                 on_demand: self.on_demand,
+                relayed: self.client.relay().is_some(),
             }));
         }
     }
@@ -364,6 +365,7 @@ impl<'a> Selection<'a> {
             form,
             taken: Arc::from([]),
             on_demand: self.on_demand,
+            relayed: self.client.relay().is_some(),
         })
     }
 

@@ -283,8 +283,19 @@ spec:
     route: [{destination: {host: web}}]
     timeout: 1s
   - route: [{destination: {host: cart}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web]
+  http: [{match: [{uri: {prefix: /some}}], route: [{destination: {host: web}}]}]
 ";
     let mesh = Detoured::start_with(DetouredSettings { yaml: rule, ..Default::default() }).await;
+    // What no route of a rule is for goes nowhere, and not past the gateway.
+    let get = |path: &str| Request::get(mesh.shop.address, "web", path);
+    assert_eq!(send(&get("/some")).await.backend(), Some("web-v1"));
+    assert_eq!(send(&get("/other")).await.status.as_u16(), 404);
     let away = Request::get(mesh.shop.address, "cart", "/away");
     assert_eq!(send(&away).await.backend(), Some("web-v1"));
     assert_eq!(mesh.call("cart").await, from("cart"));

@@ -12,8 +12,8 @@ use std::{
 };
 
 use compile::{
-    Client, Fenced, RouteName, Scope, Visible, VisibleChange, Written, answer, is_answered, names,
-    own_domain, unknown_host,
+    Client, Fenced, RouteName, Scope, Visible, VisibleChange, Written, answer, answers_nothing,
+    is_answered, names, own_domain, unknown_host,
 };
 use model::{Hostname, WorkloadKey};
 
@@ -218,7 +218,7 @@ impl Outbound {
                 self.on_demand.questions.entry(question.clone()).or_default();
             }
             let found = visible.find_hosts(written);
-            if found.is_empty() {
+            if found.is_empty() && !host.contains('*') {
                 let domain = visible.unknown_domain(written);
                 if self.on_demand.add_unknown(route, &domain) {
                     jobs.insert(Job::Unknown(route.into()));
@@ -286,7 +286,7 @@ impl Outbound {
         for question in questions {
             let Some((route, _, host)) = self.parse(question) else { continue };
             let Some(Some(input)) = self.routes.get(route) else { continue };
-            if self.on_demand.add_unknown(route, own_domain(input, host)) {
+            if !host.contains('*') && self.on_demand.add_unknown(route, own_domain(input, host)) {
                 jobs.insert(Job::Unknown(route.into()));
             }
         }
@@ -356,6 +356,7 @@ impl Outbound {
         match unknown {
             Some((domains, EVERYTHING)) if domains.contains(EVERYTHING) => Answer::Closed,
             Some((domains, domain)) if domains.contains(domain) => Answer::Unknown,
+            _ if answers_nothing(answer) => Answer::Unknown,
             Some(_) | None => Answer::Known,
         }
     }

@@ -67,7 +67,14 @@ fn detour(caller: &Resources, gateway: &Resources, call: &Call) -> (End, bool) {
     let mut relayed = Resources { listeners: caller.listeners.clone(), ..gateway.clone() };
     let routes = gateway.routes.get(route).cloned().unwrap_or_default();
     relayed.routes.insert(outcome.route_config.clone(), routes);
-    (End::of(walk(&relayed, call, &WalkOptions::FULL)), true)
+    let outcome = walk(&relayed, call, &WalkOptions::FULL);
+    let is_refused = outcome.route == "meltemi.no-match";
+    let end = End::of(outcome);
+    match is_refused {
+        // The gateway says what Envoy would say.
+        true => (End { error: Some(WalkError::NoRoute), answer: None, ..end }, true),
+        false => (end, true),
+    }
 }
 
 const GATEWAY: &str = "
