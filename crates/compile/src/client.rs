@@ -138,13 +138,6 @@ impl ClientFence {
     }
 }
 
-impl ClientFence {
-    /// Whether ports have listeners on which the class was told of no service.
-    pub(crate) fn opens_ports(&self) -> bool {
-        self.loads_on_demand || self.detour.is_some() || self.reports.is_some()
-    }
-}
-
 impl Client {
     /// Reduces a proxy. What is read is what the reduction depends on.
     pub fn reduce(proxy: &Proxy, reader: &Reader<'_>) -> Self {

@@ -5,13 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use model::{Hostname, Map, Service, Shared};
+use model::{Hostname, Map, Protocol, Service, Shared};
 use snapshot::{DispatchTarget, Reader};
 
 use super::{
     EgressListener, OpenPorts, RuleRef, Scope, ServerNames, Untold,
     detour::Gateway,
-    visible::{Arranged, Visible, VisibleChange},
+    visible::{Arranged, Visible, VisibleChange, byte_ports, wildcard_ports},
 };
 use crate::{ClientFence, names};
 
@@ -25,6 +25,9 @@ pub struct Fenced {
 /// What decides what is left of a scope.
 #[derive(Clone, Debug)]
 struct Interest {
+    /// Ports that have a listener for all addresses. A server behind one of them that speaks first would wait for
+    /// its caller there, and that for the server.
+    shared_ports: BTreeSet<u16>,
     /// Hosts that are left, if they exist: what was called, what is declared, and what goes with these.
     kept: BTreeSet<Hostname>,
     /// The services that rules for these lead to.
@@ -65,8 +68,10 @@ impl Visible {
         kept.extend(detoured.into_iter().flat_map(|it| &it.hidden).cloned());
         self.scope.follow_aliases(&mut kept);
         self.follow_wildcards(&mut kept);
+        let detours = detoured.is_some();
+        let shared_ports = self.follow_ports(&mut kept, fence.opens_http(detours), fence);
         let (led_to, ruled) = (BTreeSet::new(), BTreeSet::new());
-        let mut interest = Interest { kept, led_to, ruled, detours: detoured.is_some() };
+        let mut interest = Interest { shared_ports, kept, led_to, ruled, detours };
         let listeners: Vec<EgressListener> = self
             .scope
             .listeners
@@ -102,6 +107,32 @@ impl Visible {
         kept.extend(known.filter(|host| wildcards.iter().any(|it| it.covers(host))).cloned());
     }
 
+    /// Services with bytes on a port that has a listener for all addresses need one of their own. Says which
+    /// ports these are: those of HTTP that are left, and all others that are open.
+    fn follow_ports(
+        &self,
+        kept: &mut BTreeSet<Hostname>,
+        opens_http: bool,
+        fence: &ClientFence,
+    ) -> BTreeSet<u16> {
+        let open = self.listeners.iter().map(|places| &places.open_ports);
+        let mut ports = BTreeSet::new();
+        for OpenPorts { http, tls } in open {
+            ports.extend(http.iter().filter(|_| opens_http));
+            ports.extend(tls.keys().filter(|_| fence.opens_tls()));
+        }
+        loop {
+            let services = kept.iter().filter_map(|host| self.scope.service(host));
+            ports.extend(services.flat_map(|service| wildcard_ports(service)));
+            let shared = ports.iter().filter_map(|port| self.bytes_by_port.get(port)).flatten();
+            let before = kept.len();
+            kept.extend(shared.cloned());
+            if kept.len() == before {
+                return ports;
+            }
+        }
+    }
+
     /// Services that are declared for a workload.
     fn declared(&self, fence: &ClientFence) -> impl Iterator<Item = &Shared<Service>> {
         let (scope, declared) = (&self.scope, &fence.declared);
@@ -126,6 +157,15 @@ fn wildcards_of(hosts: &BTreeSet<Hostname>) -> impl Iterator<Item = &Hostname> {
 }
 
 impl ClientFence {
+    /// Whether HTTP ports are open on which nothing is told.
+    fn opens_http(&self, detours: bool) -> bool {
+        self.loads_on_demand || detours
+    }
+
+    fn opens_tls(&self) -> bool {
+        self.loads_on_demand || self.reports.is_some()
+    }
+
     /// The ports on which it says server names, with those that it waits for.
     fn tls_ports(&self, ports: &BTreeMap<u16, ServerNames>) -> BTreeMap<u16, ServerNames> {
         match (self.loads_on_demand, &self.reports) {
@@ -146,7 +186,11 @@ impl ClientFence {
 impl Fenced {
     /// Whether a change of what is visible may change what the class is told.
     pub fn depends_on(&self, fence: &ClientFence, now: &Visible, change: &VisibleChange) -> bool {
-        let Interest { kept, led_to, ruled, .. } = &self.interest;
+        let Interest { shared_ports, kept, led_to, ruled, .. } = &self.interest;
+        let shares_port = |host: &Hostname| {
+            let service = now.scope.service(host);
+            service.is_some_and(|it| byte_ports(it).any(|port| shared_ports.contains(&port)))
+        };
         let is_declared = |host: &Hostname| {
             now.scope.service(host).is_some_and(|service| fence.declared.has(service))
         };
@@ -154,7 +198,7 @@ impl Fenced {
             wildcards_of(ruled).chain(wildcards_of(kept)).any(|it| it.overlaps(host))
         };
         change.is_general
-            || change.open_ports && fence.opens_ports()
+            || change.open_ports
             || change.server_names && fence.loads_on_demand
             || change.detour && fence.detour.is_some()
             || change.hosts.iter().any(|it| {
@@ -163,6 +207,7 @@ impl Fenced {
                     || ruled.contains(it)
                     || is_declared(it)
                     || is_below(it)
+                    || shares_port(it)
             })
             || change.rules.iter().any(|rule| self.interest.has_rule(rule, fence))
     }
@@ -182,6 +227,22 @@ impl Interest {
                 || host.is_wildcard() && kept.iter().any(|it| host.covers(it))
                 || wildcards_of(kept).any(|it| it.covers(host))
         })
+    }
+
+    /// Open ports of HTTP. A place that the Sidecar names stays open in any case.
+    fn http_ports(
+        &self,
+        listener: &EgressListener,
+        places: &Arranged,
+        fence: &ClientFence,
+    ) -> BTreeSet<u16> {
+        let all = &places.open_ports.http;
+        let own = listener.port.as_ref().filter(|it| it.protocol != Protocol::HttpProxy);
+        match (fence.opens_http(self.detours), own) {
+            (true, _) => all.clone(),
+            (false, Some(port)) => all.get(&port.number).copied().into_iter().collect(),
+            (false, None) => BTreeSet::new(),
+        }
     }
 
     fn narrow(
@@ -216,10 +277,7 @@ impl Interest {
             services: pick(&listener.services, &places.services, &self.kept),
             rules: rules.into_iter().map(|place| listener.rules[place].clone()).collect(),
             open_ports: OpenPorts {
-                http: match fence.loads_on_demand || self.detours {
-                    true => places.open_ports.http.clone(),
-                    false => BTreeSet::new(),
-                },
+                http: self.http_ports(listener, places, fence),
                 tls: fence.tls_ports(&places.open_ports.tls),
             },
             untold,

@@ -3,7 +3,7 @@
 
 use std::{cmp::Reverse, collections::BTreeSet, hash::Hash, sync::Arc};
 
-use model::{Hostname, Map, Namespace, Resolution, Service, Shared};
+use model::{Hostname, Map, Namespace, Resolution, Service, ServicePort, Shared};
 use snapshot::Reader;
 
 use super::{
@@ -22,6 +22,8 @@ pub struct Visible {
     pub(super) listeners: Vec<Arranged>,
     /// The places of services in the scope.
     pub(super) by_namespace: Map<Namespace, Vec<usize>>,
+    /// Services with ports of bytes, by these.
+    pub(super) bytes_by_port: Map<u16, Vec<Hostname>>,
     /// What the gateway has of it, if there is one.
     pub(super) detoured: Option<Detoured>,
 }
@@ -58,11 +60,16 @@ pub struct VisibleChange {
 impl Visible {
     pub fn new(scope: Scope, namespace: &Namespace, reader: &Reader<'_>) -> Self {
         let mut by_namespace: Map<Namespace, Vec<usize>> = Map::default();
+        let mut bytes_by_port: Map<u16, Vec<Hostname>> = Map::default();
         for (place, service) in scope.services.iter().enumerate() {
             by_namespace.entry(service.namespace().clone()).or_default().push(place);
+            for port in byte_ports(service) {
+                bytes_by_port.entry(port).or_default().push(service.hostname().clone());
+            }
         }
         let listeners = scope.listeners.iter().map(Arranged::of).collect();
-        let mut visible = Self { scope: Arc::new(scope), listeners, by_namespace, detoured: None };
+        let (scope, detoured) = (Arc::new(scope), None);
+        let mut visible = Self { scope, listeners, by_namespace, bytes_by_port, detoured };
         visible.add_detour(namespace, reader);
         visible
     }
@@ -185,6 +192,21 @@ pub(crate) fn http_ports(service: &Service) -> impl Iterator<Item = u16> {
     let http =
         service.ports.iter().filter(|it| it.protocol.is_http() || it.protocol.is_unsupported());
     http.map(|port| port.number)
+}
+
+/// Ports of a service whose listeners may be for all addresses.
+pub(super) fn wildcard_ports(service: &Service) -> impl Iterator<Item = u16> {
+    let is_shared =
+        |it: &&ServicePort| it.protocol.is_http() || service.addresses_of(it.number).is_empty();
+    service.ports.iter().filter(is_shared).map(|it| it.number)
+}
+
+/// Ports of a service that carry bytes to an address of its own, or to its pods'.
+pub(super) fn byte_ports(service: &Service) -> impl Iterator<Item = u16> {
+    let bytes = service.ports.iter().filter(|it| it.protocol.is_tcp() && !it.protocol.is_tls());
+    bytes.map(|it| it.number).filter(|port| {
+        service.resolution == Resolution::Passthrough || !service.addresses_of(*port).is_empty()
+    })
 }
 
 /// Ports of a service that speak TLS, on which only its name tells it from others.

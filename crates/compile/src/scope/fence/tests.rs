@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use model::{Hostname, Proxy, Shared};
 use snapshot::{Reader, Snapshot};
 
-use crate::{Client, Visible, Written, fixture};
+use crate::{Client, Visible, Written, fixture, outbound::plan_outbound};
 
 const MESH: &str = "
 apiVersion: v1
@@ -114,6 +114,64 @@ spec: {outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: web, port: {
     let (served, led_to) = fenced(&fixture::snapshot(&format!("{MESH}{sidecar}")), &[]);
     assert!(served.is_empty());
     assert_eq!(led_to, ["web.shop.svc.cluster.local"]);
+}
+
+/// A server that speaks first would wait for its caller in the listener that others have for all addresses.
+#[test]
+fn a_service_of_bytes_on_a_port_of_others_is_told_from_the_start() {
+    let bytes = |name: &str, ports: &str| {
+        format!(
+            "---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: data}}
+spec: {{clusterIP: 10.0.8.1, ports: [{ports}]}}
+"
+        )
+    };
+    let shared = bytes("first", "{name: tcp-db, port: 80}, {name: http, port: 8443}");
+    // By the one before it.
+    let further = bytes("second", "{name: mongo, port: 8443}");
+    let apart = bytes("apart", "{name: tcp, port: 9999}");
+    let mesh = format!("{MESH}{shared}{further}{apart}");
+    let told = |mode: &str, learned: &[&str]| -> Vec<String> {
+        let mesh = mesh.replace("scope: on-demand", &format!("scope: {mode}"));
+        let snapshot = fixture::learned_snapshot(&mesh, &proxy(), learned);
+        let scope = fixture::told(&proxy(), &snapshot, &[]).1;
+        let names = scope.listeners[0].services.iter().map(|it| it.hostname().to_string());
+        names.map(|it| it.split('.').next().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(told("on-demand", &[]), ["first", "second"]);
+    assert!(told("learned", &[]).is_empty(), "no port is open");
+    assert_eq!(told("learned", &["web.shop.svc.cluster.local"]), ["first", "second", "web"]);
+    let without = format!("{MESH}{apart}");
+    assert!(looks_again(&without, &mesh), "one comes");
+    assert!(looks_again(&mesh, &without), "and goes");
+    assert!(!looks_again(MESH, &without), "it is on a port of its own");
+}
+
+/// Whoever calls there finds somebody who says no.
+#[test]
+fn a_place_that_a_sidecar_names_stays_open() {
+    let sidecar = "---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default, namespace: shop}
+spec:
+  egress:
+  - {port: {number: 80, protocol: HTTP, name: http}, bind: 127.0.0.1, captureMode: NONE, hosts: ['./*']}
+  - {port: {number: 3128, protocol: HTTP_PROXY, name: proxy}, bind: 127.0.0.1, captureMode: NONE, hosts: ['./*']}
+  - hosts: ['./*']
+";
+    for mode in ["declared", "learned"] {
+        let mesh = MESH.replace("scope: on-demand", &format!("scope: {mode}"));
+        let snapshot = fixture::snapshot(&format!("{mesh}{sidecar}"));
+        let (client, scope) = fixture::told(&proxy(), &snapshot, &[]);
+        let plan = plan_outbound(&scope, &client, &Reader::new(&snapshot));
+        let bound = plan.listeners.iter().filter(|it| it.bind.starts_with("127."));
+        let bound: Vec<&str> = bound.map(|it| &*it.name).collect();
+        assert_eq!(bound, ["127.0.0.1_80"], "{mode}");
+    }
 }
 
 #[test]

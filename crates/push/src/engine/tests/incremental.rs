@@ -77,6 +77,9 @@ enum Event {
 /// The proxies that may be fenced.
 const LAZY: std::ops::Range<usize> = 9..11;
 
+/// The route configuration of port 80, where hosts are asked for.
+const ON_DEMAND: &str = "on-demand-80";
+
 /// Hosts as callers write them.
 pub(super) const HOSTS: [&str; 9] = [
     "cart.shop",
@@ -177,8 +180,9 @@ impl Mesh {
             Event::Connect(number) => self.connect(*number),
             Event::Disconnect(number) => self.disconnect(*number),
             Event::Call(number, host) => {
-                if let Some(stream) = self.streams.get(number) {
-                    self.stage.ask(*stream, &question(HOSTS[*host]));
+                if let Some(stream) = self.streams.get(number).copied().filter(|it| self.asks(*it))
+                {
+                    self.stage.ask(stream, &question(HOSTS[*host]));
                 }
             }
             Event::Batch(edits) => {
@@ -195,6 +199,11 @@ impl Mesh {
             }
         }
         Ok(())
+    }
+
+    /// Whether a listener of the proxy asks for hosts.
+    fn asks(&self, stream: StreamId) -> bool {
+        self.stage.names(stream, ResourceKind::Route).iter().any(|it| it == ON_DEMAND)
     }
 
     /// Everything is as a fresh start would have it.
@@ -218,6 +227,10 @@ impl Mesh {
     fn check_calls(&mut self, fresh: &mut Self) -> Result<(), TestCaseError> {
         for number in LAZY {
             let Some(stream) = self.streams.get(&number).copied() else { continue };
+            // A proxy asks for what its listeners name.
+            if !self.asks(stream) {
+                continue;
+            }
             for host in HOSTS {
                 let question = question(host);
                 let found = [&mut *self, &mut *fresh].map(|mesh| {
@@ -249,7 +262,7 @@ impl Mesh {
 }
 
 pub(super) fn question(host: &str) -> String {
-    format!("on-demand-80/{host}")
+    format!("{ON_DEMAND}/{host}")
 }
 
 proptest! {
