@@ -41,7 +41,7 @@ impl Default for ScopeSettings {
             shrink_window: 3_600,
             max_targets: 500,
             max_edges: 1_000_000,
-            learn_burst: 200,
+            learn_burst: 500,
             learn_per_minute: 60,
             pass: 300,
             queue: 8_192,
