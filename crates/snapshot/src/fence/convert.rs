@@ -3,6 +3,8 @@
 //! - Each field takes effect, or is named with what to use instead; what is wrong in one entry leaves
 //!   the others as they are.
 
+mod values;
+
 use std::collections::BTreeSet;
 
 use api::{
@@ -31,6 +33,7 @@ impl FencingSettings {
     pub fn convert(settings: &LazyloadSettings) -> (Self, Diagnostics) {
         let mut conversion = Conversion::default();
         conversion.report_needless(settings);
+        conversion.report_values(settings);
         let mode = conversion.mode("mode", settings.mode.as_deref());
         let without_on_demand = conversion.without_on_demand(settings);
         let gateway = settings.gateway.as_ref().and_then(|it| conversion.gateway(it));

@@ -182,3 +182,22 @@ fn a_gateway_is_named_by_its_service() {
         "withoutOnDemand": "all", "gateway": {"host": "lazy.mesh.svc.cluster.local", "port": 0},
     })));
 }
+
+#[test]
+fn values_that_mean_nothing_are_said() {
+    let (settings, findings) = convert(json!({
+        "fenceLabelKeyAlias": "a:b:c", "service": "bad label!", "expireWait": "-5s",
+        "stableHost": ["cart", "cart.shop", "*.example.com", "shop/*"],
+        "prometheus": {"url": "prometheus:9090"},
+    }));
+    assert_eq!(settings.always.hosts.len(), 3, "they are read all the same");
+    expect![[r#"
+        warning[MEL0236] lazyload.fenceLabelKeyAlias: `a:b:c` names no label (write the key of a label, or `key:alias`)
+        warning[MEL0236] lazyload.service: `bad label!` is no key of a label: no workload has it (write a key such as `app`)
+        warning[MEL0236] lazyload.stableHost[0]: `cart` is in no namespace: no service is called so (write the full name, as `cart.shop.svc.cluster.local`)
+        warning[MEL0236] lazyload.expireWait: a time cannot be negative (write `0s` for no wait)
+        warning[MEL0236] lazyload.prometheus.url: `prometheus:9090` is no URL (write `http://` or `https://`, the host and the port)
+    "#]].assert_eq(&findings);
+    let good = json!({"fenceLabelKeyAlias": "slime.io/x", "prometheus": {"url": "https://p"}});
+    assert_eq!(convert(good).1, "");
+}
