@@ -21,6 +21,9 @@ use crate::{ResourceKind, kind::split_host};
 /// More questions than this at a time are not listened to: Envoy asks for each host once.
 const MAX_QUESTIONS: usize = 10_000;
 
+/// Of so many answered questions a stream knows that they were asked.
+const MAX_PAST: usize = 2_000;
+
 /// Questions, by the resource that answers them.
 type Answers = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
 
@@ -52,6 +55,10 @@ pub(super) struct Questions {
     answered: Answers,
     /// Those of the response that is under way.
     sent: Answers,
+    /// Those that the proxy has. It asks for no name twice, not even when a fence has gone and come back.
+    past: Answers,
+    /// Their route configurations, and whether these are gone.
+    routes: BTreeMap<Arc<str>, bool>,
     /// How many were not listened to.
     dropped: usize,
 }
@@ -82,6 +89,23 @@ impl Questions {
         self.waiting.retain(|it| !is_gone(it));
         self.answered.retain(|it, _| !is_gone(it));
         self.sent.retain(|it, _| !is_gone(it));
+        self.past.retain(|it, _| !is_gone(it));
+    }
+
+    /// The proxy has these answers.
+    fn remember(&mut self, answers: Answers) {
+        for (resource, asked) in answers {
+            let known = self.past.values().map(BTreeSet::len).sum::<usize>();
+            if known + asked.len() > MAX_PAST {
+                return;
+            }
+            if let Some((route, _)) = split_host(&resource)
+                && !self.routes.contains_key(route)
+            {
+                self.routes.insert(route.into(), false);
+            }
+            self.past.entry(resource).or_default().extend(asked);
+        }
     }
 }
 
@@ -118,6 +142,7 @@ impl StreamState {
     pub(super) fn on_hosts_taken(&mut self, accepted: bool) {
         let sent = std::mem::take(&mut self.questions.sent);
         if accepted {
+            self.questions.remember(sent);
             return;
         }
         for (resource, asked) in sent {
@@ -130,6 +155,7 @@ impl StreamState {
     /// and an answer may be gone before it was sent.
     pub(crate) fn ask_again(&mut self) {
         self.ask_for_gone();
+        self.ask_for_lost();
         let mut questions = std::mem::take(&mut self.questions);
         let has_route = |question: &Arc<str>| {
             split_host(question)
@@ -151,6 +177,28 @@ impl StreamState {
             self.of_mut(kind).force.remove(&resource);
         }
         self.questions.answered = answered;
+    }
+
+    /// Looks again for answers on route configurations that were gone: the class knows nothing of what was
+    /// asked before.
+    fn ask_for_lost(&mut self) {
+        let mut questions = std::mem::take(&mut self.questions);
+        let mut back: BTreeSet<&str> = BTreeSet::new();
+        for (route, was_gone) in &mut questions.routes {
+            let is_gone = self.target(ResourceKind::Route, route).is_none();
+            if std::mem::replace(was_gone, is_gone) && !is_gone {
+                back.insert(route);
+            }
+        }
+        let is_lost = |resource: &Arc<str>, _: &mut BTreeSet<Arc<str>>| {
+            split_host(resource).is_some_and(|(route, _)| back.contains(route))
+                && self.target(ResourceKind::VirtualHost, resource).is_none()
+        };
+        if !back.is_empty() {
+            let lost = questions.past.extract_if(.., is_lost);
+            questions.again.extend(lost.flat_map(|(_, asked)| asked));
+        }
+        self.questions = questions;
     }
 
     /// How many questions were not listened to since this was asked last.

@@ -91,3 +91,26 @@ fn a_connection_waits_for_a_cluster_until_that_is_found_or_refused() {
     // It comes with the view that it was found in.
     talk.settles("");
 }
+
+/// A proxy whose listeners still drain when its fence is back asks for no name again.
+#[test]
+fn what_was_answered_before_a_fence_went_is_answered_when_it_is_back() {
+    let lazy = "cds a lds l(r) k(d) rds r(h=a) d";
+    let mut talk = Talk::synced(Delta, &format!("{lazy} vhds d/any d/h1(=a)"));
+    for (question, answer) in [("d/nobody", "d/any"), ("d/cart", "d/h1")] {
+        talk.state.on_found(question.into(), &answer.into());
+    }
+    talk.settle();
+    // The listener is as one that drains.
+    talk.see("cds a lds l(r) k(d) rds r(h=a)");
+    talk.state.ask_again();
+    talk.settle();
+    assert_eq!(taken(&mut talk), [[""; 0]; 2]);
+    talk.see(&format!("{lazy} vhds d/h1(=a)"));
+    talk.state.ask_again();
+    assert_eq!(taken(&mut talk), [vec![], vec!["d/nobody".to_owned()]]);
+    talk.see(&format!("{lazy} vhds d/h1(=a) d/any"));
+    talk.state.on_found("d/nobody".into(), &"d/any".into());
+    talk.state.ask_again();
+    assert_eq!(taken(&mut talk), [[""; 0]; 2], "once");
+}
