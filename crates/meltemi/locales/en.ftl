@@ -109,7 +109,7 @@ scope-silent = the sensor { $sensor } is silent since { $at }: nothing that it k
 scope-prometheus = Prometheus at { $url } does not say who calls whom: { $problem }
 scope-saved = fenced proxies hold { $held } of { $all }
 scope-capped-everything = { $workload } has called { $asked } hosts and is sent everything: a fence does not fit it. Take it out with the label `meltemi.io/scope: full`, or find out who scans
-scope-capped-unknown = { $workload } has called so many hosts that nothing defines, on port { $ports }, that it does not ask there any more: what it has not called yet follows `outboundTrafficPolicy`. Declare what it needs, or find out who scans; its proxies ask again after a restart
+scope-capped-unknown = { $workload } has called so many hosts that nothing defines, on port { $ports }, that it does not ask there any more: what it has not called yet follows `outboundTrafficPolicy`. Declare what it needs, or find out who scans; it asks again once none of its proxies was connected for half a minute, or after a restart of the control plane
 scope-plan = { $proxies ->
         [one] { $proxies } proxy holds { $now } and would hold { $then }
        *[other] { $proxies } proxies hold { $now } and would hold { $then }
