@@ -3,7 +3,8 @@
 //!
 //! - Off means: everything is sent first, and every proxy has acknowledged it before the decision
 //!   counts as carried out. It holds from the start all the same, for whoever connects meanwhile.
-//! - A decision outlives the process where what is learned does.
+//! - A decision outlives the process where what is learned does: it is written down before the answer.
+//!   One that cannot be is carried out all the same, and the answer ends with an error.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use axum::{
     routing::post,
 };
 use model::FenceTarget;
-use scope::FenceOff;
+use scope::{DecisionError, FenceOff};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -89,7 +90,11 @@ async fn disable(
     Json(request): Json<FenceSwitchRequest>,
 ) -> Result<Response, ApiError> {
     let target = target(&request)?;
-    admin.scope.handle.switch_off(target.clone(), request.seconds).await?;
+    let unkept = match admin.scope.handle.switch_off(target.clone(), request.seconds).await {
+        Ok(()) => None,
+        Err(error @ DecisionError::NotKept) => Some(ApiError::from(error)),
+        Err(error @ DecisionError::Ended) => return Err(error.into()),
+    };
     tracing::info!(%target, seconds = request.seconds, "Fences were switched off");
     let (out, body) = lines();
     let begun = Instant::now();
@@ -100,7 +105,7 @@ async fn disable(
         let waiting = Wait { admin, begun, deadline, quorum: 0, whom, out };
         // An error says that nobody listens any more.
         tokio::select! {
-            _ = widen(&waiting, target) => (),
+            _ = widen(&waiting, target, unkept) => (),
             () = shutdown.cancelled() => {
                 let _ = waiting.out.send(&ErrorBody { error: ApiError::ending() }).await;
             }
@@ -110,7 +115,7 @@ async fn disable(
     Ok((kind, Body::new(body)).into_response())
 }
 
-async fn widen(waiting: &Wait, target: FenceTarget) -> Result<(), Gone> {
+async fn widen(waiting: &Wait, target: FenceTarget, unkept: Option<ApiError>) -> Result<(), Gone> {
     let handle = &waiting.admin.scope.handle;
     let Ok(revision) = handle.in_effect().await else {
         return waiting.out.send(&ErrorBody { error: ApiError::ending() }).await;
@@ -122,7 +127,10 @@ async fn widen(waiting: &Wait, target: FenceTarget) -> Result<(), Gone> {
         // Somebody may have taken it back meanwhile, or the process is ending.
         let _ = handle.confirm_off(target).await;
     }
-    waiting.end(report).await
+    match unkept {
+        Some(error) => waiting.out.send(&ErrorBody { error }).await,
+        None => waiting.end(report).await,
+    }
 }
 
 async fn enable(

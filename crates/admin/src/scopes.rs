@@ -17,7 +17,8 @@ use axum::{
 use model::{Hostname, Name, Namespace, Proxy, ProxyKind, WorkloadKey};
 use push::FencedClass;
 use scope::{
-    Import, ImportInput, ImportedCall, NoteKind, ScopeEnded, ScopeHandle, Sensor, parse_import,
+    DecisionError, Import, ImportInput, ImportedCall, NoteKind, ScopeEnded, ScopeHandle, Sensor,
+    parse_import,
 };
 use snapshot::{DomainStatus, Snapshot};
 
@@ -71,6 +72,16 @@ pub struct MetricsSource {
 impl From<ScopeEnded> for ApiError {
     fn from(_: ScopeEnded) -> Self {
         Self::ending()
+    }
+}
+
+impl From<DecisionError> for ApiError {
+    fn from(error: DecisionError) -> Self {
+        match error {
+            DecisionError::Ended => Self::ending(),
+            DecisionError::NotKept => Self::new(Reason::Internal, error.to_string())
+                .hint("the control plane's log says why; decide it again when that is mended"),
+        }
     }
 }
 
@@ -330,6 +341,7 @@ async fn import(
         let count = calls.len();
         let seen = calls.into_iter().map(|call| (call.workload, call.host, call.count));
         handle.learn(seen.collect(), Sensor::Import).await?;
+        handle.kept().await?;
         tracing::info!(calls = count, "A call graph was imported");
     }
     Ok(Json(report))

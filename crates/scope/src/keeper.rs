@@ -3,32 +3,35 @@
 //! - A first call goes straight through: an edge that is new is on the store's queue as soon as
 //!   its observation was taken up; no timer is in that way, and no write.
 //! - What is new is written down within [`WRITE`]; that an edge was seen again, a minute and a moment
-//!   for each 512 workloads later: so much is lost at most when the process is killed.
+//!   for each 512 workloads later: so much is lost at most when the process is killed. What people
+//!   decide is written down before they are answered.
 //! - Observers never wait: what finds the queue full is dropped and counted. A call that matters
 //!   comes again.
 //! - Time is that of a clock that cannot be set back while the process lives.
 
 mod handle;
+mod writing;
 
 use std::{
     collections::BTreeSet,
-    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use model::WorkloadKey;
 use snapshot::Change;
 use source::{SourceEvent, SourceSender};
-use storage::{Batch, StorageError, StorageHandle};
+use storage::{StorageError, StorageHandle};
 use tokio::{
     sync::mpsc,
-    task::JoinHandle,
     time::{Duration, Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
-use self::handle::{Asked, Message, Sight};
-pub use self::handle::{ScopeEnded, ScopeHandle};
+pub use self::handle::{DecisionError, ScopeEnded, ScopeHandle};
+use self::{
+    handle::{Asked, Message, Sight},
+    writing::Writing,
+};
 use crate::{
     Book, Observed, ScopeSettings, Sensor,
     metrics::Metrics,
@@ -40,13 +43,6 @@ pub const SOURCE: &str = "scope";
 
 /// The longest time until what is new is written down.
 const WRITE: Duration = Duration::from_secs(1);
-/// The time between two beginnings of writing down which edges were seen again.
-const TOUCH: Duration = Duration::from_secs(60);
-/// Workloads of which that is written in each [`WRITE`].
-const TOUCHED: usize = 512;
-/// Workloads that are written at once: a file that is copied on write needs room for each batch
-/// beside what there is.
-const BATCH: usize = 256;
 /// The time between two counts of everything, for the metrics.
 const COUNT: Duration = Duration::from_secs(10);
 /// Observations that are taken up together: those that are there already.
@@ -63,16 +59,8 @@ pub struct Keeper {
     storage: Option<StorageHandle>,
     mesh: SourceSender,
     metrics: Metrics,
-    /// What could not be written yet.
-    unwritten: Batch,
-    writing: Option<JoinHandle<Result<(), Unwritten>>>,
-    touched_at: Instant,
-    /// Whether the last write failed, so that only the first failure is told.
-    has_failed: bool,
+    writing: Writing,
 }
-
-/// What was not written, one after the other, and why.
-type Unwritten = (Vec<Arc<Batch>>, StorageError);
 
 /// Seconds since 1970, that never go back.
 #[derive(Clone, Copy)]
@@ -115,10 +103,7 @@ impl Keeper {
             storage,
             mesh,
             metrics,
-            unwritten: Batch::default(),
-            writing: None,
-            touched_at: Instant::now(),
-            has_failed: false,
+            writing: Writing::new(),
         };
         tokio::spawn(async move {
             let _ended = ended.drop_guard();
@@ -162,13 +147,22 @@ impl Keeper {
                         let _ = self.mesh.send(event).await;
                         BTreeSet::new()
                     }
+                    Asked::Keep(reply) => {
+                        self.keep(reply);
+                        BTreeSet::new()
+                    }
                 },
+                ended = self.writing.end() => {
+                    self.written(ended);
+                    BTreeSet::new()
+                }
                 _ = writes.tick() => {
                     for target in self.book.end_switches(self.clock.now()) {
                         tracing::info!(%target, "Fences that were off for a time count again");
                     }
-                    let touched = self.touched();
-                    self.write(touched).await;
+                    // Proxies can ask as long as this process runs.
+                    self.book.work(Sensor::Request, self.clock.now());
+                    self.write(self.writing.touched());
                     BTreeSet::new()
                 }
                 _ = counts.tick() => {
@@ -319,87 +313,6 @@ impl Keeper {
         };
         self.mesh.send(event).await.is_ok()
     }
-
-    /// Of how many workloads it is time to write down that edges were seen again.
-    fn touched(&self) -> usize {
-        if self.touched_at.elapsed() >= TOUCH { TOUCHED } else { 0 }
-    }
-
-    /// Begins to write down what must be, unless the write before still runs.
-    async fn write(&mut self, touched: usize) {
-        // Proxies can ask as long as this process runs.
-        self.book.work(Sensor::Request, self.clock.now());
-        let Some(storage) = self.storage.clone() else {
-            self.book.take_changes(usize::MAX);
-            self.book.take_switch_changes();
-            return;
-        };
-        if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
-            return;
-        }
-        self.written().await;
-        let mut batches = vec![std::mem::take(&mut self.unwritten)];
-        for records in self.book.take_changes(touched).chunks(BATCH) {
-            let mut batch = Batch::default();
-            for (workload, record) in records {
-                record::write(workload, record.as_ref(), &mut batch);
-            }
-            batches.push(batch);
-        }
-        for (target, off) in self.book.take_switch_changes() {
-            record::write_switch(&target, off.as_ref(), &mut batches[0]);
-        }
-        if touched > 0 && !self.book.has_touched() {
-            self.touched_at = Instant::now();
-            let clocks = record::clocks_value(&self.book.clocks());
-            batches[0].put(CLOCKS, CLOCKS_KEY.to_vec(), clocks);
-        }
-        batches.retain(|batch| !batch.is_empty());
-        if !batches.is_empty() {
-            let batches = batches.into_iter().map(Arc::new).collect();
-            self.writing = Some(tokio::spawn(write_all(storage, batches)));
-        }
-    }
-
-    /// Waits for the write that runs, and keeps what it could not write.
-    async fn written(&mut self) {
-        let Some(writing) = self.writing.take() else { return };
-        // A task that panicked has said so; what it had is written when it changes again.
-        let Ok(Err((batches, error))) = writing.await else {
-            self.has_failed = false;
-            return;
-        };
-        self.metrics.failed_writes.inc();
-        if !std::mem::replace(&mut self.has_failed, true) {
-            let error: &dyn std::error::Error = &error;
-            tracing::error!(error, "Learned dependencies cannot be written down; trying again");
-        }
-        for batch in batches {
-            self.unwritten.extend(Arc::unwrap_or_clone(batch));
-        }
-    }
-
-    /// Writes down all that is left.
-    async fn end(mut self) {
-        self.written().await;
-        loop {
-            self.write(TOUCHED).await;
-            self.written().await;
-            // A disk that does not work is not waited for.
-            if self.has_failed || !self.book.has_touched() {
-                return;
-            }
-        }
-    }
-}
-
-async fn write_all(storage: StorageHandle, batches: Vec<Arc<Batch>>) -> Result<(), Unwritten> {
-    for (index, batch) in batches.iter().enumerate() {
-        if let Err(error) = storage.write(batch.clone()).await {
-            return Err((batches[index..].to_vec(), error));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

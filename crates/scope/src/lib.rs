@@ -30,7 +30,7 @@ pub use self::{
     },
     edge::{Edge, EdgeState, EdgeView},
     import::{Import, ImportError, ImportFinding, ImportInput, ImportedCall, parse_import},
-    keeper::{Keeper, SOURCE, ScopeEnded, ScopeHandle},
+    keeper::{DecisionError, Keeper, SOURCE, ScopeEnded, ScopeHandle},
     prometheus::{AnswerError, Measured, parse_measured, query_address, usual_query},
     sensor::{Sensor, Sensors},
     settings::ScopeSettings,

@@ -61,24 +61,25 @@ async fn people_see_explain_and_decide_what_is_learned() {
 }
 
 #[tokio::test]
-async fn what_is_learned_outlives_a_killed_process() {
+async fn a_decision_outlives_a_process_that_is_killed_after_its_answer() {
     let folder = tempfile::tempdir().unwrap();
     let environment = [("MELTEMI_SCOPE_DIRECTORY", folder.path().to_str().unwrap())];
     let settings = MeshSettings::new(env!("CARGO_BIN_EXE_meltemi"), &[("shop.yaml", SHOP)]);
     let settings = MeshSettings { environment: &environment, ..settings };
     let mut plane = Plane { mesh: Mesh::start(&settings).await.unwrap() };
-    // It is written down within a moment; how long that is depends on the machine.
-    for wait in [1, 2, 4, 8, 16] {
-        plane.run(&["scope", "pin", "shop/web", CART]).await.expect(0);
-        tokio::time::sleep(Duration::from_secs(wait)).await;
-        plane.mesh.kill();
-        plane.mesh.restart().await.unwrap();
-        let said = plane.run(&["scope", "shop/web", "-o", "name"]).await.expect(0);
-        if said.out.trim() == CART {
-            return;
-        }
-    }
-    panic!("it was never written down");
+    let pinned = async |plane: &Plane| {
+        let said = plane.run(&["scope", "shop/web", "-o", "json"]).await.expect(0).json();
+        said["items"][0]["state"] == "pinned"
+    };
+    // The answer comes when it is written down.
+    plane.run(&["scope", "pin", "shop/web", CART]).await.expect(0);
+    plane.mesh.kill();
+    plane.mesh.restart().await.unwrap();
+    assert!(pinned(&plane).await);
+    plane.run(&["scope", "unpin", "shop/web", CART]).await.expect(0);
+    plane.mesh.kill();
+    plane.mesh.restart().await.unwrap();
+    assert!(!pinned(&plane).await);
 }
 
 /// Series as the sidecar of `client` would have them.

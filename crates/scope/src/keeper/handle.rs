@@ -34,6 +34,15 @@ pub(super) enum Asked {
     Question(Question),
     /// To be passed on to the mesh, behind all that was decided before.
     Mark(Barrier),
+    /// To be answered when all that was decided before is written down.
+    Keep(oneshot::Sender<Kept>),
+}
+
+/// Whether what was decided is written down; without a storage nothing has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    Yes,
+    No,
 }
 
 /// Speaks to the keeper. Cheap to clone.
@@ -48,6 +57,23 @@ pub struct ScopeHandle {
 /// The keeper has ended: the process is ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScopeEnded;
+
+/// What went wrong with a decision of people, who are answered when it is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecisionError {
+    /// Whether it counts is not known.
+    #[error("the process is ending")]
+    Ended,
+    /// It counts, and is tried to be written down again.
+    #[error("the decision counts, but could not be written down: it ends with the process")]
+    NotKept,
+}
+
+impl From<ScopeEnded> for DecisionError {
+    fn from(_: ScopeEnded) -> Self {
+        Self::Ended
+    }
+}
 
 impl ScopeHandle {
     pub(super) fn new(
@@ -110,13 +136,21 @@ impl ScopeHandle {
     }
 
     /// Keeps an edge until it is unpinned. Whether the set has grown by it.
-    pub async fn pin(&self, workload: &WorkloadKey, host: &Hostname) -> Result<bool, ScopeEnded> {
+    pub async fn pin(
+        &self,
+        workload: &WorkloadKey,
+        host: &Hostname,
+    ) -> Result<bool, DecisionError> {
         let host = host.clone();
         self.decide(workload, move |book, workload, now| book.pin(workload, &host, now)).await
     }
 
     /// Lets an edge age again. Whether it was pinned.
-    pub async fn unpin(&self, workload: &WorkloadKey, host: &Hostname) -> Result<bool, ScopeEnded> {
+    pub async fn unpin(
+        &self,
+        workload: &WorkloadKey,
+        host: &Hostname,
+    ) -> Result<bool, DecisionError> {
         let host = host.clone();
         self.decide(workload, move |book, workload, now| book.unpin(workload, &host, now)).await
     }
@@ -126,7 +160,7 @@ impl ScopeHandle {
         &self,
         workload: &WorkloadKey,
         host: Option<Hostname>,
-    ) -> Result<usize, ScopeEnded> {
+    ) -> Result<usize, DecisionError> {
         let reset =
             move |book: &mut Book, key: &WorkloadKey, now| book.reset(key, host.as_ref(), now);
         self.decide(workload, reset).await
@@ -137,8 +171,8 @@ impl ScopeHandle {
         &self,
         target: FenceTarget,
         seconds: Option<u64>,
-    ) -> Result<(), ScopeEnded> {
-        self.ask(move |book, now| {
+    ) -> Result<(), DecisionError> {
+        self.settle(move |book, now| {
             let until = seconds.map(|seconds| now.saturating_add(seconds));
             book.switch_off(target, until, now);
             ((), BTreeSet::new())
@@ -147,13 +181,13 @@ impl ScopeHandle {
     }
 
     /// Notes that every proxy knows that the fences are off. Whether they are.
-    pub async fn confirm_off(&self, target: FenceTarget) -> Result<bool, ScopeEnded> {
-        self.ask(move |book, now| (book.confirm_off(&target, now), BTreeSet::new())).await
+    pub async fn confirm_off(&self, target: FenceTarget) -> Result<bool, DecisionError> {
+        self.settle(move |book, now| (book.confirm_off(&target, now), BTreeSet::new())).await
     }
 
     /// Lets fences count again. Whether they were switched off by this very decision.
-    pub async fn switch_back(&self, target: FenceTarget) -> Result<bool, ScopeEnded> {
-        self.ask(move |book, _| (book.switch_back(&target), BTreeSet::new())).await
+    pub async fn switch_back(&self, target: FenceTarget) -> Result<bool, DecisionError> {
+        self.settle(move |book, _| (book.switch_back(&target), BTreeSet::new())).await
     }
 
     /// The decisions in force to switch fences off, by target.
@@ -221,14 +255,34 @@ impl ScopeHandle {
         &self,
         workload: &WorkloadKey,
         decide: impl FnOnce(&mut Book, &WorkloadKey, u64) -> T + Send + 'static,
-    ) -> Result<T, ScopeEnded> {
+    ) -> Result<T, DecisionError> {
         let workload = workload.clone();
-        self.ask(|book, now| {
+        self.settle(|book, now| {
             let result = decide(book, &workload, now);
             // The index compares: a set that is the same touches nothing.
             (result, [workload].into())
         })
         .await
+    }
+
+    /// Asks, and waits until what was decided is written down.
+    async fn settle<T: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&mut Book, u64) -> (T, BTreeSet<WorkloadKey>) + Send + 'static,
+    ) -> Result<T, DecisionError> {
+        let result = self.ask(decide).await?;
+        self.kept().await?;
+        Ok(result)
+    }
+
+    /// Waits until all that was decided and learned before is written down.
+    pub async fn kept(&self) -> Result<(), DecisionError> {
+        let (reply, kept) = oneshot::channel();
+        self.ask.send(Asked::Keep(reply)).await.map_err(|_| ScopeEnded)?;
+        match kept.await.map_err(|_| ScopeEnded)? {
+            Kept::Yes => Ok(()),
+            Kept::No => Err(DecisionError::NotKept),
+        }
     }
 
     async fn ask<T: Send + 'static>(

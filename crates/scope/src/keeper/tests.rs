@@ -1,10 +1,15 @@
 //! The keeper between its queue, its storage and the mesh. Time is the runtime's.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
+};
 
 use model::{FenceSwitch, FenceTarget, Hostname, WorkloadKey};
 use source::SourceReceiver;
-use storage::Embedded;
+use storage::{Batch, Embedded};
 use tokio::time::{sleep, timeout};
 
 use super::*;
@@ -183,6 +188,98 @@ async fn a_decision_about_fences_outlives_a_restart_and_is_in_effect_behind_its_
     rig.end().await;
 }
 
+/// A storage that writes only while it may, and then says so.
+#[derive(Clone, Default)]
+struct Held(Arc<(Mutex<(bool, usize)>, Condvar)>);
+
+impl Held {
+    fn let_through(&self) {
+        self.0.0.lock().unwrap().0 = true;
+        self.0.1.notify_all();
+    }
+
+    fn writes(&self) -> usize {
+        self.0.0.lock().unwrap().1
+    }
+}
+
+impl storage::Storage for Held {
+    fn get(&self, _: storage::Table, _: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        Ok(None)
+    }
+
+    fn write(&self, _: &Batch) -> Result<(), StorageError> {
+        let state = self.0.0.lock().unwrap();
+        let mut state = self.0.1.wait_while(state, |state| !state.0).unwrap();
+        state.1 += 1;
+        Ok(())
+    }
+
+    fn scan(
+        &self,
+        _: storage::Table,
+        _: std::ops::Range<Vec<u8>>,
+        _: usize,
+    ) -> Result<Vec<storage::Entry>, StorageError> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn people_are_answered_when_their_decision_is_written_and_learning_does_not_wait_for_that() {
+    let held = Held::default();
+    let storage = StorageHandle::new(held.clone());
+    let mut rig = Rig::start(Some(storage), ScopeSettings::default()).await;
+    let handle = rig.handle.clone();
+    let pinning = tokio::spawn(async move { handle.pin(&key("shop/web"), &"pinned".into()).await });
+    // It counts at once.
+    rig.next().await;
+    assert_eq!(rig.sets["shop/web"], ["pinned"]);
+    // One that is decided while a write is held is for the next write.
+    let handle = rig.handle.clone();
+    let switching =
+        tokio::spawn(async move { handle.switch_off("bank".parse().unwrap(), None).await });
+    rig.next().await;
+    rig.observe("shop/web", "cart", Sensor::Request);
+    rig.next().await;
+    assert_eq!(rig.sets["shop/web"], ["cart", "pinned"]);
+    sleep(Duration::from_millis(50)).await;
+    assert!(!pinning.is_finished() && !switching.is_finished(), "nothing is written yet");
+    held.let_through();
+    assert_eq!(pinning.await.unwrap(), Ok(true));
+    assert_eq!(switching.await.unwrap(), Ok(()));
+    assert!(held.writes() > 1, "the second decision is not in the first write");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_decision_is_on_the_disk_when_it_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = storage_in(folder.path()).unwrap();
+    let rig = Rig::start(Some(storage.clone()), ScopeSettings::default()).await;
+    let web = key("shop/web");
+    let stored = async || {
+        let all = storage.scan(WORKLOADS, Vec::new()..vec![u8::MAX], 9).await.unwrap();
+        all.iter().filter_map(|(key, value)| record::read(key, value)).next()
+    };
+    let is_pinned = |record: &Option<(WorkloadKey, crate::Record)>| {
+        record.as_ref().is_some_and(|(_, record)| record.edges.iter().any(|edge| edge.is_pinned))
+    };
+    rig.handle.pin(&web, &"cart".into()).await.unwrap();
+    assert!(is_pinned(&stored().await));
+    rig.handle.unpin(&web, &"cart".into()).await.unwrap();
+    let record = stored().await;
+    assert!(record.is_some() && !is_pinned(&record));
+    rig.handle.reset(&web, None).await.unwrap();
+    assert!(stored().await.is_none_or(|(_, record)| record.edges.is_empty()));
+    let off = async || storage.scan(FENCES_OFF, Vec::new()..vec![u8::MAX], 9).await.unwrap().len();
+    rig.handle.switch_off("bank".parse().unwrap(), None).await.unwrap();
+    assert_eq!(off().await, 1);
+    rig.handle.switch_back("bank".parse().unwrap()).await.unwrap();
+    assert_eq!(off().await, 0);
+    rig.end().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn fences_count_again_when_their_time_is_over() {
     let mut rig = Rig::start(None, ScopeSettings::default()).await;
@@ -229,7 +326,10 @@ async fn learning_goes_on_without_a_working_disk() {
         }
     };
     timeout(Duration::from_secs(30), failed).await.expect("it is counted");
-    assert_eq!(rig.sets["shop/web"], ["cart"]);
+    let pinned = rig.handle.pin(&key("shop/web"), &"pay".into()).await;
+    assert_eq!(pinned, Err(DecisionError::NotKept));
+    rig.next().await;
+    assert_eq!(rig.sets["shop/web"], ["cart", "pay"]);
     rig.end().await;
 }
 
