@@ -93,20 +93,21 @@ fn only_bound(config: &ProxyConfig, port: u16) -> Option<String> {
     bound.next().filter(|_| bound.next().is_none())
 }
 
-/// What the proxy holds, decoded anew from the form in which people see it.
+/// What the proxy holds, decoded anew from the form in which people see it. Virtual hosts that were
+/// loaded one by one are where Envoy puts them.
 pub(crate) fn decode(config: &ProxyConfig) -> Resources {
-    let mut resources = Resources::default();
-    for resource in config.resources.iter().filter(|it| !it.resource.is_null()) {
+    let held = config.resources.iter().filter(|it| !it.resource.is_null());
+    let decoded = held.filter_map(|resource| {
         let url = match resource.kind.as_str() {
             "cluster" => type_url::CLUSTER,
             "endpoint" => type_url::ENDPOINT,
             "listener" => type_url::LISTENER,
             "route" => type_url::ROUTE,
-            _ => continue,
+            "virtualhost" => type_url::VIRTUAL_HOST,
+            _ => return None,
         };
-        if let Ok(any) = to_any(url, &resource.resource) {
-            resources.insert(url, &resource.name, &any);
-        }
-    }
-    resources
+        Some((url, resource.name.as_str(), to_any(url, &resource.resource).ok()?))
+    });
+    let decoded: Vec<_> = decoded.collect();
+    Resources::from_any(decoded.iter().map(|(url, name, any)| (*url, *name, any)))
 }

@@ -48,7 +48,7 @@ pub(super) struct Filter {
     fqdn: Option<String>,
     /// Only clusters, endpoints, listeners and routes of this port.
     #[arg(long)]
-    port: Option<u16>,
+    pub(super) port: Option<u16>,
     /// Only clusters and endpoints of this subset.
     #[arg(long)]
     subset: Option<String>,
@@ -123,7 +123,7 @@ pub(super) fn print(
     let views = what.views();
     config.resources.retain(|resource| {
         let is_open = output != Format::Short || state(resource).0 != "ACK";
-        is_open && views.iter().any(|it| it.kind() == resource.kind) && filter.takes(resource)
+        is_open && views.iter().any(|it| it.shows(resource)) && filter.takes(resource)
     });
     match output {
         Format::Json | Format::Yaml => return screen.structured(output, &config),
@@ -138,7 +138,7 @@ pub(super) fn print(
     print_summary(&config, screen)?;
     for view in views {
         let mut resources: Vec<&ResourceStatus> =
-            config.resources.iter().filter(|it| it.kind == view.kind()).collect();
+            config.resources.iter().filter(|it| view.shows(it)).collect();
         // What is not acknowledged comes first.
         resources.sort_by_key(|it| state(it).0 == "ACK");
         if resources.is_empty() {

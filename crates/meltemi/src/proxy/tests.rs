@@ -181,3 +181,40 @@ fn names_are_one_per_line() {
         "#]],
     );
 }
+
+#[test]
+fn virtual_hosts_that_were_loaded_one_by_one_are_in_their_route_configurations() {
+    let mut config = dump();
+    let status = |value| serde_json::from_value::<admin::ResourceStatus>(value).unwrap();
+    for port in ["8080", "9090"] {
+        let resource = json!({"vhds": {}});
+        config.resources.push(status(
+            json!({"type": "route", "name": port, "acknowledged": "1", "resource": resource}),
+        ));
+    }
+    config.resources.push(status(json!({
+        "type": "virtualhost", "name": "8080/pay.bank:8080", "acknowledged": "1", "resource": {
+            "name": "8080/pay.bank:8080", "domains": ["pay.bank"],
+            "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "a"}}],
+        },
+    })));
+    let mut of_port = Filter::default();
+    of_port.port = Some(8080);
+    check(
+        |screen| {
+            let all = Filter::default();
+            config::print(config.clone(), What::Routes, &all, Format::Table, screen)?;
+            config::print(config, What::Routes, &of_port, Format::Name, screen)
+        },
+        expect![[r#"
+            √ cart-1.shop: 4 of 4 resources acknowledged, 0 wait, 0 refused
+            NAME  VHOST NAME     DOMAINS   MATCH              DESTINATION  VIRTUAL SERVICE  STATE
+            80    cart:80        cart + 1  /v1*               90 a, 10 b   cart.shop        ACK
+            80    cart:80        cart + 1  /x + 1 conditions  answer 404   -                ACK
+            9090  -              -         -                  -            -                ACK
+            8080  pay.bank:8080  pay.bank  /*                 a            -                ACK
+            route/8080
+            virtualhost/8080/pay.bank:8080
+        "#]],
+    );
+}

@@ -25,15 +25,19 @@ pub(super) enum View {
 }
 
 impl View {
-    /// The type as the API names it.
-    pub(super) fn kind(self) -> &'static str {
+    /// The types as the API names them.
+    fn kinds(self) -> &'static [&'static str] {
         match self {
-            Self::Clusters => "cluster",
-            Self::Listeners => "listener",
-            Self::Routes => "route",
-            Self::Endpoints => "endpoint",
-            Self::Secrets => "secret",
+            Self::Clusters => &["cluster"],
+            Self::Listeners => &["listener"],
+            Self::Routes => &["route", route::ON_DEMAND],
+            Self::Endpoints => &["endpoint"],
+            Self::Secrets => &["secret"],
         }
+    }
+
+    pub(super) fn shows(self, resource: &ResourceStatus) -> bool {
+        self.kinds().contains(&resource.kind.as_str())
     }
 }
 
@@ -50,7 +54,7 @@ pub(super) fn table(view: View, resources: &[&ResourceStatus]) -> Table {
 /// The port of a listener, or of a route configuration that is named after one.
 pub(super) fn port(resource: &ResourceStatus) -> Option<u16> {
     let listened = at(&resource.resource, "address/socket_address/port_value").as_u64();
-    let named = || resource.name.rsplit(':').next()?.parse().ok();
+    let named = || route::configuration(resource).rsplit(':').next()?.parse().ok();
     listened.and_then(|port| u16::try_from(port).ok()).or_else(named)
 }
 

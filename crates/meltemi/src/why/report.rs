@@ -4,7 +4,7 @@ use admin::{ProxyConfig, ResourceStatus};
 use serde::Serialize;
 use verify::{
     Answer, Call, ClusterChoice, Effect, EndpointView, NearMiss, Outcome, Resources, StepVerdict,
-    Upstream, owner,
+    Upstream, WalkError, owner,
 };
 
 /// The way.
@@ -138,6 +138,9 @@ impl WhyReport {
     }
 }
 
+/// How the type of virtual hosts that were loaded one by one is called.
+const ON_DEMAND: &str = "virtualhost";
+
 /// What the proxy holds, with what is known of it.
 struct Dump<'a> {
     config: &'a ProxyConfig,
@@ -170,15 +173,16 @@ impl Dump<'_> {
             return None;
         }
         let of_part = outcome.route_owner.as_deref().or(outcome.virtual_host_owner.as_deref());
-        // The objects of a whole table say nothing about one of its routes.
-        let origins = of_part.and_then(object_of).map(|it| vec![self.origin(it)]);
+        // The objects of a whole table say nothing about one of its routes; those of a virtual host
+        // that was loaded by itself do.
+        let origins = self.origins(ON_DEMAND, &outcome.virtual_host, of_part);
         Some(RoutePart {
             config: outcome.route_config.clone(),
             virtual_host: outcome.virtual_host.clone(),
             name: outcome.route.clone(),
             number: outcome.route_position.map(|(index, _)| index + 1),
             of: outcome.route_position.map(|(_, count)| count),
-            origins: origins.unwrap_or_default(),
+            origins,
         })
     }
 
@@ -215,9 +219,19 @@ impl Dump<'_> {
     fn notes(&self, outcome: &Outcome) -> Vec<String> {
         let clusters = outcome.cluster.names().into_iter();
         let used = [("listener", outcome.listener.as_str()), ("route", &outcome.route_config)];
-        let used = used.into_iter().chain(clusters.clone().map(|name| ("cluster", name)));
+        let used = used.into_iter().chain([(ON_DEMAND, outcome.virtual_host.as_str())]);
+        let used = used.chain(clusters.clone().map(|name| ("cluster", name)));
         let used = used.chain(clusters.map(|name| ("endpoint", name)));
         let mut notes = self.config.status.held_back.clone();
+        let routes = self.resources.routes.get(&outcome.route_config);
+        if outcome.error == Some(WalkError::NoVirtualHost)
+            && routes.is_some_and(|it| it.vhds.is_some())
+        {
+            notes.push(format!(
+                "route `{}` is loaded on demand: what the proxy does not hold yet comes with the first call",
+                outcome.route_config
+            ));
+        }
         for (kind, name) in used {
             let Some(resource) = self.resource(kind, name) else { continue };
             if let Some(reason) = &resource.refused {

@@ -69,6 +69,13 @@ impl Fenced {
         services.iter().filter(name).copied().collect()
     }
 
+    /// What a command prints.
+    async fn run(&self, arguments: &[&str]) -> String {
+        let mut command = tokio::process::Command::new(BINARY);
+        command.args(arguments).env("MELTEMI_SERVER", self.shop.mesh.admin_address().to_string());
+        String::from_utf8(command.output().await.unwrap().stdout).unwrap()
+    }
+
     async fn questions(&self) -> u64 {
         let counters = self.shop.mesh.control_plane().get("/debug/counters").await.unwrap();
         counters["questions"].as_u64().unwrap()
@@ -90,6 +97,27 @@ async fn the_first_call_waits_for_its_route() {
     }
     assert_eq!(fenced.told(&["web", "cart"]).await, ["web", "cart"]);
     assert_eq!(fenced.questions().await, 2, "all forms of a name come with the first");
+}
+
+#[tokio::test]
+async fn what_was_loaded_on_demand_is_explained_as_any_other() {
+    let fenced = Fenced::start().await;
+    let port = PORT.to_string();
+    let why = ["why", "client.shop", "--host", "web", "--port", &port, "-o", "json"];
+    let before: serde_json::Value = serde_json::from_str(&fenced.run(&why).await).unwrap();
+    assert!(before["notes"][0].as_str().unwrap().contains("is loaded on demand"), "{before}");
+    assert_eq!(fenced.call("web").await, from("web-v1"));
+    eventually(async || {
+        let report: serde_json::Value = serde_json::from_str(&fenced.run(&why).await).unwrap();
+        let origin = &report["route"]["origins"][0]["object"];
+        require(
+            report["clusters"][0]["kind"] == "endpoints" && *origin == "Service shop/web",
+            &report,
+        )
+    })
+    .await;
+    let routes = fenced.run(&["pc", "client.shop", "routes"]).await;
+    assert!(routes.contains("web.shop.svc.cluster.local"), "{routes}");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Routes: one row for each route of a virtual host.
 
+use std::{collections::BTreeSet, slice};
+
 use admin::ResourceStatus;
 use serde_json::Value;
 
@@ -9,30 +11,52 @@ use crate::{
     proxy::config::{state_cell, view_table},
 };
 
+/// The type of virtual hosts that were loaded one by one.
+pub(super) const ON_DEMAND: &str = "virtualhost";
+
 pub(super) fn table(resources: &[&ResourceStatus]) -> Table {
     let columns = ["NAME", "VHOST NAME", "DOMAINS", "MATCH", "DESTINATION", "VIRTUAL SERVICE"];
     let mut table = view_table(&columns);
+    let loaded: BTreeSet<&str> =
+        resources.iter().filter(|it| it.kind == ON_DEMAND).map(|it| configuration(it)).collect();
     for resource in resources {
-        for host in list(&resource.resource, "virtual_hosts") {
-            for route in list(host, "routes") {
-                table.row([
-                    resource.name.as_str().into(),
-                    text(host, "name").into(),
-                    domains(host).into(),
-                    condition(&route["match"]).into(),
-                    destination(route).into(),
-                    rule(route).into(),
-                    state_cell(resource),
-                ]);
-            }
+        let name = configuration(resource);
+        let hosts = match resource.kind.as_str() {
+            ON_DEMAND => slice::from_ref(&resource.resource),
+            _ => list(&resource.resource, "virtual_hosts"),
+        };
+        let routes = |host| list(host, "routes").iter().map(move |route| (host, route));
+        for (host, route) in hosts.iter().flat_map(routes) {
+            table.row([
+                name.into(),
+                host_name(host, name).into(),
+                domains(host).into(),
+                condition(&route["match"]).into(),
+                destination(route).into(),
+                rule(route).into(),
+                state_cell(resource),
+            ]);
         }
-        if list(&resource.resource, "virtual_hosts").is_empty() {
+        if hosts.is_empty() && !loaded.contains(name) {
             let dash = || "-".into();
-            let name = resource.name.as_str().into();
-            table.row([name, dash(), dash(), dash(), dash(), dash(), state_cell(resource)]);
+            table.row([name.into(), dash(), dash(), dash(), dash(), dash(), state_cell(resource)]);
         }
     }
     table
+}
+
+/// The name of the route configuration, also of a virtual host that was loaded into it.
+pub(super) fn configuration(resource: &ResourceStatus) -> &str {
+    match (resource.kind.as_str(), resource.name.rsplit_once('/')) {
+        (ON_DEMAND, Some((configuration, _))) => configuration,
+        (_, _) => &resource.name,
+    }
+}
+
+fn host_name<'v>(host: &'v Value, configuration: &str) -> &'v str {
+    let name = text(host, "name");
+    let own = name.strip_prefix(configuration).and_then(|it| it.strip_prefix('/'));
+    own.unwrap_or(name)
 }
 
 /// The first domain, and how many more there are.
