@@ -5,8 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use compile::{Client, Scope, Visible, names};
+use compile::{Client, ClientFence, Scope, Visible, names};
 use model::{Hostname, Proxy, Service, Shared};
+use push::Told;
 use serde::{Deserialize, Serialize};
 use snapshot::{
     Dispatch, DispatchTarget, Domain, DomainStatus, Reader, Snapshot, VirtualServiceRecord,
@@ -47,14 +48,8 @@ impl Verdict {
     }
 }
 
-/// `asked` is what the class of the proxy has asked for; `None` when it asked for so much that it is
-/// sent everything.
-pub(crate) fn explain(
-    proxy: &Proxy,
-    host: &Hostname,
-    asked: Option<&BTreeSet<Hostname>>,
-    snapshot: &Snapshot,
-) -> Verdict {
+/// `told` is what the class of the proxy has asked for, and what it cannot ask for any more.
+pub(crate) fn explain(proxy: &Proxy, host: &Hostname, told: &Told, snapshot: &Snapshot) -> Verdict {
     let reader = Reader::new(snapshot);
     let client = Client::reduce(proxy, &reader);
     let visible = Scope::select(&unfenced(&client), &reader);
@@ -67,9 +62,12 @@ pub(crate) fn explain(
             None => Verdict::of(true, "not-fenced", ""),
         };
     };
-    let Some(asked) = asked else { return Verdict::of(true, "everything", "") };
+    if told.everything {
+        return Verdict::of(true, "everything", "");
+    }
+    let asked: BTreeSet<Hostname> = told.asked.iter().cloned().collect();
     let visible = Visible::new(visible, &client.namespace, &reader);
-    let scope = visible.fenced(fence, asked, &reader).scope;
+    let scope = visible.fenced(fence, &asked, &reader).scope;
     let mut verdict = Verdict { is_in: scope.service(host).is_some(), ..Verdict::default() };
     by_fences(proxy, &service, snapshot, &mut verdict);
     if asked.contains(host) {
@@ -99,14 +97,34 @@ pub(crate) fn explain(
         verdict.add("alias", "");
     }
     if !verdict.is_in && verdict.reasons.is_empty() {
-        let kind = match fence.loads_on_demand {
-            true => "waits-for-a-call",
-            false if scope.detour.is_some() => "by-gateway",
-            false => "not-declared",
-        };
-        verdict.add(kind, fence.mode);
+        by_mode(fence, &service, told, scope.detour.is_some(), &mut verdict);
     }
     verdict
+}
+
+/// What becomes of a first call.
+fn by_mode(
+    fence: &ClientFence,
+    service: &Service,
+    told: &Told,
+    has_detour: bool,
+    verdict: &mut Verdict,
+) {
+    let kind = match fence.loads_on_demand {
+        true => "waits-for-a-call",
+        false if has_detour => "by-gateway",
+        false => "not-declared",
+    };
+    let ports = service.ports.iter().map(|it| it.number);
+    let (closed, open): (Vec<u16>, Vec<u16>) =
+        ports.partition(|port| fence.loads_on_demand && told.closed_ports.contains(port));
+    if !closed.is_empty() {
+        let closed: Vec<String> = closed.iter().map(u16::to_string).collect();
+        verdict.add("port-closed", closed.join(", "));
+    }
+    if closed.is_empty() || !open.is_empty() {
+        verdict.add(kind, fence.mode);
+    }
 }
 
 /// Calls of what the workload was not told of are sent there.

@@ -150,5 +150,5 @@ async fn enable(
         return Err(ApiError::new(Reason::NotFound, message).hint(hint));
     }
     tracing::info!(%target, "Fences count again");
-    Ok(Json(ScopeDecision { changed: 1 }))
+    Ok(Json(ScopeDecision { changed: 1, ..ScopeDecision::default() }))
 }

@@ -2,6 +2,8 @@
 //! about it.
 
 mod answer;
+mod decide;
+pub(crate) mod named;
 
 use std::{
     collections::BTreeMap,
@@ -17,8 +19,8 @@ use axum::{
 use model::{Hostname, Name, Namespace, Proxy, ProxyKind, WorkloadKey};
 use push::FencedClass;
 use scope::{
-    DecisionError, Import, ImportInput, ImportedCall, NoteKind, ScopeEnded, ScopeHandle, Sensor,
-    parse_import,
+    DecisionError, Import, ImportInput, ImportedCall, MeshPlaces, NoteKind, ScopeEnded,
+    ScopeHandle, Sensor, parse_import,
 };
 use snapshot::{DomainStatus, Snapshot};
 
@@ -28,7 +30,10 @@ pub use self::answer::{
     ScopeImportReport, ScopeImportRequest, ScopeList, ScopeNote, ScopePrometheus, ScopeSensor,
     ScopeTarget, ScopeWorkload,
 };
-use self::answer::{describe_edge, describe_workload};
+use self::{
+    answer::{describe_edge, describe_workload},
+    named::Named,
+};
 use crate::{
     ApiError, InputFile, Reason, ScopeFenceOff, ScopeSizes, Shared,
     costs::costs,
@@ -41,10 +46,8 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/debug/scope", get(list))
         .route("/debug/scope/edges", get(edges))
         .route("/debug/scope/explain", get(explain))
-        .route("/api/scope/pin", post(pin))
-        .route("/api/scope/unpin", post(unpin))
-        .route("/api/scope/reset", post(reset))
         .route("/api/scope/import", post(import))
+        .merge(decide::routes())
 }
 
 /// What is learned, and where it is kept.
@@ -170,6 +173,11 @@ fn proxy_of(admin: &Shared, workload: &WorkloadKey) -> Option<Arc<Proxy>> {
     proxies.find(|it| it.kind == ProxyKind::Sidecar && it.workload() == *workload)
 }
 
+/// Whether a proxy of a workload is connected, of any kind.
+pub(crate) fn has_proxy(admin: &Shared, workload: &WorkloadKey) -> bool {
+    admin.streams.proxies().iter().any(|it| it.workload() == *workload)
+}
+
 /// What fences around a proxy declare.
 fn add_declared(proxy: &Proxy, snapshot: &Snapshot, edges: &mut BTreeMap<String, ScopeEdge>) {
     let fences = snapshot.fences_around(&proxy.namespace, &proxy.labels);
@@ -197,7 +205,9 @@ async fn explain(
     State(admin): State<Shared>,
     Query(target): Query<ScopeTarget>,
 ) -> Result<Json<ScopeExplanation>, ApiError> {
-    let (workload, host) = (workload(&target)?, host(&target)?);
+    let (workload, written) = (workload(&target)?, host(&target)?);
+    let places = MeshPlaces::new(admin.snapshot().await?);
+    let Named { host, .. } = named::resolve(&target.host, &workload.namespace, &places);
     let explained = admin.scope.handle.explain(&workload, &host).await?;
     let notes = explained.notes.into_iter().map(|note| {
         let (event, reason) = match note.kind {
@@ -207,13 +217,14 @@ async fn explain(
         };
         ScopeNote { at: time(note.at), event: event.to_owned(), reason }
     });
-    let verdict = verdict(&admin, &workload, &host).await?;
+    let verdict = verdict(&admin, &workload, &host, places.snapshot.clone()).await?;
     let (in_scope, reasons) = match verdict {
         Some(verdict) => (Some(verdict.is_in), verdict.reasons),
         None => (None, Vec::new()),
     };
     Ok(Json(ScopeExplanation {
         workload: workload.to_string(),
+        written: (written != host).then_some(target.host),
         host: host.to_string(),
         known: explained.is_known,
         edge: explained.edge.map(describe_edge),
@@ -228,6 +239,7 @@ async fn verdict(
     admin: &Shared,
     workload: &WorkloadKey,
     host: &Hostname,
+    snapshot: Arc<Snapshot>,
 ) -> Result<Option<Verdict>, ApiError> {
     let classes = admin.engine.fenced_classes().await.ok_or_else(ApiError::ending)?;
     let own = |class: &&FencedClass| class.client.fence.iter().any(|it| it.workload == *workload);
@@ -238,47 +250,10 @@ async fn verdict(
     };
     let Some(proxy) = proxy else { return Ok(None) };
     let told = class.map(|class| class.told.clone()).unwrap_or_default();
-    let asked = (!told.everything).then(|| told.asked.into_iter().collect());
-    let (host, snapshot) = (host.clone(), admin.snapshot().await?);
-    let explaining = tokio::task::spawn_blocking(move || {
-        explain::explain(&proxy, &host, asked.as_ref(), &snapshot)
-    });
+    let host = host.clone();
+    let explaining =
+        tokio::task::spawn_blocking(move || explain::explain(&proxy, &host, &told, &snapshot));
     explaining.await.map(Some).map_err(|_| ApiError::ending())
-}
-
-async fn pin(
-    State(admin): State<Shared>,
-    Json(target): Json<ScopeTarget>,
-) -> Result<Json<ScopeDecision>, ApiError> {
-    let (workload, host) = (workload(&target)?, host(&target)?);
-    admin.scope.handle.pin(&workload, &host).await?;
-    tracing::info!(%workload, %host, "A dependency was pinned");
-    Ok(Json(ScopeDecision { changed: 1 }))
-}
-
-async fn unpin(
-    State(admin): State<Shared>,
-    Json(target): Json<ScopeTarget>,
-) -> Result<Json<ScopeDecision>, ApiError> {
-    let (workload, host) = (workload(&target)?, host(&target)?);
-    if !admin.scope.handle.unpin(&workload, &host).await? {
-        let message = format!("`{host}` is not pinned in the scope of {workload}");
-        let hint = format!("`meltemi scope {workload}` shows what is");
-        return Err(ApiError::new(Reason::NotFound, message).hint(hint));
-    }
-    tracing::info!(%workload, %host, "A dependency was unpinned");
-    Ok(Json(ScopeDecision { changed: 1 }))
-}
-
-async fn reset(
-    State(admin): State<Shared>,
-    Json(target): Json<ScopeTarget>,
-) -> Result<Json<ScopeDecision>, ApiError> {
-    let workload = workload(&target)?;
-    let host = (!target.host.is_empty()).then(|| host(&target)).transpose()?;
-    let changed = admin.scope.handle.reset(&workload, host).await?;
-    tracing::info!(%workload, edges = changed, "Learned dependencies were reset");
-    Ok(Json(ScopeDecision { changed }))
 }
 
 /// What files say about who calls whom.

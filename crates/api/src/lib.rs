@@ -26,7 +26,7 @@ mod yaml;
 pub use grpc_status::grpc_status;
 pub use locate::find_lines;
 pub use object::{Object, Spec};
-pub use parse::{Piece, parse_documents, parse_mesh_config, parse_piece, split_file};
+pub use parse::{Piece, nearest, parse_documents, parse_mesh_config, parse_piece, split_file};
 pub use scalar::{Bytes, Duration, IntOrString, Timestamp};
 pub use validate::validate;
 

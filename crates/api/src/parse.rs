@@ -23,6 +23,7 @@ use crate::{
     yaml::{self, Content, Tree},
 };
 
+pub use self::suggest::nearest;
 pub use crate::yaml::Piece;
 
 /// Namespace of the mesh configuration where none is written.
@@ -296,7 +297,9 @@ impl Reader {
     fn unknown(&mut self, document: &Document<'_, '_>, unknown: &Unknown) {
         let name = document.tree.scalar(unknown.node).unwrap_or_default();
         let message = format!("the field `{name}` is not known and has no effect");
-        let hint = match suggest::nearest(name, unknown.known) {
+        // Names of the protobuf form are accepted, but not what anybody should write.
+        let written = unknown.known.iter().copied().filter(|known| !known.contains('_'));
+        let hint = match nearest(name, written) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => String::new(),
         };

@@ -104,6 +104,7 @@ access-allow-note = Note: what no ALLOW policy allows is refused there from now 
 
 scope-none = of no workload is it known whom it calls
 scope-unknown = it is not known whom { $workload } calls
+scope-means = `{ $written }` is `{ $host }` for { $workload }
 scope-in-memory = learned dependencies are kept in memory alone: with `serve --scope-directory` they outlive the process
 scope-silent = the sensor { $sensor } is silent since { $at }: nothing that it knows is forgotten until it works again
 scope-prometheus = Prometheus at { $url } does not say who calls whom: { $problem }
@@ -161,6 +162,7 @@ scope-why-sidecar = { $by } leaves it out.
 scope-why-fence-off = The fences of { $by } are switched off: everything is sent (`meltemi scope enable { $by }`).
 scope-why-not-fenced = No fence is around the workload: everything that it may see is sent.
 scope-why-everything = The workload has called so many hosts that everything is sent: a fence does not fit it.
+scope-why-port-closed = On port { $by } the workload has called so many hosts that nothing defines that it does not ask there any more: a call follows `outboundTrafficPolicy`. `meltemi scope pin { $workload } { $host }` brings it in.
 scope-off = the fences of { $target } are off since { $since }: it is sent everything until `meltemi scope enable { $target }`
 scope-off-until = the fences of { $target } are off from { $since } until { $until }
 scope-widening = the fences of { $target } are off since { $since }, but not every proxy has acknowledged everything: `meltemi scope disable { $target }` waits for it
@@ -188,6 +190,9 @@ scope-note-aged = { $at }: forgotten, as it had not been seen for long
 scope-note-reset = { $at }: reset by somebody
 scope-note-refused = { $at }: not learned ({ $reason })
 scope-pin = `{ $host }` is pinned in the scope of { $workload }
+scope-pin-undefined = nothing defines `{ $host }` yet: it is sent as soon as something does
+scope-pin-near = did you mean `{ $near }`? Then `meltemi scope unpin { $workload } { $host }`
+scope-pin-unknown-workload = nobody knows the workload { $workload }: it counts when a proxy of it connects
 scope-unpin = `{ $host }` is no longer pinned in the scope of { $workload }: it ages from now on
 scope-reset = { $count ->
         [one] { $count } dependency of { $workload } is forgotten

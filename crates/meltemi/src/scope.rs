@@ -15,7 +15,7 @@ use clap::Subcommand;
 use crate::{
     client::{Server, encode},
     environment::Environment,
-    output::{Exit, Format, Screen},
+    output::{Exit, Format, Role, Screen},
 };
 
 use self::{
@@ -120,7 +120,7 @@ pub(crate) struct List {
 pub(crate) struct Explain {
     /// `namespace/name`.
     workload: String,
-    /// Host of the service, such as `pay.bank.svc.cluster.local`.
+    /// Host of the service, such as `pay.bank.svc.cluster.local`, or as the workload writes it.
     host: String,
     #[arg(short, long, default_value = "table", value_parser = Format::among(&[Format::Table, Format::Json, Format::Yaml]))]
     output: Format,
@@ -133,7 +133,7 @@ pub(crate) struct Explain {
 pub(crate) struct Decide {
     /// `namespace/name`.
     workload: String,
-    /// Host of the service, such as `pay.bank.svc.cluster.local`.
+    /// Host of the service, such as `pay.bank.svc.cluster.local`, or as the workload writes it.
     host: String,
     #[command(flatten)]
     server: Server,
@@ -242,9 +242,25 @@ impl Decide {
             Decision::Pin => ("/api/scope/pin", "scope-pin"),
             Decision::Unpin => ("/api/scope/unpin", "scope-unpin"),
         };
-        let _: ScopeDecision = server.post(path, &target, screen.catalogue()).await?;
-        let words = [("workload", workload.into()), ("host", host.into())];
+        let decision: ScopeDecision = server.post(path, &target, screen.catalogue()).await?;
+        let meant = if decision.host.is_empty() { &host } else { &decision.host };
+        let near = decision.near.as_deref().unwrap_or_default();
+        let words = [
+            ("workload", workload.as_str().into()),
+            ("host", meant.as_str().into()),
+            ("near", near.into()),
+        ];
         screen.say(key, &words)?;
+        for (key, is_so) in [
+            ("scope-pin-undefined", decision.undefined),
+            ("scope-pin-near", decision.near.is_some()),
+            ("scope-pin-unknown-workload", decision.unknown_workload),
+        ] {
+            if is_so {
+                let text = screen.text(key, &words);
+                screen.mark(Role::Warning, &text)?;
+            }
+        }
         Ok(Exit::Done)
     }
 }

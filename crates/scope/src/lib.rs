@@ -14,6 +14,7 @@ mod edge;
 mod import;
 mod keeper;
 mod metrics;
+mod places;
 mod prometheus;
 mod record;
 mod sensor;
@@ -31,6 +32,7 @@ pub use self::{
     edge::{Edge, EdgeState, EdgeView},
     import::{Import, ImportError, ImportFinding, ImportInput, ImportedCall, parse_import},
     keeper::{DecisionError, Keeper, SOURCE, ScopeEnded, ScopeHandle},
+    places::MeshPlaces,
     prometheus::{AnswerError, Measured, parse_measured, query_address, usual_query},
     sensor::{Sensor, Sensors},
     settings::ScopeSettings,

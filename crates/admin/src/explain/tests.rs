@@ -41,11 +41,12 @@ struct Case {
     index: Index,
     label: &'static str,
     asked: &'static [&'static str],
+    closed_ports: &'static [u16],
 }
 
 impl Case {
     fn new(more: &str) -> Self {
-        Self { index: mesh(&[RULES, more]), label: "", asked: &[] }
+        Self { index: mesh(&[RULES, more]), label: "", asked: &[], closed_ports: &[] }
     }
 
     fn learned(mut self, host: &str) -> Self {
@@ -57,10 +58,14 @@ impl Case {
     #[track_caller]
     fn check(&self, hosts: &[&str], expected: Expect) {
         let proxy = web(self.label);
-        let asked = self.asked.iter().map(|host| full(host)).collect();
+        let told = Told {
+            asked: self.asked.iter().map(|host| full(host)).collect(),
+            closed_ports: self.closed_ports.to_vec(),
+            ..Told::default()
+        };
         let mut text = String::new();
         for host in hosts {
-            let found = explain(&proxy, &full(host), Some(&asked), &self.index.snapshot());
+            let found = explain(&proxy, &full(host), &told, &self.index.snapshot());
             let reasons = found.reasons.iter().map(|it| format!("{} {}", it.kind, it.by));
             let reasons: Vec<String> = reasons.map(|it| it.trim().to_owned()).collect();
             let verdict = if found.is_in { "in" } else { "out" };
@@ -112,6 +117,32 @@ fn what_nobody_named_waits_for_a_call_or_never_comes() {
         &["cart.shop"],
         expect![[r#"
         cart.shop in: learned
+    "#]],
+    );
+}
+
+#[test]
+fn a_call_does_not_wait_on_a_port_on_which_the_workload_does_not_ask_any_more() {
+    let two = "
+apiVersion: v1
+kind: Service
+metadata: {name: two, namespace: shop}
+spec: {ports: [{port: 80, name: http}, {port: 81, name: http-other}]}
+";
+    let case = Case { closed_ports: &[80, 90], ..Case::new(two) };
+    case.check(
+        &["cart.shop", "two.shop", "pay.bank"],
+        expect![[r#"
+        cart.shop out: port-closed 80
+        two.shop out: port-closed 80; waits-for-a-call on-demand
+        pay.bank in: declared ServiceFence shop/web: pay.bank
+    "#]],
+    );
+    let case = Case { closed_ports: &[80], label: "learned", ..Case::new("") };
+    case.check(
+        &["cart.shop"],
+        expect![[r#"
+        cart.shop out: not-declared learned
     "#]],
     );
 }

@@ -166,6 +166,9 @@ pub struct ScopeEdge {
 #[serde(rename_all = "camelCase")]
 pub struct ScopeExplanation {
     pub workload: String,
+    /// What was asked about, where the host that is meant is called otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<String>,
     pub host: String,
     /// Whether anything is known of the workload.
     pub known: bool,
@@ -204,10 +207,27 @@ pub struct ScopeTarget {
 }
 
 /// What a decision did.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ScopeDecision {
     /// How many edges it changed.
     pub changed: usize,
+    /// The host that was meant; empty where none was named.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    /// Nothing defines that host yet.
+    #[serde(skip_serializing_if = "is_false")]
+    pub undefined: bool,
+    /// A host that is nearly called so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub near: Option<String>,
+    /// Nothing is known of the workload, or of the namespace.
+    #[serde(skip_serializing_if = "is_false")]
+    pub unknown_workload: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Call graphs to take in.

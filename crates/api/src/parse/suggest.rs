@@ -1,11 +1,9 @@
 //! The name that somebody may have meant.
 
 /// The known name that is nearest to `name`, if one is near.
-pub(super) fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.len() / 3).clamp(1, 4);
-    // Names of the protobuf form are accepted, but not what anybody should write.
-    let candidates = known.iter().filter(|known| !known.contains('_'));
-    let scored = candidates.map(|known| (distance(name, known), *known));
+    let scored = known.into_iter().map(|known| (distance(name, known), known));
     scored.filter(|(distance, _)| *distance <= limit).min().map(|(_, known)| known)
 }
 

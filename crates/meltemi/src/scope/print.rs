@@ -241,6 +241,10 @@ pub(super) fn explanation(
         return screen.structured(output, it);
     }
     let place = [("workload", it.workload.as_str().into()), ("host", it.host.as_str().into())];
+    if let Some(written) = &it.written {
+        let words = [place[0].clone(), place[1].clone(), ("written", written.as_str().into())];
+        screen.say("scope-means", &words)?;
+    }
     let is_in = it.in_scope.unwrap_or(it.edge.is_some());
     let (role, key) = match (is_in, it.known || it.in_scope.is_some()) {
         (true, _) => (Role::Good, "scope-in"),

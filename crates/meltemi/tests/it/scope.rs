@@ -279,3 +279,41 @@ async fn a_wait_goes_on_after_a_restart_and_does_not_begin_anew() {
     }
     panic!("it was never written down");
 }
+
+#[tokio::test]
+async fn hosts_are_understood_as_callers_write_them() {
+    let plane = Plane::start(&[("shop.yaml", SHOP), ("fence.yaml", FENCED)]).await;
+    let _proxy = live(plane.proxy("client").await);
+    for written in ["web", "web.shop", "Web:80", "web.shop.svc.cluster.local."] {
+        let said = plane.run(&["scope", "explain", "shop/client", written]).await.expect(1);
+        let means = format!("`{written}` is `web.shop.svc.cluster.local` for shop/client");
+        assert!(
+            said.out.contains(&means) && said.out.contains("first call waits")
+                || said.out.contains("a call does not bring it in"),
+            "{said:?}"
+        );
+    }
+    let said = plane.run(&["scope", "pin", "shop/client", "web:80"]).await.expect(0);
+    assert_eq!(said.out, "`web.shop.svc.cluster.local` is pinned in the scope of shop/client\n");
+    let said = plane.run(&["scope", "shop/client", "-o", "name"]).await.expect(0);
+    assert_eq!(said.out, "web.shop.svc.cluster.local\n");
+    plane.run(&["wait"]).await.expect(0);
+    plane.run(&["scope", "explain", "shop/client", "web"]).await.expect(0);
+    let said = plane.run(&["scope", "unpin", "shop/client", "web.shop"]).await.expect(0);
+    assert!(said.out.contains("`web.shop.svc.cluster.local` is no longer pinned"), "{said:?}");
+    let said = plane.run(&["scope", "reset", "shop/client", "web"]).await.expect(0);
+    assert!(said.out.contains("1 dependency"), "{said:?}");
+
+    for written in ["http://web", "shop/*", "*", "web:http"] {
+        let said = plane.run(&["scope", "pin", "shop/client", written]).await.expect(64);
+        assert!(said.err.contains("is no host") && said.err.contains("such as"), "{said:?}");
+    }
+    let said = plane.run(&["scope", "pin", "shop/client", "wbe"]).await.expect(64);
+    assert!(said.err.contains("nothing is called `wbe` in the namespace shop"), "{said:?}");
+    let said = plane.run(&["scope", "pin", "shop/nobody", "new.shop.svc.cluster.local"]).await;
+    let said = said.expect(0);
+    assert!(said.out.contains("nothing defines `new.shop.svc.cluster.local` yet"), "{said:?}");
+    assert!(said.out.contains("nobody knows the workload shop/nobody"), "{said:?}");
+    let said = plane.run(&["scope", "pin", "shop/nobody", "new.shop.svc.cluster.local"]).await;
+    assert!(!said.expect(0).out.contains("nobody knows"), "it is known by its pin");
+}

@@ -1,0 +1,102 @@
+//! `/api/scope/pin`, `/api/scope/unpin` and `/api/scope/reset`: what people decide about a
+//! dependency. Each is answered when it is written down.
+
+use axum::{Json, Router, extract::State, routing::post};
+use model::{Hostname, WorkloadKey};
+use scope::MeshPlaces;
+
+use super::{
+    answer::{ScopeDecision, ScopeTarget},
+    host,
+    named::{self, Named},
+    workload,
+};
+use crate::{ApiError, Reason, Shared};
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/api/scope/pin", post(pin))
+        .route("/api/scope/unpin", post(unpin))
+        .route("/api/scope/reset", post(reset))
+}
+
+async fn pin(
+    State(admin): State<Shared>,
+    Json(target): Json<ScopeTarget>,
+) -> Result<Json<ScopeDecision>, ApiError> {
+    let workload = workload(&target)?;
+    let places = MeshPlaces::new(admin.snapshot().await?);
+    let Named { host, is_defined } =
+        named::resolve_pinned(&target.host, &workload.namespace, &places)?;
+    let is_known = knows(&admin, &workload, &places).await?;
+    admin.scope.handle.pin(&workload, &host).await?;
+    tracing::info!(%workload, %host, "A dependency was pinned");
+    let near = (!is_defined && !host.is_wildcard())
+        .then(|| named::near(host.as_str(), &workload.namespace, &places.snapshot))
+        .flatten();
+    Ok(Json(ScopeDecision {
+        changed: 1,
+        host: host.to_string(),
+        undefined: !is_defined,
+        near: near.map(|it| it.to_string()),
+        unknown_workload: !is_known,
+    }))
+}
+
+/// Whether the workload was ever seen, or is anywhere in the mesh.
+async fn knows(
+    admin: &Shared,
+    workload: &WorkloadKey,
+    places: &MeshPlaces,
+) -> Result<bool, ApiError> {
+    Ok(super::has_proxy(admin, workload)
+        || named::has_workload(workload, &places.snapshot)
+        || admin.scope.handle.list().await?.iter().any(|it| it.workload == *workload))
+}
+
+/// The hosts that may be meant: what is written first, as an old entry may be called so.
+async fn meant(
+    admin: &Shared,
+    workload: &WorkloadKey,
+    target: &ScopeTarget,
+) -> Result<Vec<Hostname>, ApiError> {
+    let written = host(target)?;
+    let places = MeshPlaces::new(admin.snapshot().await?);
+    let Named { host, .. } = named::resolve(&target.host, &workload.namespace, &places);
+    let is_same = host == written;
+    Ok([written].into_iter().chain((!is_same).then_some(host)).collect())
+}
+
+async fn unpin(
+    State(admin): State<Shared>,
+    Json(target): Json<ScopeTarget>,
+) -> Result<Json<ScopeDecision>, ApiError> {
+    let workload = workload(&target)?;
+    for host in meant(&admin, &workload, &target).await? {
+        if admin.scope.handle.unpin(&workload, &host).await? {
+            tracing::info!(%workload, %host, "A dependency was unpinned");
+            let host = host.to_string();
+            return Ok(Json(ScopeDecision { changed: 1, host, ..ScopeDecision::default() }));
+        }
+    }
+    let message = format!("`{}` is not pinned in the scope of {workload}", target.host);
+    let hint = format!("`meltemi scope {workload}` shows what is");
+    Err(ApiError::new(Reason::NotFound, message).hint(hint))
+}
+
+async fn reset(
+    State(admin): State<Shared>,
+    Json(target): Json<ScopeTarget>,
+) -> Result<Json<ScopeDecision>, ApiError> {
+    let workload = workload(&target)?;
+    let hosts = match target.host.is_empty() {
+        true => vec![None],
+        false => meant(&admin, &workload, &target).await?.into_iter().map(Some).collect::<Vec<_>>(),
+    };
+    let mut changed = 0;
+    for host in hosts {
+        changed += admin.scope.handle.reset(&workload, host).await?;
+    }
+    tracing::info!(%workload, edges = changed, "Learned dependencies were reset");
+    Ok(Json(ScopeDecision { changed, ..ScopeDecision::default() }))
+}
