@@ -31,7 +31,7 @@ async fn pin(
     let is_known = knows(&admin, &workload, &places).await?;
     admin.scope.handle.pin(&workload, &host).await?;
     tracing::info!(%workload, %host, "A dependency was pinned");
-    let near = (!is_defined && !host.is_wildcard())
+    let near = (!is_defined)
         .then(|| named::near(host.as_str(), &workload.namespace, &places.snapshot))
         .flatten();
     Ok(Json(ScopeDecision {

@@ -69,8 +69,11 @@ pub(super) fn resolve_pinned(
     Ok(named)
 }
 
-/// A service whose name is nearly this one.
+/// A service whose name is nearly this one; none for a wildcard.
 pub(super) fn near(name: &str, namespace: &Namespace, snapshot: &Snapshot) -> Option<Hostname> {
+    if name.starts_with('*') {
+        return None;
+    }
     let hosts: Vec<&str> = snapshot.services().map(|it| it.hostname().as_str()).collect();
     let domain = format!(".svc.{}", snapshot.mesh().domain);
     // As callers nearby and elsewhere would write it.
@@ -227,7 +230,7 @@ spec:
             &["new.shop.svc.cluster.local", "*.Example.org", "cart.shopp:80"],
             expect![[r#"
                 new.shop.svc.cluster.local -> new.shop.svc.cluster.local, which nothing defines; near: None
-                *.Example.org -> *.example.org, which nothing defines; near: Some(Hostname("*.example.com"))
+                *.Example.org -> *.example.org, which nothing defines; near: None
                 cart.shopp:80 -> cart.shopp, which nothing defines; near: Some(Hostname("cart.shop.svc.cluster.local"))
             "#]],
         );
