@@ -64,4 +64,5 @@ api::codes! {
     NO_SUCH_FENCE_HOST "MEL0461" Warning "A fence names a host or namespace that does not exist";
     FENCE_WITHOUT_PROXY "MEL0462" Warning "A fence is around workloads without a proxy";
     SEVERAL_FENCES "MEL0463" Warning "Several fences are around the same workloads, and the dependencies of all count";
+    BAD_FENCE_LABEL "MEL0464" Warning "A label about lazy loading has a value that means nothing";
 }

@@ -95,6 +95,7 @@ files! {
     "MEL0461"
     "MEL0462"
     "MEL0463"
+    "MEL0464"
 }
 
 /// The codes that have an example, in order.

@@ -19,6 +19,7 @@ pub mod destinations;
 mod encryption;
 pub mod examples;
 mod facts;
+mod fence_labels;
 mod fences;
 mod found;
 mod gateway_view;
@@ -76,6 +77,7 @@ const CHECKS: &[Check] = &[
     destination_rules::check,
     destinations::check,
     encryption::check,
+    fence_labels::check,
     fences::check,
     gateways::check,
     mesh::check,

@@ -173,3 +173,6 @@ MEL0462 = A fence is around workloads without a proxy
 
 MEL0463 = Several fences are around the same workloads, and the dependencies of all count
     .help = The workload is sent what any of them declares. As Sidecars (`meltemi scope export`) only one of them would have an effect: make one fence, or narrow their selectors.
+
+MEL0464 = A label about lazy loading has a value that means nothing
+    .help = `meltemi.io/scope` on a Namespace or a workload takes a mode: `full`, `declared`, `learned`, `on-demand`, `gateway` or `passthrough`, in lower case. `slime.io/serviceFenced` on a Namespace or a Service takes `true` or `false`. With any other value the label is passed over, as if it were not there.

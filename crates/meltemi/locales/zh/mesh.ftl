@@ -173,3 +173,6 @@ MEL0462 = 栅栏围住的工作负载没有代理
 
 MEL0463 = 多个栅栏围住相同的工作负载，全部依赖都计入
     .help = 工作负载会收到其中任何一个所声明的内容。导出为 Sidecar（`meltemi scope export`）后只有一个会生效：请合并成一个栅栏，或缩小选择器的范围。
+
+MEL0464 = 与惰性加载有关的标签的值没有意义
+    .help = Namespace 或工作负载上的 `meltemi.io/scope` 取一种模式：`full`、`declared`、`learned`、`on-demand`、`gateway` 或 `passthrough`，均为小写。Namespace 或 Service 上的 `slime.io/serviceFenced` 取 `true` 或 `false`。其他的值会被忽略，如同没有这个标签。
