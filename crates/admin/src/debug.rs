@@ -33,6 +33,10 @@ const PAGES: &[(&str, &str)] = &[
         "/debug/scope/plan?target=NAMESPACE/NAME",
         "what fences would cut of a workload, or of a namespace",
     ),
+    (
+        "/debug/scope/known?target=NAMESPACE/NAME",
+        "whether there is anything of a namespace, or of a workload",
+    ),
     ("/debug/scope/explain?workload=&host=", "why a host is in a workload's scope, or is not"),
     ("/debug/syncz", "state of each proxy by type"),
     ("/debug/connections", "the connected proxies, as they introduced themselves"),

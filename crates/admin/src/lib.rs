@@ -68,8 +68,8 @@ pub use self::{
     pushes::{Push, PushCause, PushCost, PushList, PushProxies, PushSent},
     scopes::{
         CallGraph, MetricsSource, ScopeCall, ScopeDecision, ScopeEdge, ScopeEdgeList,
-        ScopeExplanation, ScopeFenced, ScopeImportReport, ScopeImportRequest, ScopeList, ScopeNote,
-        ScopePart, ScopePrometheus, ScopeSensor, ScopeTarget, ScopeWorkload,
+        ScopeExplanation, ScopeFenced, ScopeImportReport, ScopeImportRequest, ScopeKnown,
+        ScopeList, ScopeNote, ScopePart, ScopePrometheus, ScopeSensor, ScopeTarget, ScopeWorkload,
     },
     wait::{RefusedResource, WaitEvent, WaitOutcome, WaitQuery, WaitReport, WaitingProxy},
 };

@@ -3,7 +3,8 @@
 
 mod answer;
 mod decide;
-pub(crate) mod named;
+mod known;
+mod named;
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,7 @@ use axum::{
     extract::{Query, State},
     routing::{get, post},
 };
-use model::{Hostname, Name, Namespace, Proxy, ProxyKind, WorkloadKey};
+use model::{FenceTarget, Hostname, Name, Namespace, Proxy, ProxyKind, WorkloadKey};
 use push::FencedClass;
 use scope::{
     DecisionError, Import, ImportInput, ImportedCall, MeshPlaces, NoteKind, ScopeEnded,
@@ -30,6 +31,7 @@ pub use self::answer::{
     ScopeImportReport, ScopeImportRequest, ScopeList, ScopeNote, ScopePrometheus, ScopeSensor,
     ScopeTarget, ScopeWorkload,
 };
+pub use self::known::ScopeKnown;
 use self::{
     answer::{describe_edge, describe_workload},
     named::Named,
@@ -48,6 +50,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/debug/scope/explain", get(explain))
         .route("/api/scope/import", post(import))
         .merge(decide::routes())
+        .merge(known::routes())
 }
 
 /// What is learned, and where it is kept.
@@ -113,6 +116,9 @@ async fn list(
         }
     }
     let mut items: Vec<ScopeWorkload> = items.into_values().collect();
+    for item in &mut items {
+        item.state = item.judged().to_owned();
+    }
     items.sort_by_key(|it| (!it.is_capped(), !it.full, it.refused == 0, it.workload.clone()));
     let stats = handle.stats().await?;
     let sensors = Sensor::ALL.into_iter().filter_map(|sensor| {
@@ -171,11 +177,6 @@ async fn edges(
 fn proxy_of(admin: &Shared, workload: &WorkloadKey) -> Option<Arc<Proxy>> {
     let mut proxies = admin.streams.proxies().into_iter();
     proxies.find(|it| it.kind == ProxyKind::Sidecar && it.workload() == *workload)
-}
-
-/// Whether a proxy of a workload is connected, of any kind.
-pub(crate) fn has_proxy(admin: &Shared, workload: &WorkloadKey) -> bool {
-    admin.streams.proxies().iter().any(|it| it.workload() == *workload)
 }
 
 /// What fences around a proxy declare.
@@ -328,7 +329,15 @@ fn workload(target: &ScopeTarget) -> Result<WorkloadKey, ApiError> {
     });
     let Some((namespace, name)) = parts else {
         let message = format!("`{}` is no workload", target.workload);
-        let hint = "write its namespace and its name, such as `shop/web`";
+        let hint = match target.workload.parse() {
+            Ok(FenceTarget::Namespace(namespace)) => format!(
+                "write its namespace and its name, such as `{namespace}/web`; of a whole namespace: \
+                 `meltemi scope fences {namespace}`, `meltemi scope plan {namespace}`"
+            ),
+            Ok(FenceTarget::Workload(_)) | Err(_) => {
+                "write its namespace and its name, such as `shop/web`".to_owned()
+            }
+        };
         return Err(ApiError::new(Reason::BadRequest, message).hint(hint));
     };
     Ok(WorkloadKey { namespace: Namespace::from(namespace), name: Name::from(name) })

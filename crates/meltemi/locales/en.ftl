@@ -104,6 +104,8 @@ access-allow-note = Note: what no ALLOW policy allows is refused there from now 
 
 scope-none = of no workload is it known whom it calls
 scope-unknown = it is not known whom { $workload } calls
+scope-unknown-namespace = nobody knows the namespace `{ $name }`
+scope-unknown-workload = nobody knows the workload `{ $name }`
 scope-means = `{ $written }` is `{ $host }` for { $workload }
 scope-in-memory = learned dependencies are kept in memory alone: with `serve --scope-directory` they outlive the process
 scope-silent = the sensor { $sensor } is silent since { $at }: nothing that it knows is forgotten until it works again

@@ -80,6 +80,8 @@ access-allow-note = 注意：此后，凡是没有 ALLOW 策略允许的，在�
 
 scope-none = 还不知道任何工作负载调用谁
 scope-unknown = 不知道 { $workload } 调用谁
+scope-unknown-namespace = 没有人知道命名空间 `{ $name }`
+scope-unknown-workload = 没有人知道工作负载 `{ $name }`
 scope-means = 对 { $workload } 来说，`{ $written }` 就是 `{ $host }`
 scope-in-memory = 学习到的依赖只在内存中：使用 `serve --scope-directory` 可在进程结束后保留
 scope-silent = 传感器 { $sensor } 自 { $at } 起没有工作：在恢复之前，它所知道的都不会被遗忘

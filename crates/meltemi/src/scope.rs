@@ -5,6 +5,7 @@
 mod export;
 mod fences;
 mod import;
+mod known;
 mod plan;
 mod print;
 mod switch;
@@ -205,8 +206,12 @@ impl Scope {
             (None, Some(workload)) => {
                 let path = format!("/debug/scope/edges?workload={}", encode(&workload));
                 let edges: ScopeEdgeList = server.get(&path, screen.catalogue()).await?;
+                let is_known = edges.fenced.is_some() || !edges.items.is_empty();
                 print::edges(&workload, edges, output, screen)?;
-                Ok(Exit::Done)
+                match is_known {
+                    true => Ok(Exit::Done),
+                    false => known::exit_of_query(&workload, &server, screen).await,
+                }
             }
             (None, None) => List { output, server }.run(screen).await,
         }

@@ -118,6 +118,8 @@ pub struct ScopeWorkload {
     /// When any target was last seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<String>,
+    /// What needs a look: `capped`, `full` or `refused`, else `ok`.
+    pub state: String,
 }
 
 /// The answer of `/debug/scope/edges`, by host.
@@ -264,6 +266,16 @@ pub struct ScopeCall {
 }
 
 impl ScopeWorkload {
+    /// What needs a look first.
+    pub fn judged(&self) -> &'static str {
+        match (self.is_capped(), self.full, self.refused) {
+            (true, _, _) => "capped",
+            (false, true, _) => "full",
+            (false, false, 1..) => "refused",
+            (false, false, 0) => "ok",
+        }
+    }
+
     /// Whether it has asked for so much that a fence does not fit it.
     pub fn is_capped(&self) -> bool {
         self.fenced.as_ref().is_some_and(|it| it.everything || !it.closed_ports.is_empty())
@@ -302,6 +314,7 @@ pub(super) fn describe_workload(view: WorkloadView) -> ScopeWorkload {
         refused: view.refused,
         full: view.is_full,
         last_seen: (view.last_seen > 0).then(|| time(view.last_seen)),
+        state: String::new(),
     }
 }
 

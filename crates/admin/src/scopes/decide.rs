@@ -8,6 +8,7 @@ use scope::MeshPlaces;
 use super::{
     answer::{ScopeDecision, ScopeTarget},
     host,
+    known::knows_workload,
     named::{self, Named},
     workload,
 };
@@ -28,7 +29,7 @@ async fn pin(
     let places = MeshPlaces::new(admin.snapshot().await?);
     let Named { host, is_defined } =
         named::resolve_pinned(&target.host, &workload.namespace, &places)?;
-    let is_known = knows(&admin, &workload, &places).await?;
+    let is_known = knows_workload(&admin, &workload, &places.snapshot).await?;
     admin.scope.handle.pin(&workload, &host).await?;
     tracing::info!(%workload, %host, "A dependency was pinned");
     let near = (!is_defined)
@@ -41,17 +42,6 @@ async fn pin(
         near: near.map(|it| it.to_string()),
         unknown_workload: !is_known,
     }))
-}
-
-/// Whether the workload was ever seen, or is anywhere in the mesh.
-async fn knows(
-    admin: &Shared,
-    workload: &WorkloadKey,
-    places: &MeshPlaces,
-) -> Result<bool, ApiError> {
-    Ok(super::has_proxy(admin, workload)
-        || named::has_workload(workload, &places.snapshot)
-        || admin.scope.handle.list().await?.iter().any(|it| it.workload == *workload))
 }
 
 /// The hosts that may be meant: what is written first, as an old entry may be called so.

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use model::{Hostname, Kind, Namespace, WorkloadKey};
+use model::{Hostname, Kind, Namespace};
 use scope::{MeshPlaces, Places, complete_host};
 use snapshot::Snapshot;
 
@@ -122,24 +122,6 @@ fn is_host(name: &str) -> bool {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     name.len() <= 253 && (name.split('.').all(is_label) || name.parse::<IpAddr>().is_ok())
-}
-
-/// Whether anything in the mesh is of this workload.
-pub(crate) fn has_workload(workload: &WorkloadKey, snapshot: &Snapshot) -> bool {
-    let is_object = snapshot.objects().keys().any(|key| {
-        let kinds = [Kind::Pod, Kind::WorkloadEntry, Kind::WorkloadGroup, Kind::Service];
-        key.namespace == workload.namespace
-            && key.name == workload.name
-            && kinds.contains(&key.kind)
-    });
-    is_object
-        || snapshot.services().any(|service| {
-            let endpoints = snapshot.endpoints(&service.key).into_iter().flat_map(|all| all.iter());
-            endpoints.into_iter().any(|endpoint| {
-                endpoint.namespace == workload.namespace
-                    && *endpoint.workload_name == *workload.name.as_str()
-            })
-        })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use admin::ScopeExport;
 use anyhow::Context;
 
+use super::known;
 use crate::{
     client::{Server, encode},
     output::{Exit, Screen},
@@ -16,7 +17,7 @@ Examples:
   meltemi scope export shop
   meltemi scope export shop/web | kubectl apply -f -
 
-Exit codes: 0 done, 64 wrong usage, 69 no control plane")]
+Exit codes: 0 done, 1 nobody knows such a namespace or workload, 64 wrong usage, 69 no control plane")]
 pub(crate) struct Export {
     /// A namespace, or one workload or fence of it; everything if absent.
     #[arg(value_name = "NAMESPACE[/WORKLOAD]")]
@@ -36,9 +37,11 @@ impl Export {
             encode(workload)
         );
         let export: ScopeExport = server.get(&path, screen.catalogue()).await?;
+        let mut exit = Exit::Done;
         if export.items.is_empty() && export.left_out.is_empty() {
             // The output stays YAML.
             screen.line(&format!("# {}", screen.text("scope-export-none", &[])))?;
+            exit = known::exit_of_query(&what, &server, screen).await?;
         }
         for workload in &export.left_out {
             let words = [("workload", workload.as_str().into())];
@@ -53,6 +56,6 @@ impl Export {
             let text = serde_saphyr::to_string(object).context("failed to write a Sidecar")?;
             screen.line(&format!("---\n{}", text.trim_end()))?;
         }
-        Ok(Exit::Done)
+        Ok(exit)
     }
 }

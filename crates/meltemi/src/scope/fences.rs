@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::known;
 use crate::{
     client::{Server, encode},
     output::{self, Cell, Exit, Format, Role, Screen, Table},
@@ -17,7 +18,7 @@ Examples:
   meltemi scope fences shop/web
   meltemi scope fences shop -o json
 
-Exit codes: 0 done, 64 wrong usage, 69 no control plane")]
+Exit codes: 0 done, 1 nobody knows such a namespace or fence, 64 wrong usage, 69 no control plane")]
 pub(crate) struct Fences {
     /// A namespace, or one fence of it; everything if absent.
     #[arg(value_name = "NAMESPACE[/FENCE]")]
@@ -67,6 +68,10 @@ impl Fences {
         let (namespace, name) = what.split_once('/').unwrap_or((&what, ""));
         let path = format!("/debug/fences?namespace={}&name={}", encode(namespace), encode(name));
         let FenceList { items } = server.get(&path, screen.catalogue()).await?;
+        let exit = match items.is_empty() {
+            true => known::exit_of_query(&what, &server, screen).await?,
+            false => Exit::Done,
+        };
         match output {
             Format::Json | Format::Yaml => {
                 screen.structured(output, &output::List::new(items))?;
@@ -78,7 +83,7 @@ impl Fences {
             }
             _ => print(&items, output, screen)?,
         }
-        Ok(Exit::Done)
+        Ok(exit)
     }
 }
 

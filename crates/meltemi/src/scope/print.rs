@@ -81,11 +81,9 @@ pub(super) fn list(list: ScopeList, output: Format, screen: &mut Screen<'_>) -> 
 
 fn row(it: &ScopeWorkload, wide: bool) -> Vec<Cell> {
     let count = |count: usize| Cell::from(count.to_string());
-    let state = match (it.is_capped(), it.full, it.refused) {
-        (true, _, _) => Cell::marked("capped", Role::Warning),
-        (false, true, _) => Cell::marked("full", Role::Warning),
-        (false, false, 1..) => Cell::marked("refused", Role::Warning),
-        (false, false, 0) => "ok".into(),
+    let state = match it.judged() {
+        "ok" => "ok".into(),
+        other => Cell::marked(other, Role::Warning),
     };
     let refused = match it.refused {
         0 => "0".into(),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use admin::{FenceSwitchRequest, ScopeDecision, WaitOutcome};
+use model::FenceTarget;
 
+use super::known;
 use crate::{
     client::Server,
     input::parse_duration,
@@ -64,6 +66,10 @@ impl Disable {
             seconds: length.map(|length| length.as_secs().max(1)),
             timeout: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
         };
+        // It is a decision ahead of time, or a slip of the pen.
+        if target.parse::<FenceTarget>().is_ok() {
+            known::say_unknown(&target, &server, screen).await?;
+        }
         let path = "/api/scope/disable";
         let lines = server.post_lines(path, &request, screen.catalogue()).await?;
         let words = [("target", target.as_str().into())];

@@ -52,8 +52,13 @@ async fn bodies_are_bounded() {
 }
 
 /// Pages that say what they need to know when they are not told about whom they are.
-const ABOUT_ONE: [&str; 4] =
-    ["/debug/config_dump", "/debug/scope/edges", "/debug/scope/explain", "/debug/scope/plan"];
+const ABOUT_ONE: [&str; 5] = [
+    "/debug/config_dump",
+    "/debug/scope/edges",
+    "/debug/scope/explain",
+    "/debug/scope/known",
+    "/debug/scope/plan",
+];
 
 #[tokio::test]
 async fn debug_pages_say_what_is_there() {

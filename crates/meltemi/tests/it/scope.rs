@@ -56,8 +56,9 @@ async fn fences_are_exported_as_sidecars_that_are_read_again() {
     ];
     assert_eq!(sidecar.egress[0].hosts, hosts);
     assert_eq!(plane.run(&["scope", "export", "shop/web"]).await.expect(0).out, text);
-    let none = plane.run(&["scope", "export", "elsewhere"]).await.expect(0).out;
-    assert_eq!(none, "# nothing is fenced there\n");
+    let none = plane.run(&["scope", "export", "elsewhere"]).await.expect(1);
+    assert_eq!(none.out, "# nothing is fenced there\n");
+    assert!(none.err.contains("nobody knows the namespace `elsewhere`"), "{none:?}");
 }
 
 #[tokio::test]
@@ -78,7 +79,7 @@ async fn fences_show_their_dependencies_in_slimes_shape() {
     assert!(line("base/*").contains("ACTIVE"), "{said:?}");
     let said = plane.run(&["scope", "fences", "-o", "json"]).await.expect(0).json();
     assert_eq!(&said["items"][0]["status"]["domains"], domains);
-    let said = plane.run(&["scope", "fences", "elsewhere"]).await.expect(0);
+    let said = plane.run(&["scope", "fences", "elsewhere"]).await.expect(1);
     assert_eq!(said.out, "nothing is fenced there\n");
 }
 
@@ -312,4 +313,36 @@ async fn hosts_are_understood_as_callers_write_them() {
     assert!(said.out.contains("nobody knows the workload shop/nobody"), "{said:?}");
     let said = plane.run(&["scope", "pin", "shop/nobody", "new.shop.svc.cluster.local"]).await;
     assert!(!said.expect(0).out.contains("nobody knows"), "it is known by its pin");
+}
+
+#[tokio::test]
+async fn names_that_nobody_knows_are_said_so() {
+    let plane = Plane::start(&[("shop.yaml", SHOP), ("fence.yaml", FENCED)]).await;
+    let _proxy = live(plane.proxy("client").await);
+    let namespace = "nobody knows the namespace `nons`";
+    let workload = "nobody knows the workload `shop/nope`";
+    for (arguments, message) in [
+        (&["scope", "fences", "nons"][..], namespace),
+        (&["scope", "fences", "nons/web"], namespace),
+        (&["scope", "fences", "shop/nope"], workload),
+        (&["scope", "export", "nons"], namespace),
+        (&["scope", "export", "shop/nope"], workload),
+        (&["scope", "nons/web"], namespace),
+        (&["scope", "shop/nope"], workload),
+    ] {
+        let said = plane.run(arguments).await.expect(1);
+        assert!(said.err.contains(message), "{arguments:?}: {said:?}");
+    }
+    // One that calls nobody is no slip of the pen, and neither is a fence ahead of time.
+    let said = plane.run(&["scope", "shop/client"]).await.expect(0);
+    assert!(!said.err.contains("nobody knows"), "{said:?}");
+    let said = plane.run(&["scope", "disable", "nons"]).await.expect(0);
+    assert!(said.err.contains(namespace), "{said:?}");
+    let said = plane.run(&["scope", "disable", "shop"]).await.expect(0);
+    assert!(!said.err.contains("nobody knows"), "{said:?}");
+    let said = plane.run(&["scope", "shop"]).await.expect(64);
+    assert!(said.err.contains("`meltemi scope fences shop`"), "{said:?}");
+    plane.run(&["scope", "pin", "shop/client", "web"]).await.expect(0);
+    let said = plane.run(&["scope", "list", "-o", "json"]).await.expect(0).json();
+    assert_eq!(said["items"][0]["state"], "ok", "{said:#}");
 }
