@@ -23,6 +23,7 @@ mod lines;
 mod lints;
 mod load;
 mod metrics;
+mod plain;
 mod plan;
 mod proxies;
 mod pushes;
@@ -36,7 +37,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -74,6 +75,9 @@ pub use self::{
     wait::{RefusedResource, WaitEvent, WaitOutcome, WaitQuery, WaitReport, WaitingProxy},
 };
 use self::{lints::Lints, savings::Savings};
+
+/// The form of metrics that has examples of buckets.
+const OPEN_METRICS: &str = "application/openmetrics-text";
 
 /// The longest body that is taken.
 const LONGEST_BODY: usize = 32 << 20;
@@ -147,17 +151,21 @@ async fn ready(State(admin): State<Shared>) -> (StatusCode, &'static str) {
     }
 }
 
+/// In the form that is asked for by name, else in the plain one, which all tools know.
 async fn metrics(
     State(admin): State<Shared>,
     Extension(savings): Extension<Arc<Savings>>,
+    headers: HeaderMap,
 ) -> Response {
     admin.mesh.look(&admin, &savings).await;
     let mut text = String::new();
-    match encode(&mut text, &admin.metrics) {
-        Ok(()) => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, kind)], text).into_response()
-        }
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    if encode(&mut text, &admin.metrics).is_err() {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|it| it.to_str().ok());
+    let (kind, text) = match accepted.into_iter().any(|it| it.contains(OPEN_METRICS)) {
+        true => (format!("{OPEN_METRICS}; version=1.0.0; charset=utf-8"), text),
+        false => ("text/plain; version=0.0.4; charset=utf-8".to_owned(), plain::plain(&text)),
+    };
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

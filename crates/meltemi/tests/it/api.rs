@@ -158,7 +158,18 @@ async fn metrics_have_the_names_that_dashboards_read() {
         !metrics.lines().any(is_its)
     });
     assert_eq!(missing.collect::<Vec<_>>(), Vec::<&&str>::new(), "{metrics}");
-    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+    assert!(metrics.contains("# TYPE meltemi_engine_notified_total counter"), "{metrics}");
+
+    let kind = |response: &Response| response.header("content-type").unwrap().to_owned();
+    let plain = plane.ask(plane.request("/metrics").header("accept", "text/plain")).await;
+    assert_eq!(kind(&plain), "text/plain; version=0.0.4; charset=utf-8");
+    assert!(!plain.text().contains("# EOF") && !plain.text().contains(" unknown\n"));
+    // As Prometheus asks.
+    let accepted =
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2";
+    let open = plane.ask(plane.request("/metrics").header("accept", accepted)).await;
+    assert!(kind(&open).starts_with("application/openmetrics-text"), "{open:?}");
+    assert!(open.text().ends_with("# EOF\n") && open.text().contains(" # {revision="));
 }
 
 #[tokio::test]
