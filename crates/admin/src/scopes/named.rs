@@ -23,14 +23,37 @@ pub(super) struct Named {
     pub(super) is_defined: bool,
 }
 
-/// What is meant by `written`; what nothing defines is taken as it is written.
+/// What is meant by `written`; what nothing defines is taken by its full name.
 pub(super) fn resolve(written: &str, namespace: &Namespace, places: &MeshPlaces) -> Named {
     let host = clean(written);
     let found = complete_host(written.trim(), namespace, places);
     if let Some(host) = found.or_else(|| places.has(&host).then(|| host.clone())) {
         return Named { host, is_defined: true };
     }
-    Named { is_defined: is_ruled(&host, &places.snapshot), host }
+    if is_ruled(&host, &places.snapshot) {
+        return Named { host, is_defined: true };
+    }
+    Named { host: full(host, &places.snapshot), is_defined: false }
+}
+
+/// The full name of what is called as a service of a namespace that there is, or as one of any: by
+/// the short one nothing would ever be found.
+fn full(host: Hostname, snapshot: &Snapshot) -> Hostname {
+    let domain = &snapshot.mesh().domain;
+    let labels: Vec<&str> = host.as_str().split('.').collect();
+    let has = |namespace: &str| {
+        snapshot.objects().keys().any(|key| {
+            let is_itself = key.kind == Kind::Namespace && key.name.as_str() == namespace;
+            is_itself || key.namespace.as_str() == namespace
+        })
+    };
+    match labels[..] {
+        [_, _, "svc"] => Hostname::new(&format!("{host}.{domain}")),
+        [name, namespace] if name != "*" && has(namespace) => {
+            Hostname::new(&format!("{host}.svc.{domain}"))
+        }
+        _ => host,
+    }
 }
 
 /// The same for what is to be pinned: an error where that cannot be the host of anything.
@@ -209,10 +232,20 @@ spec:
     #[test]
     fn what_is_not_there_yet_is_taken_by_its_full_name() {
         check(
-            &["new.shop.svc.cluster.local", "*.Example.org", "cart.shopp:80"],
+            &[
+                "new.shop.svc.cluster.local",
+                "new.bank",
+                "new.later.svc",
+                "*.Example.org",
+                "*.bank",
+                "cart.shopp:80",
+            ],
             expect![[r#"
                 new.shop.svc.cluster.local -> new.shop.svc.cluster.local, which nothing defines; near: None
+                new.bank -> new.bank.svc.cluster.local, which nothing defines; near: None
+                new.later.svc -> new.later.svc.cluster.local, which nothing defines; near: None
                 *.Example.org -> *.example.org, which nothing defines; near: None
+                *.bank -> *.bank, which nothing defines; near: None
                 cart.shopp:80 -> cart.shopp, which nothing defines; near: Some(Hostname("cart.shop.svc.cluster.local"))
             "#]],
         );
