@@ -67,7 +67,8 @@ pub(crate) fn explain(proxy: &Proxy, host: &Hostname, told: &Told, snapshot: &Sn
     }
     let asked: BTreeSet<Hostname> = told.asked.iter().cloned().collect();
     let visible = Visible::new(visible, &client.namespace, &reader);
-    let scope = visible.fenced(fence, &asked, &reader).scope;
+    let fenced = visible.fenced(fence, &asked, &reader);
+    let scope = &fenced.scope;
     let mut verdict = Verdict { is_in: scope.service(host).is_some(), ..Verdict::default() };
     by_fences(proxy, &service, snapshot, &mut verdict);
     if asked.contains(host) {
@@ -89,9 +90,12 @@ pub(crate) fn explain(proxy: &Proxy, host: &Hostname, told: &Told, snapshot: &Sn
             verdict.add("led-to", key);
         }
     }
-    by_ways_out(&client, host, &scope, &reader, &mut verdict);
+    by_ways_out(&client, host, scope, &reader, &mut verdict);
     if scope.detour.is_some() && visible.is_hidden(host) {
         verdict.add("not-public", "");
+    }
+    if fenced.shares_port(&service) {
+        verdict.add("shared-port", "");
     }
     if verdict.is_in && verdict.reasons.is_empty() {
         verdict.add("alias", "");

@@ -154,6 +154,7 @@ scope-why-mode-without-learning = It was seen to be called, but in the mode { $b
 scope-why-waits-for-a-call = Nothing declares it and no call of it is known: the first call waits for its route. `meltemi scope pin { $workload } { $host }` brings it in before.
 scope-why-not-declared = Nothing declares it and no call of it counts, and in the mode { $by } a call does not bring it in: it follows `outboundTrafficPolicy`. `meltemi scope pin { $workload } { $host }` brings it in where the mode learns.
 scope-why-by-gateway = Nothing declares it and no call of it is known: it is called through the lazy gateway, and directly once that is learned. `meltemi scope pin { $workload } { $host }` brings it in before.
+scope-why-shared-port = It carries bytes on a port on which the workload has a listener for all addresses: there, a server that speaks first would wait for its caller.
 scope-why-not-public = It, or a rule for it, is not exported to everybody, so that the lazy gateway does not have it.
 scope-why-lazy-gateway = It is the lazy gateway, through which the rest is called.
 scope-why-egress-proxy = { $by } sends there what nothing defines (`egressProxy`).

@@ -124,6 +124,7 @@ scope-why-mode-without-learning = 见过对它的调用，但在模式 { $by } �
 scope-why-waits-for-a-call = 没有声明它，也不知道对它的调用：第一次调用会等待路由。`meltemi scope pin { $workload } { $host }` 可提前带入。
 scope-why-not-declared = 没有声明它，也没有算数的调用，而在模式 { $by } 下调用不会把它带进来：按 `outboundTrafficPolicy` 处理。在会学习的模式下 `meltemi scope pin { $workload } { $host }` 可带入。
 scope-why-by-gateway = 没有声明它，也不知道对它的调用：通过惰性网关调用，学到之后直接调用。`meltemi scope pin { $workload } { $host }` 可提前带入。
+scope-why-shared-port = 它在工作负载拥有全地址监听器的端口上承载字节流：在那里，先发言的服务器会一直等待调用方。
 scope-why-not-public = 它或针对它的规则没有向所有命名空间导出，因此惰性网关没有它。
 scope-why-lazy-gateway = 它就是惰性网关，其余的都通过它调用。
 scope-why-egress-proxy = { $by } 把没有定义的主机送到那里（`egressProxy`）。

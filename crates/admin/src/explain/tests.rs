@@ -173,6 +173,11 @@ spec: {ports: [{port: 80, name: http}]}
 ---
 apiVersion: v1
 kind: Service
+metadata: {name: bytes, namespace: infra}
+spec: {clusterIP: 10.0.0.77, ports: [{port: 80, name: tcp}]}
+---
+apiVersion: v1
+kind: Service
 metadata: {name: secret, namespace: infra, annotations: {networking.istio.io/exportTo: 'infra,shop'}}
 spec: {ports: [{port: 80, name: http}]}
 ---
@@ -183,7 +188,14 @@ spec:
   outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: log.infra.svc.cluster.local, port: {number: 80}}}
 ";
     let case = Case { label: "gateway", ..Case::new(more) };
-    let hosts = ["cart.shop", "secret.infra", "lazy-gateway.mesh", "log.infra", "edge.infra"];
+    let hosts = [
+        "cart.shop",
+        "secret.infra",
+        "lazy-gateway.mesh",
+        "log.infra",
+        "edge.infra",
+        "bytes.infra",
+    ];
     case.check(
         &hosts,
         expect![[r#"
@@ -192,6 +204,7 @@ spec:
             lazy-gateway.mesh in: lazy-gateway
             log.infra in: declared ServiceFence shop/web: pay.bank; led-to VirtualService bank/audit; egress-proxy Sidecar shop/default
             edge.infra in: dispatch sites
+            bytes.infra in: shared-port
         "#]],
     );
 }

@@ -184,13 +184,16 @@ impl ClientFence {
 }
 
 impl Fenced {
+    /// Whether a service is told since it shares a port with others.
+    pub fn shares_port(&self, service: &Service) -> bool {
+        byte_ports(service).any(|port| self.interest.shared_ports.contains(&port))
+    }
+
     /// Whether a change of what is visible may change what the class is told.
     pub fn depends_on(&self, fence: &ClientFence, now: &Visible, change: &VisibleChange) -> bool {
-        let Interest { shared_ports, kept, led_to, ruled, .. } = &self.interest;
-        let shares_port = |host: &Hostname| {
-            let service = now.scope.service(host);
-            service.is_some_and(|it| byte_ports(it).any(|port| shared_ports.contains(&port)))
-        };
+        let Interest { kept, led_to, ruled, .. } = &self.interest;
+        let shares_port =
+            |host: &Hostname| now.scope.service(host).is_some_and(|it| self.shares_port(it));
         let is_declared = |host: &Hostname| {
             now.scope.service(host).is_some_and(|service| fence.declared.has(service))
         };
