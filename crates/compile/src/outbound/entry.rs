@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use model::{Diagnostic, Diagnostics, ObjectKey, Protocol};
 
 use crate::{
-    codes, names,
-    outbound::{Capture, ChainInput, TransportProtocol},
+    codes,
+    filters::TcpRoute,
+    names,
+    outbound::{Capture, ChainAction, ChainInput, ChainMatch, ServerNameRoute, TransportProtocol},
 };
 
 /// What one service asks of a listener.
@@ -110,6 +112,8 @@ impl Entries {
         }
         entry.inspects_tls = true;
         let Some(others) = others else { return };
+        // What that chain does too needs none of its own: the listener stays as it is when a service is told.
+        entry.chains.retain(|chain| !others.covers(chain));
         // The same names are in both, so that this chain stays as it is when one of them gets its own:
         // connections go on. That one wins, as it asks for more.
         for chain in entry.chains.iter_mut().filter(|it| !it.matches.server_names.is_empty()) {
@@ -130,6 +134,22 @@ impl Entries {
                 self.diagnostics.push(conflict(&request, why));
             }
         }
+    }
+}
+
+impl ChainInput {
+    /// Whether connections of a chain for one server name would go the same way by this one.
+    fn covers(&self, other: &Self) -> bool {
+        let ChainAction::ServerName(ServerNameRoute { port, unnamed }) = &self.action else {
+            return false;
+        };
+        let ChainMatch { server_names, prefix_ranges, .. } = &other.matches;
+        let [name] = &**server_names else { return false };
+        let cluster = names::outbound_cluster(*port, "", name);
+        let plain = TcpRoute::to_cluster(cluster, unnamed.policy.idle_timeout);
+        prefix_ranges.is_empty()
+            && self.matches.server_names.contains(name)
+            && other.action == ChainAction::Tcp(plain)
     }
 }
 

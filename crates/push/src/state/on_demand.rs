@@ -57,6 +57,8 @@ pub(super) struct Questions {
     sent: Answers,
     /// Those that the proxy has. It asks for no name twice, not even when a fence has gone and come back.
     past: Answers,
+    /// Clusters that it has asked for, of which the same is true.
+    clusters: BTreeSet<Arc<str>>,
     /// Their route configurations, and whether these are gone.
     routes: BTreeMap<Arc<str>, bool>,
     /// How many were not listened to.
@@ -133,6 +135,9 @@ impl StreamState {
     /// The questions for which an answer is to be looked for.
     pub(crate) fn take_questions(&mut self) -> OpenQuestions {
         let new = std::mem::take(&mut self.questions.open);
+        let room = MAX_PAST.saturating_sub(self.questions.clusters.len());
+        let clusters = new.iter().filter(|name| asks_for_cluster(name)).take(room);
+        self.questions.clusters.extend(clusters.cloned());
         let again = std::mem::take(&mut self.questions.again);
         self.questions.waiting.extend(new.iter().chain(&again).cloned());
         OpenQuestions { new, again }
@@ -179,8 +184,8 @@ impl StreamState {
         self.questions.answered = answered;
     }
 
-    /// Looks again for answers on route configurations that were gone: the class knows nothing of what was
-    /// asked before.
+    /// Looks again for clusters that go, and for answers on route configurations that were gone: after a fence
+    /// has gone and come back, the class knows nothing of what was asked before.
     fn ask_for_lost(&mut self) {
         let mut questions = std::mem::take(&mut self.questions);
         let mut back: BTreeSet<&str> = BTreeSet::new();
@@ -194,6 +199,12 @@ impl StreamState {
             split_host(resource).is_some_and(|(route, _)| back.contains(route))
                 && self.target(ResourceKind::VirtualHost, resource).is_none()
         };
+        // The class may not know that one of its proxies has asked for it.
+        let clusters = self.of(ResourceKind::Cluster);
+        let goes = |name: &&Arc<str>| {
+            self.target(ResourceKind::Cluster, name).is_none() && clusters.held.contains(name)
+        };
+        questions.again.extend(questions.clusters.iter().filter(goes).cloned());
         if !back.is_empty() {
             let lost = questions.past.extract_if(.., is_lost);
             questions.again.extend(lost.flat_map(|(_, asked)| asked));

@@ -86,22 +86,39 @@ fn names_wait_but_for_wildcards_and_where_rules_decide() {
 }
 
 #[test]
-fn the_chain_of_those_that_wait_stays_as_it_is_when_one_is_told() {
+fn a_service_that_is_told_changes_nothing() {
     check(
         &["two.example"],
         expect![[r#"
+            0.0.0.0_443 0.0.0.0:443 tls_inspector
+              sni=one.example sni=two.example -> set_filter_state, tcp PassthroughCluster
+              default [PassthroughFilterChain] -> tcp PassthroughCluster
+            0.0.0.0_8443 0.0.0.0:8443 tls_inspector
+              sni=mixed.example -> set_filter_state, tcp PassthroughCluster
+              default [PassthroughFilterChain] -> tcp PassthroughCluster
+            0.0.0.0_9443 0.0.0.0:9443 tls_inspector
+              sni=mixed.example -> set_filter_state, tcp PassthroughCluster
+              default [PassthroughFilterChain] -> tcp PassthroughCluster
+        "#]],
+    );
+}
+
+/// Where a policy says more of its connections, it has a chain of its own, beside the one of all names.
+#[test]
+fn a_policy_for_connections_takes_a_chain_of_its_own() {
+    let policy = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: two, namespace: shop}
+spec: {host: two.example, trafficPolicy: {connectionPool: {tcp: {idleTimeout: 5s}}}}
+";
+    let listener = &compiled(&format!("{MESH}{policy}"), &["two.example", "one.example"])[0];
+    expect![[r#"
         0.0.0.0_443 0.0.0.0:443 tls_inspector
-          sni=two.example tls -> tcp outbound|443||two.example
+          sni=two.example tls -> tcp outbound|443||two.example idle=5s
           sni=one.example sni=two.example -> set_filter_state, tcp PassthroughCluster
           default [PassthroughFilterChain] -> tcp PassthroughCluster
-        0.0.0.0_8443 0.0.0.0:8443 tls_inspector
-          sni=mixed.example -> set_filter_state, tcp PassthroughCluster
-          default [PassthroughFilterChain] -> tcp PassthroughCluster
-        0.0.0.0_9443 0.0.0.0:9443 tls_inspector
-          sni=mixed.example -> set_filter_state, tcp PassthroughCluster
-          default [PassthroughFilterChain] -> tcp PassthroughCluster
-    "#]],
-    );
+    "#]].assert_eq(&render_listener(listener));
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn what_was_refused_and_is_gone_is_asked_again() {
 /// A name of a cluster is a question where all clusters are sent.
 #[test]
 fn a_connection_waits_for_a_cluster_until_that_is_found_or_refused() {
-    let name = "outbound|443||secure.example";
+    let name = "outbound|443||secure";
     let mut talk = Talk::synced(Delta, "cds a lds l(r) rds r(h=a)");
     let ask = |talk: &mut Talk| {
         talk.state.on_request(&Request::Delta(DeltaRequest {
@@ -113,4 +113,37 @@ fn what_was_answered_before_a_fence_went_is_answered_when_it_is_back() {
     talk.state.on_found("d/nobody".into(), &"d/any".into());
     talk.state.ask_again();
     assert_eq!(taken(&mut talk), [[""; 0]; 2], "once");
+}
+
+/// The same of clusters, which would be taken away with the fence's return.
+#[test]
+fn a_cluster_that_was_asked_for_is_asked_for_again_before_it_goes() {
+    let name = "outbound|443||secure";
+    let mut talk = Talk::synced(Delta, "cds a lds l(r) rds r(h=a)");
+    talk.state.on_request(&Request::Delta(DeltaRequest {
+        type_url: ResourceKind::Cluster.type_url().to_owned(),
+        resource_names_subscribe: vec![name.to_owned()],
+        ..DeltaRequest::default()
+    }));
+    assert_eq!(taken(&mut talk), [vec![name.to_owned()], vec![]]);
+    let with = format!("cds a {name} lds l(r) rds r(h=a)");
+    talk.see(&with);
+    talk.state.on_found(name.into(), &name.into());
+    talk.settle();
+    talk.state.ask_again();
+    assert_eq!(taken(&mut talk), [[""; 0]; 2]);
+    talk.see("cds a lds l(r) rds r(h=a)");
+    talk.state.ask_again();
+    assert_eq!(taken(&mut talk), [vec![], vec![name.to_owned()]]);
+    // Its service is there: it never went.
+    talk.see(&with);
+    talk.state.on_found(name.into(), &name.into());
+    talk.settles("");
+    talk.see("cds a lds l(r) rds r(h=a)");
+    talk.state.ask_again();
+    assert_eq!(taken(&mut talk), [vec![], vec![name.to_owned()]]);
+    talk.state.refuse_clusters();
+    talk.settle();
+    talk.state.ask_again();
+    assert_eq!(taken(&mut talk), [[""; 0]; 2], "it is gone, and known to be");
 }
