@@ -118,7 +118,8 @@ spec: {host: two.example, trafficPolicy: {connectionPool: {tcp: {idleTimeout: 5s
           sni=two.example tls -> tcp outbound|443||two.example idle=5s
           sni=one.example sni=two.example -> set_filter_state, tcp PassthroughCluster
           default [PassthroughFilterChain] -> tcp PassthroughCluster
-    "#]].assert_eq(&render_listener(listener));
+    "#]]
+    .assert_eq(&render_listener(listener));
 }
 
 #[test]
