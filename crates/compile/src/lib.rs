@@ -42,7 +42,7 @@ pub use route::{
     select_destinations, translate_routes,
 };
 pub use route_config::{
-    COMPOSITE, CatchAll, DetourInput, DispatchRoute, RouteInput, RouteName, answer,
+    COMPOSITE, CatchAll, DetourInput, DispatchRoute, RouteInput, RouteName, answer, answer_nothing,
     answers_nothing, compile_detour_cluster, compile_route, host_resources, is_answered,
     own_domain, select_route, unknown_host,
 };

@@ -28,7 +28,7 @@ pub use detour::{COMPOSITE, DetourInput, compile_detour_cluster};
 pub use dispatch::DispatchRoute;
 pub use name::RouteName;
 pub use on_demand::{
-    answer, answers_nothing, host_resources, is_answered, own_domain, unknown_host,
+    answer, answer_nothing, answers_nothing, host_resources, is_answered, own_domain, unknown_host,
 };
 pub use select::select_route;
 pub(crate) use select::{OPEN_PORT, find_listener};

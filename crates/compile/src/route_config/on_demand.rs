@@ -124,12 +124,15 @@ pub fn answer<'a>(
     let unknown = domains.map(|domain| (domain, domain));
     let fitting =
         known.chain(unknown).filter_map(|(domain, name)| Some((fit(domain, written)?, name)));
-    let best = fitting.max_by_key(|(fit, _)| *fit).map(|(_, name)| &**name);
-    let best = best.or_else(|| written.contains('*').then_some(SEED));
-    best.map(|name| resource_name(&route.name, name))
+    fitting.max_by_key(|(fit, _)| *fit).map(|(_, name)| resource_name(&route.name, name))
 }
 
-/// Whether an answer, as [`answer`] gives it, is for no host at all: Envoy says 404.
+/// The resource that answers for no host at all: Envoy says 404.
+pub fn answer_nothing(route: &str) -> String {
+    resource_name(route, SEED)
+}
+
+/// Whether an answer is [`answer_nothing`].
 pub fn answers_nothing(answer: &str) -> bool {
     answer.rsplit_once('/').is_some_and(|(_, host)| host == SEED)
 }

@@ -12,8 +12,8 @@ use std::{
 };
 
 use compile::{
-    Client, Fenced, RouteName, Scope, Visible, VisibleChange, Written, answer, answers_nothing,
-    is_answered, names, own_domain, unknown_host,
+    Client, Fenced, RouteName, Scope, Visible, VisibleChange, Written, answer, answer_nothing,
+    answers_nothing, is_answered, names, own_domain, unknown_host,
 };
 use model::{Hostname, WorkloadKey};
 
@@ -78,6 +78,8 @@ pub(super) struct OnDemand {
     asked: BTreeSet<Hostname>,
     /// All that was called: these, and what was learned of the workload.
     called: BTreeSet<Hostname>,
+    /// Questions for what cannot be a domain, since it would be for others too.
+    asterisks: BTreeSet<Arc<str>>,
     /// Domains that nothing defines, by route configuration.
     unknown: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     /// What was asked, and what answered it last. Envoy asks for no name twice: as long as a proxy
@@ -218,9 +220,11 @@ impl Outbound {
                 self.on_demand.questions.entry(question.clone()).or_default();
             }
             let found = visible.find_hosts(written);
-            if found.is_empty() && !host.contains('*') {
+            if found.is_empty() {
                 let domain = visible.unknown_domain(written);
-                if self.on_demand.add_unknown(route, &domain) {
+                // As a domain, a host with an asterisk would stand for others, or for all.
+                let is_pattern = host.contains('*') && host.starts_with(&domain);
+                if !is_pattern && self.on_demand.add_unknown(route, &domain) {
                     jobs.insert(Job::Unknown(route.into()));
                 }
             }
@@ -286,7 +290,13 @@ impl Outbound {
         for question in questions {
             let Some((route, _, host)) = self.parse(question) else { continue };
             let Some(Some(input)) = self.routes.get(route) else { continue };
-            if !host.contains('*') && self.on_demand.add_unknown(route, own_domain(input, host)) {
+            if host.contains('*') {
+                if self.on_demand.asterisks.len() < MAX_UNKNOWN {
+                    self.on_demand.asterisks.insert(question.clone());
+                }
+                continue;
+            }
+            if self.on_demand.add_unknown(route, own_domain(input, host)) {
                 jobs.insert(Job::Unknown(route.into()));
             }
         }
@@ -328,7 +338,9 @@ impl Outbound {
         }
         let (route, host) = split_host(question)?;
         let parts = view.get(ResourceKind::Route, route)?.parts.as_ref()?;
-        let found = answer(parts, self.on_demand.domains(route), host)?;
+        let found = answer(parts, self.on_demand.domains(route), host);
+        let is_nobody = || self.on_demand.asterisks.contains(question);
+        let found = found.or_else(|| is_nobody().then(|| answer_nothing(route)))?;
         // In the copy that the view has.
         let table = view.table(ResourceKind::VirtualHost);
         table.get_key_value(&*found).map(|(name, _)| name.clone())
