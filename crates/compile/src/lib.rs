@@ -49,7 +49,7 @@ pub use route_config::{
 pub use route_parts::{LastHost, RouteParts};
 pub use scope::{
     ChangedNames, DetourDomains, DetourTarget, EgressListener, EgressPort, Fenced, OpenPorts,
-    RuleRef, Scope, ScopeKey, Untold, Visible, VisibleChange, Written,
+    RuleRef, Scope, ScopeKey, Untold, Visible, VisibleChange, Written, clean_host,
 };
 pub use virtual_host::{
     Caller, CompiledVirtualHost, DomainForm, VirtualHostInput, compile_virtual_host,

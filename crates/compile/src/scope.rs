@@ -29,7 +29,7 @@ pub use self::{
     changed::ChangedNames,
     fence::Fenced,
     visible::{Visible, VisibleChange},
-    written::Written,
+    written::{Written, clean_host},
 };
 pub(crate) use self::{
     visible::{http_ports, wildcards},

@@ -1,5 +1,6 @@
 //! The types of resources that are served.
 
+use compile::names;
 use envoy::type_url;
 
 /// One xDS type, in the order in which Envoy needs them.
@@ -65,4 +66,14 @@ impl ResourceKind {
 /// The route configuration and the host in the name of a virtual host, or in a question for one.
 pub(crate) fn split_host(name: &str) -> Option<(&str, &str)> {
     name.rsplit_once('/')
+}
+
+/// Whether a proxy that is sent all virtual hosts of its views asks for something by this name.
+pub(crate) fn asks_for_host(name: &str) -> bool {
+    name.contains('/')
+}
+
+/// Whether a proxy that is sent all clusters of its views asks for the service of a connection by this name.
+pub(crate) fn asks_for_cluster(name: &str) -> bool {
+    names::split_outbound_cluster(name).is_some()
 }

@@ -9,8 +9,10 @@
 //! 2. assignments, at once;
 //! 3. a listener or route only when every cluster that it names is acknowledged, assignment
 //!    included; what names a cluster that does not exist stays as it was (`readiness`);
+//!    while a request waits for its host, that goes out ahead of the acknowledgement (`ahead`);
 //! 4. a cluster goes only when nothing that the proxy holds or should hold names it.
 
+mod ahead;
 mod holdings;
 mod on_demand;
 mod plan;

@@ -24,7 +24,7 @@ use self::connection::Connection;
 pub use self::{
     error::ClientError,
     message::{AdsResource, AdsResponse},
-    references::{Reference, references},
+    references::{Reference, references, secrets_over_ads},
     synced::{HeldResource, SyncedProxy, TypeCounts},
 };
 use crate::Protocol;

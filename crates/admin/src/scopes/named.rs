@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use compile::clean_host;
 use model::{Hostname, Kind, Namespace};
 use scope::{MeshPlaces, Places, complete_host};
 use snapshot::Snapshot;
@@ -25,7 +26,7 @@ pub(super) struct Named {
 
 /// What is meant by `written`; what nothing defines is taken by its full name.
 pub(super) fn resolve(written: &str, namespace: &Namespace, places: &MeshPlaces) -> Named {
-    let host = clean(written);
+    let host = Hostname::new(&clean_host(written.trim()));
     let found = complete_host(written.trim(), namespace, places);
     if let Some(host) = found.or_else(|| places.has(&host).then(|| host.clone())) {
         return Named { host, is_defined: true };
@@ -121,22 +122,6 @@ fn is_ruled(host: &Hostname, snapshot: &Snapshot) -> bool {
         api::Spec::VirtualService(rule) => rule.hosts.iter().any(|it| Hostname::new(it) == *host),
         _ => false,
     })
-}
-
-/// Without a port, brackets and the dot of the root.
-fn clean(written: &str) -> Hostname {
-    let written = written.trim();
-    let host = match written.rsplit_once(':') {
-        Some((host, port))
-            if !port.is_empty()
-                && port.bytes().all(|byte| byte.is_ascii_digit())
-                && (host.ends_with(']') || !host.contains(':')) =>
-        {
-            host
-        }
-        Some(_) | None => written,
-    };
-    Hostname::new(host.trim_matches(['[', ']']).trim_end_matches('.'))
 }
 
 fn is_host(name: &str) -> bool {

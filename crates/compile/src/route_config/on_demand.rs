@@ -6,7 +6,8 @@
 //!   again when it goes.
 //! - A host that nothing defines is answered too, by a host for as many such names as can be told
 //!   from all that is defined: Envoy never forgets what it has asked for, and callers may write
-//!   anything. Where that has an asterisk, which in a domain is more than itself, nothing is called so.
+//!   anything. An asterisk in a domain is more than itself: a name with one has the domain of all like it,
+//!   or [`answer_nothing`].
 
 use std::sync::Arc;
 

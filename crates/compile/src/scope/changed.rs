@@ -12,7 +12,7 @@ use model::Hostname;
 use super::{
     EgressListener, Visible, VisibleChange,
     visible::Arranged,
-    written::{clean, full_names},
+    written::{clean_host, full_names},
 };
 use crate::virtual_host::short_names;
 
@@ -101,7 +101,7 @@ impl ChangedNames {
 
     /// Whether a host may be one of these names, or that of a pod below one.
     fn may_mean(&self, host: &str) -> bool {
-        full_names(&clean(host), &self.dns_domain).iter().any(|name| {
+        full_names(&clean_host(host), &self.dns_domain).iter().any(|name| {
             let name = name.as_str();
             let parent = name.split_once('.').map(|(_, parent)| parent);
             self.names.contains(name)

@@ -150,9 +150,11 @@ impl EgressListener {
         &'a self,
         all: &HashSet<&'a Hostname>,
     ) -> impl Iterator<Item = &'a Hostname> + use<'a> {
-        let own: HashSet<&Hostname> = self.services.iter().map(|it| it.hostname()).collect();
         let others: HashSet<&Hostname> = match self.is_narrow {
-            true => all.difference(&own).copied().collect(),
+            true => {
+                let own = self.services.iter().map(|it| it.hostname()).collect();
+                all.difference(&own).copied().collect()
+            }
             false => HashSet::new(),
         };
         let hosts = self.rules.iter().flat_map(|rule| rule.hosts.iter());

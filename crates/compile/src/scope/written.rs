@@ -42,7 +42,7 @@ impl Visible {
     /// nothing defines. That there are several does not make all of them answer: a rule for the
     /// narrowest may be for other ports or protocols.
     pub fn find_hosts(&self, written: Written<'_>) -> Vec<Hostname> {
-        let host = clean(written.host);
+        let host = clean_host(written.host);
         if host.is_empty() {
             return Vec::new();
         }
@@ -164,8 +164,9 @@ pub(crate) fn without_port(host: &str) -> &str {
     }
 }
 
-/// A host as it is defined, if it is: without a port, brackets and the dot of the root.
-pub(super) fn clean(host: &str) -> String {
+/// A host that a caller wrote, as it is defined, if it is: in small letters, without a port, brackets and
+/// the dot of the root.
+pub fn clean_host(host: &str) -> String {
     let host = without_port(host).trim_matches(['[', ']']).trim_end_matches('.');
     host.to_ascii_lowercase()
 }

@@ -17,6 +17,7 @@ mod lazy_gateway;
 mod lifetime;
 mod mtls;
 mod on_demand;
+mod on_demand_ahead;
 mod on_demand_size;
 mod on_demand_soak;
 mod on_demand_tcp;

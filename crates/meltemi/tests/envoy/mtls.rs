@@ -24,9 +24,12 @@ use tokio::{
     time,
 };
 
-use crate::shop::{
-    BINARY, Instance, Shop, ShopSettings, destination_rule, egress, eventually, require, send,
-    service_on,
+use crate::{
+    fence,
+    shop::{
+        BINARY, Instance, Shop, ShopSettings, destination_rule, egress, eventually, require, send,
+        service_on,
+    },
 };
 
 /// The ports of `web`. What is spoken on the last three must be found out.
@@ -68,6 +71,8 @@ pub(crate) struct PairSettings<'a> {
     pub(crate) label: &'a str,
     /// Where Prometheus reads the metrics of the client's sidecar, and of the server's.
     pub(crate) stats_ports: Option<(u16, u16)>,
+    /// Whether the namespace is fenced: of the client's ports, those of HTTP are there.
+    pub(crate) is_fenced: bool,
 }
 
 impl Default for PairSettings<'_> {
@@ -79,6 +84,7 @@ impl Default for PairSettings<'_> {
             account: "web",
             label: ", security.istio.io/tlsMode: istio",
             stats_ports: None,
+            is_fenced: false,
         }
     }
 }
@@ -89,8 +95,8 @@ impl Pair {
     }
 
     pub(crate) async fn start_with(settings: PairSettings<'_>) -> Self {
-        let PairSettings { yaml, mesh_config, trust_domain, account, label, stats_ports } =
-            settings;
+        let PairSettings { yaml, mesh_config, trust_domain, account, label, .. } = settings;
+        let PairSettings { stats_ports, is_fenced, .. } = settings;
         let http = Backend::start("web").await.unwrap();
         let local = || SocketAddr::from(([127, 0, 0, 1], 0));
         let bytes = TcpBackend::start("bytes", local()).await.unwrap();
@@ -104,10 +110,11 @@ impl Pair {
             (ANY_TCP, "", bytes.address().port()),
         ];
         let yaml = format!(
-            "{}---\n{}---\n{}---\n{yaml}",
+            "{}---\n{}---\n{}{}---\n{yaml}",
             service(web, label),
             server_sidecar(web, &behind),
-            client_sidecar(client)
+            client_sidecar(client),
+            if is_fenced { fence::namespace("on-demand") } else { String::new() }
         );
         let files = [("mesh.yaml", yaml.as_str())];
         let settings =
@@ -129,7 +136,10 @@ impl Pair {
         let sidecar = ProxySettings { stats_port: of_client, ..proxy("client", "client") };
         let sidecar = mesh.proxy(&sidecar).await.unwrap();
         let pair = Self { mesh, server, sidecar, client, web, http, bytes, _grpc: grpc };
-        for (ip, port) in [client, web].into_iter().flat_map(|ip| behind.map(|it| (ip, it.0))) {
+        let ports = [client, web].into_iter().flat_map(|ip| behind.map(|it| (ip, it.0)));
+        let is_there =
+            |ip: IpAddr, port: u16| !is_fenced || ip == web || [HTTP, ANY_HTTP].contains(&port);
+        for (ip, port) in ports.filter(|(ip, port)| is_there(*ip, *port)) {
             let address = SocketAddr::new(ip, port);
             eventually(async || TcpStream::connect(address).await).await;
         }

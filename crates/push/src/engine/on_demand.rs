@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use compile::names;
 use model::{Hostname, WorkloadKey};
 
 use super::{Engine, FacetId, Letter, StreamId, gathered::News};
 use crate::{
     Counters,
     facet::{Answer, Facet},
+    kind::asks_for_cluster,
     state::OpenQuestions,
 };
 
@@ -59,7 +59,7 @@ impl Engine {
             Some(Answer::Unknown) => unknown.inc(),
             Some(Answer::Closed) => closed.inc(),
             // A connection is refused.
-            None if names::split_outbound_cluster(question).is_some() => unknown.inc(),
+            None if asks_for_cluster(question) => unknown.inc(),
             None => dropped.inc(),
         }
     }

@@ -18,7 +18,10 @@ use compile::{
 use model::{Hostname, WorkloadKey};
 
 use super::{Job, Made, Work, outbound::Outbound, visible::Sight};
-use crate::{FacetView, ResourceKind, Told, kind::split_host};
+use crate::{
+    FacetView, ResourceKind, Told,
+    kind::{asks_for_cluster, split_host},
+};
 
 /// A class that has asked for more hosts than this is sent its whole scope.
 const MAX_ASKED: usize = 500;
@@ -27,11 +30,9 @@ const MAX_UNKNOWN: usize = 1_000;
 const EVERYTHING: &str = "*";
 /// Of so many questions it is remembered that they were asked.
 const MAX_REMEMBERED: usize = 2_000;
-
 /// Of so many services that are no more, or not yet, it is remembered that connections to them were asked for:
 /// proxies ask for names that they were told.
 const MAX_MISSED: usize = 100;
-
 /// So many ports of a class are answered for after its fence went.
 const MAX_DRAINING: usize = 32;
 
@@ -332,7 +333,7 @@ impl Outbound {
     }
 
     pub(super) fn answer(&self, question: &str, view: &FacetView) -> Option<Arc<str>> {
-        if names::split_outbound_cluster(question).is_some() {
+        if asks_for_cluster(question) {
             let clusters = view.table(ResourceKind::Cluster);
             return clusters.get_key_value(question).map(|(name, _)| name.clone());
         }

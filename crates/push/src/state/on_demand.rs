@@ -12,11 +12,14 @@ use std::{
     sync::Arc,
 };
 
-use compile::{Compiled, names};
+use compile::Compiled;
 use xds::DeltaRequest;
 
 use super::StreamState;
-use crate::{ResourceKind, kind::split_host};
+use crate::{
+    ResourceKind,
+    kind::{asks_for_cluster, split_host},
+};
 
 /// More questions than this at a time are not listened to: Envoy asks for each host once.
 const MAX_QUESTIONS: usize = 10_000;
@@ -111,16 +114,6 @@ impl Questions {
     }
 }
 
-/// Whether a proxy that is sent all virtual hosts of its views asks for something by this name.
-pub(super) fn asks_for_host(name: &str) -> bool {
-    name.contains('/')
-}
-
-/// The same of clusters.
-pub(super) fn asks_for_cluster(name: &str) -> bool {
-    names::split_outbound_cluster(name).is_some()
-}
-
 impl StreamState {
     /// Nothing answers the questions for clusters for which an answer was looked for: connections that wait
     /// are to end.
@@ -210,6 +203,21 @@ impl StreamState {
             questions.again.extend(lost.flat_map(|(_, asked)| asked));
         }
         self.questions = questions;
+    }
+
+    /// Whether a request waits for this virtual host.
+    pub(super) fn is_awaited(&self, host: &str) -> bool {
+        self.questions.answered.contains_key(host)
+    }
+
+    /// Whether requests or connections wait for a cluster.
+    pub(super) fn awaited_clusters(&self) -> impl Fn(&str) -> bool {
+        let Questions { answered, clusters, .. } = &self.questions;
+        let hosts = answered.keys();
+        let hosts = hosts.filter_map(|name| self.target(ResourceKind::VirtualHost, name));
+        let called: BTreeSet<&str> =
+            hosts.flat_map(|host| &host.clusters).map(|name| &**name).collect();
+        move |name| called.contains(name) || clusters.contains(name)
     }
 
     /// How many questions were not listened to since this was asked last.

@@ -289,9 +289,11 @@ impl StreamState {
     /// Envoy warms an updated EDS cluster anew, and waits for an assignment that it does not ask
     /// for: it has asked for that before, or tells only after this that it has one.
     pub(super) fn force_assignments(&mut self, clusters: &[(Arc<str>, Arc<Compiled>)]) {
+        let ahead = self.assignments_ahead(clusters);
         let state = self.of_mut(ResourceKind::Endpoint);
+        state.ahead.extend(ahead);
         for (name, _) in clusters {
-            if state.held.is_named(name) {
+            if state.wants(name) {
                 state.dirty.insert(name.clone());
             } else if state.requested {
                 continue;

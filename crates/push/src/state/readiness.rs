@@ -57,6 +57,9 @@ impl StreamState {
         let coming = unready.iter().any(|(_, readiness)| *readiness == Readiness::Coming);
         let base = self.of(kind).held.get(name).and_then(|held| held.acknowledged);
         let Some(base) = base else {
+            let is_answer = kind == ResourceKind::VirtualHost && self.is_awaited(name);
+            let follows = || unready.iter().all(|(cluster, _)| self.comes_first(cluster));
+            let coming = coming && !(is_answer && follows());
             return if coming { Sendable::Later } else { Sendable::All };
         };
         let missing: BTreeSet<Arc<str>> = unready

@@ -7,14 +7,11 @@ use envoy::service::discovery::v3::DiscoveryRequest;
 use xds::{DeltaRequest, Request};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{
-    Held, StreamState,
-    holdings::parse_version,
-    on_demand::{asks_for_cluster, asks_for_host},
-    types::InFlight,
-    whole::is_known,
+use super::{Held, StreamState, holdings::parse_version, types::InFlight, whole::is_known};
+use crate::{
+    ResourceKind,
+    kind::{asks_for_cluster, asks_for_host},
 };
-use crate::ResourceKind;
 
 impl StreamState {
     /// Takes in a request: the acknowledgement that it may be, then its subscriptions.
@@ -132,7 +129,7 @@ impl StreamState {
         let name = self.views.shared_name(kind, name);
         let state = self.of_mut(kind);
         // Asking again means: send it again, whatever was sent.
-        if !known {
+        if !state.was_sent_ahead(&name) && !known {
             state.force.insert(name.clone());
         }
         state.dirty.insert(name.clone());
@@ -148,6 +145,7 @@ impl StreamState {
         }
         let name: Arc<str> = name.into();
         state.held.set_named(&name, false);
+        state.ahead.remove(&name);
         if kind == ResourceKind::Route {
             self.forget_hosts_of(&name);
         }
@@ -263,11 +261,13 @@ impl StreamState {
             self.on_hosts_taken(error.is_none());
         }
         let state = &mut self.types[kind as usize];
+        let unasked = state.take_unasked(&open);
         let Some(message) = error.map(|message| quotable(kind.type_url(), message)) else {
             if open.whole {
                 state.held.settle_all();
             }
             state.acknowledge(open.names);
+            state.forget(&unasked);
             state.resumed &= !kind.is_wildcard();
             state.compact(&self.views, open.views.as_ref());
             return;
@@ -285,6 +285,7 @@ impl StreamState {
         let whole = (!partial).then_some(open.nonce);
         state.reject(InFlight { names: refused, ..open }, message, whole);
         state.acknowledge(taken);
+        state.forget(&unasked);
         // Of a whole that was taken, the proxy has nothing left that was not in it.
         state.resumed &= !(partial && kind.is_wildcard());
         state.compact(&self.views, None);

@@ -1,5 +1,6 @@
 //! Conversations of a scripted proxy with the state of its stream.
 
+mod ahead;
 mod delta;
 mod holdings;
 mod language;

@@ -107,6 +107,8 @@ pub(crate) struct TypeState {
     pub(super) dirty: BTreeSet<Arc<str>>,
     /// Names to send even if the proxy holds them already.
     pub(super) force: BTreeSet<Arc<str>>,
+    /// Names to send before the proxy asks for them.
+    pub(super) ahead: BTreeSet<Arc<str>>,
     /// Before the first request: whatever it names is to be sent.
     pub(super) force_all: bool,
     pub(super) in_flight: Option<InFlight>,
@@ -134,6 +136,7 @@ impl TypeState {
             news: Vec::new(),
             dirty: BTreeSet::new(),
             force: BTreeSet::new(),
+            ahead: BTreeSet::new(),
             force_all: false,
             in_flight: None,
             rejected: BTreeMap::new(),
@@ -154,7 +157,7 @@ impl TypeState {
     }
 
     pub(super) fn wants(&self, name: &str) -> bool {
-        self.wildcard || self.held.is_named(name)
+        self.wildcard || self.held.is_named(name) || self.ahead.contains(name)
     }
 
     /// The proxy holds exactly this version, and nothing else is on its way.

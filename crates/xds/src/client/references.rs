@@ -110,6 +110,13 @@ fn of_socket(socket: &TransportSocket, found: &mut BTreeSet<Reference>) {
     }
 }
 
+/// The names of the secrets of a TLS context; `None` if one does not come over ADS.
+pub fn secrets_over_ads(context: Option<CommonTlsContext>) -> Option<Vec<String>> {
+    let secrets = secrets(context.unwrap_or_default()).into_iter();
+    let over_ads = secrets.map(|it| is_ads(it.sds_config.as_ref()).then_some(it.name));
+    over_ads.collect()
+}
+
 fn secrets(context: CommonTlsContext) -> Vec<SdsSecretConfig> {
     let mut secrets = context.tls_certificate_sds_secret_configs;
     match context.validation_context_type {

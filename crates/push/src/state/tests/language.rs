@@ -2,7 +2,8 @@
 //!
 //! `cds a b.2 fix! lds l(r) t(=a) p@10.0.0.1 rds r(h1=a,h2.2=a+b,*=b)`:
 //! - a word is a name and, behind a dot, what tells its versions apart;
-//! - a cluster has an assignment unless it ends in `!`; `eds a.2` gives it another one;
+//! - a cluster has an assignment unless it ends in `!`; `eds a.2` gives it another one; one that ends in `~` can
+//!   be used some time after that, one that ends in `$` needs the secret `s`;
 //! - a listener asks for routes and, behind `=`, names clusters;
 //! - a route has hosts, each with the clusters that it names, and perhaps one for all else, `*`;
 //! - the hosts of a route whose name begins with `d` are resources of their own, `vhds d/h1(=a)`;
@@ -11,8 +12,25 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use compile::{Compiled, CompiledVirtualHost, LastHost, RouteParts};
-use envoy::Resource;
+use envoy::{
+    Any, Resource,
+    config::{
+        cluster::v3::{
+            Cluster,
+            cluster::{ClusterDiscoveryType, DiscoveryType},
+        },
+        core::v3::{
+            AggregatedConfigSource, ConfigSource, HealthCheck, TransportSocket,
+            config_source::ConfigSourceSpecifier, transport_socket::ConfigType,
+        },
+    },
+    extensions::transport_sockets::tls::v3::{
+        CommonTlsContext, SdsSecretConfig, UpstreamTlsContext,
+    },
+    type_url,
+};
 use model::Diagnostics;
+use prost::Message;
 
 use super::proxy::ON_DEMAND;
 use crate::{FacetView, ResourceKind};
@@ -73,12 +91,16 @@ fn parse_resource(kind: ResourceKind, word: &str) -> Arc<Compiled> {
         Some((head, rest)) => (head, rest.strip_suffix(')').expect("a closing bracket")),
         None => (word, ""),
     };
-    let name: Arc<str> = head.split(['.', '@', '!']).next().unwrap_or_default().into();
+    let name: Arc<str> = head.split(['.', '@', '!', '~', '$']).next().unwrap_or_default().into();
     let parts = inside.split(',').filter(|part| !part.is_empty());
     if kind == ResourceKind::Route {
         return Arc::new(parse_route(name, parts));
     }
-    let resource = Resource::new(name, kind.type_url(), word.as_bytes().to_vec().into());
+    let body = match kind {
+        ResourceKind::Cluster => cluster(word).encode_to_vec(),
+        _ => word.as_bytes().to_vec(),
+    };
+    let resource = Resource::new(name, kind.type_url(), body.into());
     let mut compiled = Compiled::new(resource);
     compiled.pod = head.split_once('@').map(|(_, pod)| pod.parse().expect("an address"));
     for part in parts {
@@ -88,6 +110,35 @@ fn parse_resource(kind: ResourceKind, word: &str) -> Arc<Compiled> {
         }
     }
     Arc::new(compiled)
+}
+
+fn cluster(word: &str) -> Cluster {
+    let discovery = if word.ends_with('!') { DiscoveryType::StrictDns } else { DiscoveryType::Eds };
+    Cluster {
+        name: word.to_owned(),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(discovery.into())),
+        transport_socket: word.ends_with('$').then(tls),
+        health_checks: word.ends_with('~').then(HealthCheck::default).into_iter().collect(),
+        ..Cluster::default()
+    }
+}
+
+fn tls() -> TransportSocket {
+    let source = ConfigSource {
+        config_source_specifier: Some(ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),
+        ..ConfigSource::default()
+    };
+    let secret = SdsSecretConfig { name: "s".to_owned(), sds_config: Some(source) };
+    let context = CommonTlsContext {
+        tls_certificate_sds_secret_configs: vec![secret],
+        ..CommonTlsContext::default()
+    };
+    let context =
+        UpstreamTlsContext { common_tls_context: Some(context), ..UpstreamTlsContext::default() };
+    TransportSocket {
+        name: "tls".to_owned(),
+        config_type: Some(ConfigType::TypedConfig(Any::pack(&context))),
+    }
 }
 
 fn parse_route<'a>(name: Arc<str>, words: impl Iterator<Item = &'a str>) -> Compiled {
@@ -126,8 +177,12 @@ fn names(text: &str) -> impl Iterator<Item = Arc<str>> {
 /// The word that stands for a resource.
 pub(super) fn render(compiled: &Compiled) -> String {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("made of text");
+    let bytes = compiled.resource.decode_bytes();
     let Some(parts) = &compiled.parts else {
-        return text(&compiled.resource.decode_bytes());
+        return match compiled.resource.type_url() {
+            type_url::CLUSTER => Cluster::decode(bytes).expect("a cluster").name,
+            _ => text(&bytes),
+        };
     };
     let hosts = parts.hosts.iter().map(|host| text(&host.bytes));
     let hosts: Vec<String> = hosts.chain(parts.last.iter().map(|it| text(&it.bytes))).collect();

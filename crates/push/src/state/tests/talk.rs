@@ -117,6 +117,12 @@ impl Talk {
         self.tell([request]);
     }
 
+    /// Of the open response of a type.
+    #[track_caller]
+    pub(super) fn nonce(&self, kind: &str) -> String {
+        self.open[&parse_kind(kind).expect("a type")].nonce.to_string()
+    }
+
     #[track_caller]
     fn take(&mut self, kind: &str) -> Outgoing {
         let kind = parse_kind(kind).expect("a type");

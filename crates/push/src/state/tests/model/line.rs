@@ -1,7 +1,7 @@
 //! A stream and a proxy, with a line between them that delivers when it is told to.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -40,6 +40,10 @@ pub(super) struct Line {
     forgotten: BTreeSet<(ResourceKind, Arc<str>)>,
     /// Clusters that were sent, and whose assignment was not sent since.
     changed: Names,
+    /// The clusters that come with a host that is called.
+    calls: BTreeMap<usize, BTreeSet<usize>>,
+    /// The clusters and assignments that the proxy refused last.
+    refused: BTreeSet<(ResourceKind, Arc<str>)>,
     log: Vec<String>,
 }
 
@@ -62,6 +66,8 @@ impl Line {
             lenient: false,
             forgotten,
             changed: Names::new(),
+            calls: BTreeMap::new(),
+            refused: BTreeSet::new(),
             log,
         }
     }
@@ -87,7 +93,10 @@ impl Line {
                 }
                 self.log.push("reconnect".to_owned());
             }
-            Move::Ask(host) => self.requests.extend(self.proxy.call(&format!("d/h{host}"))),
+            Move::Ask(host, named) => {
+                self.calls.insert(*host, named.clone());
+                self.requests.extend(self.proxy.call(&host_name(*host)));
+            }
             change => {
                 if self.mesh.apply(change) {
                     self.show();
@@ -105,14 +114,18 @@ impl Line {
 
     /// The same, in views that streams share.
     pub(super) fn show_views(&mut self, facets: Vec<Arc<FacetView>>) {
+        self.tell(facets);
+        self.state.ask_again();
+        self.find_answers();
+    }
+
+    fn tell(&mut self, facets: Vec<Arc<FacetView>>) {
         let content = self.mesh.content();
         let changed = differences(&self.content, &content);
         let words: Vec<String> = content.values().map(|it| render(it)).collect();
         self.log.push(format!("mesh: {}", words.join(" ")));
         self.state.update(facets, Some(&[Arc::new(changed)]));
         self.content = content;
-        self.state.ask_again();
-        self.find_answers();
     }
 
     fn send(&mut self) -> Result<(), TestCaseError> {
@@ -153,6 +166,7 @@ impl Line {
     /// Answers what the proxy has asked, as far as there is an answer.
     fn find_answers(&mut self) {
         let OpenQuestions { new, again } = self.state.take_questions();
+        self.widen(&new);
         for question in new.into_iter().chain(again) {
             let host = question.strip_suffix(CALLED).expect("a question");
             let known = self.content.keys().find(|(_, name)| **name == *host);
@@ -160,6 +174,20 @@ impl Line {
             if self.content.contains_key(&(ResourceKind::VirtualHost, answer.clone())) {
                 self.state.on_found(question, &answer);
             }
+        }
+    }
+
+    /// What is asked for joins the scope.
+    fn widen(&mut self, questions: &[Arc<str>]) {
+        let calls = self.calls.extract_if(.., |host, _| {
+            let question = format!("{}{CALLED}", host_name(*host));
+            questions.iter().any(|it| **it == *question)
+        });
+        for (host, named) in calls {
+            self.mesh.call(host, &named);
+        }
+        if !questions.is_empty() {
+            self.tell(views(&self.mesh.content(), 1));
         }
     }
 
@@ -173,6 +201,7 @@ impl Line {
             // What was refused together is sent again.
             self.changed.extend(resources().map(|it| it.resource.name().clone()));
         }
+        self.note_refusals(&response);
         self.requests.extend(self.proxy.receive(&response));
         if self.lenient {
             return Ok(());
@@ -198,6 +227,10 @@ impl Line {
                 // Only what held nothing, or named it already, may name what does not exist.
                 let allowed = !expected.contains(cluster)
                     && old.is_none_or(|old| old.clusters.contains(cluster));
+                // An answer is right behind what it leads to: nobody knows yet whether that is refused.
+                let is_answer = old.is_none() && !aliases(resource).is_empty();
+                let is_refused = || self.refused.iter().any(|(_, name)| name == cluster);
+                let allowed = allowed || is_answer && is_refused();
                 prop_assert!(
                     self.proxy.is_usable(cluster) || allowed,
                     "{} came before {cluster}\n{}",
@@ -207,6 +240,21 @@ impl Line {
             }
         }
         Ok(())
+    }
+
+    fn note_refusals(&mut self, response: &Outgoing) {
+        let is_all = match response.kind {
+            ResourceKind::Cluster => false,
+            ResourceKind::Endpoint => response.resources.iter().any(|it| is_bad(it)),
+            _ => return,
+        };
+        for resource in response.resources.iter() {
+            let key = (response.kind, resource.resource.name().clone());
+            match is_all || is_bad(resource) {
+                true => self.refused.insert(key),
+                false => self.refused.remove(&key),
+            };
+        }
     }
 
     /// Nothing is sent that the proxy has, but an assignment behind its cluster.
@@ -285,4 +333,9 @@ impl Line {
         });
         entries.map(|(_, compiled)| render(compiled)).collect()
     }
+}
+
+/// The virtual host of a fenced workload with this number.
+fn host_name(host: usize) -> String {
+    format!("d/h{host}")
 }

@@ -41,8 +41,9 @@ pub(super) enum Move {
     Fence(bool),
     /// A virtual host of a fenced workload: its tag, and the clusters that it names.
     LazyHost(usize, Option<(usize, BTreeSet<usize>)>),
-    /// The proxy asks for a virtual host.
-    Ask(usize),
+    /// The proxy asks for a virtual host. If there is none, it comes because of that, with these clusters, which
+    /// are there from then on.
+    Ask(usize, BTreeSet<usize>),
 }
 
 pub(super) fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -73,11 +74,11 @@ pub(super) fn lazy_moves() -> impl Strategy<Value = Vec<Move>> {
     let named = prop::collection::btree_set(0..CLUSTERS, 1..3);
     let lazy = prop_oneof![
         1 => any::<bool>().prop_map(Move::Fence),
-        4 => (0..HOSTS, prop::option::of((0..TAGS.len(), named)))
+        4 => (0..HOSTS, prop::option::of((0..TAGS.len(), named.clone())))
             .prop_map(|(host, it)| Move::LazyHost(host, it)),
-        3 => (0..HOSTS).prop_map(Move::Ask),
+        3 => (0..HOSTS, named).prop_map(|(host, it)| Move::Ask(host, it)),
     ];
-    vec(prop_oneof![3 => one_move(), 1 => lazy], 1..100)
+    vec(prop_oneof![2 => one_move(), 1 => lazy], 1..100)
 }
 
 /// Tag and clusters.
@@ -124,7 +125,7 @@ impl Mesh {
             Move::LazyHost(host, it) => {
                 self.lazy[*host] = it.as_ref().map(|it| (TAGS[it.0], it.1.clone()));
             }
-            Move::Ask(_)
+            Move::Ask(..)
             | Move::Tell
             | Move::Compare
             | Move::Send
@@ -135,6 +136,16 @@ impl Mesh {
             }
         }
         true
+    }
+
+    /// The workload has called a host of its fence.
+    pub(super) fn call(&mut self, host: usize, named: &BTreeSet<usize>) {
+        if self.lazy[host].is_none() {
+            self.lazy[host] = Some((TAGS[0], named.clone()));
+            for cluster in named {
+                self.clusters[*cluster].get_or_insert(TAGS[0]);
+            }
+        }
     }
 
     /// Nothing is refused, and every cluster that is named is defined.
