@@ -3,13 +3,19 @@
 //! - Every failure is a [`Failure`] with an exit code and, where there is one, what to try next.
 //! - One connection per request: a command asks once or twice.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use admin::{ApiError, ErrorBody, Reason};
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1, header};
+use hyper::{
+    Method, Request, Response, StatusCode, body::Incoming, client::conn::http1, header,
+    http::uri::Authority,
+};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::TcpStream, time::timeout};
@@ -22,17 +28,40 @@ use crate::{
 /// Where the control plane answers.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Server {
-    /// Admin address of the control plane.
-    #[arg(long = "server", env = "MELTEMI_SERVER", default_value = "127.0.0.1:15014")]
-    address: SocketAddr,
+    /// Admin address of the control plane: an address or a name, with or without a port
+    #[arg(
+        long = "server",
+        env = "MELTEMI_SERVER",
+        value_name = "HOST[:PORT]",
+        default_value = "127.0.0.1:15014",
+        value_parser = parse_address
+    )]
+    address: String,
 }
 
+/// Where a control plane answers unless it is told otherwise.
+const USUAL_PORT: u16 = 15014;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// An answer that comes line by line.
 pub(crate) struct Lines {
     body: Incoming,
     rest: BytesMut,
+}
+
+/// `HOST:PORT`, of an address or a name with or without a port.
+fn parse_address(text: &str) -> Result<String, String> {
+    let what_to_do = || format!("write a host and a port, such as `127.0.0.1:{USUAL_PORT}`");
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(address, USUAL_PORT).to_string());
+    }
+    let authority: Authority = text.parse().map_err(|_| what_to_do())?;
+    let port = match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => USUAL_PORT,
+        Some(_) => authority.port_u16().ok_or_else(what_to_do)?,
+        None => return Err(what_to_do()),
+    };
+    Ok(format!("{}:{port}", authority.host()))
 }
 
 impl Server {
@@ -85,12 +114,12 @@ impl Server {
         catalogue: &Catalogue,
     ) -> anyhow::Result<Incoming> {
         let unreachable = || {
-            let address = [("address", self.address.to_string().into())];
+            let address = [("address", self.address.as_str().into())];
             let message = catalogue.text("unreachable", &address);
             let hint = catalogue.text("unreachable-hint", &[]);
             Failure::new(Exit::Unreachable, message).hint(hint)
         };
-        match send(self.address, method, path, body).await? {
+        match send(&self.address, method, path, body).await? {
             Some(response) => body_of(response).await,
             None => Err(unreachable().into()),
         }
@@ -102,27 +131,29 @@ pub(crate) async fn fetch<T: DeserializeOwned>(
     address: SocketAddr,
     path: &str,
 ) -> anyhow::Result<T> {
-    let response = send(address, Method::GET, path, Bytes::new()).await?;
+    let response = send(&address.to_string(), Method::GET, path, Bytes::new()).await?;
     read(body_of(response.context("nobody answers")?).await?).await
 }
 
 /// `None` when nobody answers: a connection that ends before the answer is a control plane that has
 /// just gone.
 async fn send(
-    address: SocketAddr,
+    address: &str,
     method: Method,
     path: &str,
     body: Bytes,
 ) -> anyhow::Result<Option<Response<Incoming>>> {
     let connect = timeout(CONNECT_LIMIT, TcpStream::connect(address)).await;
     let Ok(Ok(socket)) = connect else { return Ok(None) };
+    // A control plane listens to who calls it by its address, and to no name that somebody may have pointed at it.
+    let host = socket.peer_addr().context("failed to speak HTTP")?;
     let handshake = http1::handshake(TokioIo::new(socket)).await;
     let (mut sender, connection) = handshake.context("failed to speak HTTP")?;
     tokio::spawn(connection);
     let request = Request::builder()
         .method(method)
         .uri(path)
-        .header(header::HOST, address.to_string())
+        .header(header::HOST, host.to_string())
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(body))
         .context("failed to write the request")?;
@@ -200,4 +231,27 @@ pub(crate) fn failure(error: ApiError) -> Failure {
         message.push_str(&format!("\n  {finding}"));
     }
     Failure::new(exit, message).hint(error.hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_has_a_name_or_an_address() {
+        let cases = [
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("127.0.0.1", "127.0.0.1:15014"),
+            ("::1", "[::1]:15014"),
+            ("[::1]:1", "[::1]:1"),
+            ("localhost", "localhost:15014"),
+            ("meltemi.istio-system:8080", "meltemi.istio-system:8080"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_address(text).as_deref(), Ok(expected), "{text}");
+        }
+        for text in ["", "x:", "x:y", "x:70000", "me@x:1", "http://x", "a b"] {
+            assert!(parse_address(text).is_err(), "{text}");
+        }
+    }
 }
