@@ -77,12 +77,19 @@ pub enum ImportError {
          /api/dependencies, nor a topology of SkyWalking, nor Kiali's graph"
     )]
     Form,
+    /// Most likely the page that a server shows in place of an answer.
+    #[error("it is a page of HTML or XML, and no call graph: see what was saved")]
+    Page,
+    /// What Jaeger answers to another question.
+    #[error("these are traces of Jaeger: save what its /api/dependencies answers")]
+    Traces,
 }
 
 /// Reads a file.
 pub fn parse_import(input: ImportInput<'_>) -> Result<Import, ImportError> {
     let mut import = match input.text.trim_start().bytes().next() {
         Some(b'{' | b'[') => parse_json(input)?,
+        Some(b'<') => return Err(ImportError::Page),
         Some(_) | None => csv::parse(input),
     };
     if import.calls.len() > MOST {
@@ -111,6 +118,9 @@ fn parse_json(input: ImportInput<'_>) -> Result<Import, ImportError> {
         return Ok(graph::list(items, input));
     }
     if let Some(items) = value["data"].as_array() {
+        if items.iter().any(|item| item["traceID"].is_string()) {
+            return Err(ImportError::Traces);
+        }
         return Ok(graph::jaeger(items, input));
     }
     if value["elements"].is_object() {

@@ -124,6 +124,11 @@ pub(super) fn kiali(elements: &Value, input: ImportInput<'_>) -> Import {
             import.add(&format!("{place}.target"), workload, Ok(host), 1);
         }
     }
+    let is_empty = import.calls.is_empty() && import.findings.is_empty();
+    if is_empty && !items(&elements["edges"]).is_empty() {
+        let what_to_do = "no workload is in it: ask for the graph with graphType=workload";
+        import.leave_out("elements.edges", what_to_do);
+    }
     import
 }
 
@@ -165,7 +170,8 @@ fn text(value: &Value) -> Option<&str> {
     value.as_str().filter(|text| !text.is_empty())
 }
 
-/// A count, which is one if it is not said.
+/// A count, which is one if it is not said. Some write whole numbers as `1e3`.
 fn number(value: &Value) -> u32 {
-    value.as_u64().map_or(1, |count| u32::try_from(count).unwrap_or(u32::MAX))
+    // What does not fit is as much as fits.
+    value.as_f64().map_or(1, |count| count.round() as u32)
 }

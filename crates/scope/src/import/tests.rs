@@ -69,6 +69,7 @@ fn dependencies_of_jaeger() {
         r#"{"data": [
             {"parent": "web.shop", "child": "cart.shop", "callCount": 12},
             {"parent": "web.shop", "child": "cart", "callCount": 99999999999},
+            {"parent": "web.shop", "child": "cart", "callCount": 1e3},
             {"parent": "frontend", "child": "cart.shop", "callCount": 1},
             {"parent": "web.shop.svc.cluster.local", "child": "pay.bank.svc", "callCount": 1},
             {"parent": "web.shop", "child": ""}
@@ -77,9 +78,10 @@ fn dependencies_of_jaeger() {
             jaeger
             shop/web -> cart.shop.svc.cluster.local 12
             shop/web -> cart.shop.svc.cluster.local 4294967295
+            shop/web -> cart.shop.svc.cluster.local 1000
             shop/web -> pay.bank.svc.cluster.local 1
-            data[2].parent: `frontend` has no namespace: write namespace/name, or name one with --namespace
-            data[4].child: it must be a name
+            data[3].parent: `frontend` has no namespace: write namespace/name, or name one with --namespace
+            data[5].child: it must be a name
         "#]],
     );
 }
@@ -152,7 +154,36 @@ fn a_graph_of_kiali_with_service_nodes_or_without() {
 }
 
 #[test]
+fn a_graph_of_kiali_without_workloads_says_which_one_to_take() {
+    check(
+        r#"{"graphType": "service", "elements": {
+            "nodes": [
+                {"data": {"id": "a", "nodeType": "service", "namespace": "shop", "service": "web"}},
+                {"data": {"id": "b", "nodeType": "service", "namespace": "shop", "service": "cart"}}
+            ],
+            "edges": [{"data": {"id": "1", "source": "a", "target": "b"}}]
+        }}"#,
+        expect![[r#"
+            kiali
+            elements.edges: no workload is in it: ask for the graph with graphType=workload
+        "#]],
+    );
+}
+
+#[test]
 fn what_is_no_call_graph_is_said_to_be_none() {
+    check(
+        "<!DOCTYPE html>\n<html></html>",
+        expect![[r#"
+            error: it is a page of HTML or XML, and no call graph: see what was saved
+        "#]],
+    );
+    check(
+        r#"{"data": [{"traceID": "1", "spans": []}]}"#,
+        expect![[r#"
+            error: these are traces of Jaeger: save what its /api/dependencies answers
+        "#]],
+    );
     check(
         "{\n  \"a\": ",
         expect![[r#"
