@@ -28,7 +28,7 @@ use crate::{
 /// Where the control plane answers.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Server {
-    /// Admin address of the control plane: an address or a name, with or without a port
+    /// Admin address of the control plane: an address or a name, with or without a port.
     #[arg(
         long = "server",
         env = "MELTEMI_SERVER",
