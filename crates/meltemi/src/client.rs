@@ -23,6 +23,7 @@ use tokio::{net::TcpStream, time::timeout};
 use crate::{
     language::Catalogue,
     output::{Exit, Failure},
+    serve::ADMIN_ADDRESS,
 };
 
 /// Where the control plane answers.
@@ -33,14 +34,12 @@ pub(crate) struct Server {
         long = "server",
         env = "MELTEMI_SERVER",
         value_name = "HOST[:PORT]",
-        default_value = "127.0.0.1:15014",
+        default_value_t = ADMIN_ADDRESS.to_string(),
         value_parser = parse_address
     )]
     address: String,
 }
 
-/// Where a control plane answers unless it is told otherwise.
-const USUAL_PORT: u16 = 15014;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// An answer that comes line by line.
@@ -51,13 +50,13 @@ pub(crate) struct Lines {
 
 /// `HOST:PORT`, of an address or a name with or without a port.
 fn parse_address(text: &str) -> Result<String, String> {
-    let what_to_do = || format!("write a host and a port, such as `127.0.0.1:{USUAL_PORT}`");
+    let what_to_do = || format!("write a host and a port, such as `{ADMIN_ADDRESS}`");
     if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(address, USUAL_PORT).to_string());
+        return Ok(SocketAddr::new(address, ADMIN_ADDRESS.port()).to_string());
     }
     let authority: Authority = text.parse().map_err(|_| what_to_do())?;
     let port = match authority.as_str().strip_prefix(authority.host()) {
-        Some("") => USUAL_PORT,
+        Some("") => ADMIN_ADDRESS.port(),
         Some(_) => authority.port_u16().ok_or_else(what_to_do)?,
         None => return Err(what_to_do()),
     };

@@ -37,7 +37,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use xds::Control;
 
-pub(crate) use self::arguments::Serve;
+pub(crate) use self::arguments::{ADMIN_ADDRESS, Serve};
 use self::{
     arguments::Settings, places::NewestPlaces, port::ProxyPort, prometheus::PrometheusSensor,
     sink::EngineSink, state::Keeper,

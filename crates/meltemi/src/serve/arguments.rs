@@ -94,7 +94,9 @@ pub(super) struct Settings {
 }
 
 const XDS_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15010);
-const ADMIN_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15014);
+/// Where people and tools ask, unless a control plane is told otherwise.
+pub(crate) const ADMIN_ADDRESS: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15014);
 
 impl Serve {
     /// `command` and `matches` are those of this subcommand.

@@ -17,7 +17,7 @@ async fn fenced(yaml: &str) -> Shop {
 }
 
 #[tokio::test]
-async fn an_assignment_is_taken_before_it_was_asked_for() {
+async fn an_assignment_that_is_sent_ahead_is_taken_once() {
     let (cart, pay) = (backend("cart").await, backend("pay").await);
     let yaml = service("cart", &[Instance::new("v1", &cart)]);
     let shop = fenced(&(yaml + &service("pay", &[Instance::new("v1", &pay)]))).await;
