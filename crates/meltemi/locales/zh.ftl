@@ -15,7 +15,7 @@ input-unreadable-hint = 请检查路径；没有发送任何内容
 
 scope-export-none = 那里没有任何栅栏
 scope-export-limited-too = 按标签 { $workload } 拥有全部内容，但 Sidecar { $by } 会限制它：请给它单独的 Sidecar
-scope-export-left-out = 略去 { $workload }：它只由标签隔离，而没有能让 Sidecar 只选中它的标签
+scope-export-left-out = 略去 { $workload }：它只由标签设置栅栏，而没有能让 Sidecar 只选中它的标签
 
 events-none = 控制面启动以来没有任何变更
 events-summary = 最近 { $total } 次变更：{ $live } 次已在所有相关代理中生效，{ $open } 次尚未生效
@@ -86,7 +86,7 @@ scope-means = 对 { $workload } 来说，`{ $written }` 就是 `{ $host }`
 scope-in-memory = 学习到的依赖只在内存中：使用 `serve --scope-directory` 可在进程结束后保留
 scope-silent = 传感器 { $sensor } 自 { $at } 起没有工作：在恢复之前，它所知道的都不会被遗忘
 scope-prometheus = { $url } 的 Prometheus 没有说明谁调用谁：{ $problem }
-scope-saved = 被隔离的代理持有 { $all } 中的 { $held }
+scope-saved = 有栅栏的代理持有 { $all } 中的 { $held }
 scope-capped-everything = { $workload } 调用了 { $asked } 个主机，因此收到全部内容：栅栏不适合它。用标签 `meltemi.io/scope: full` 把它排除，或查明谁在扫描
 scope-capped-unknown = { $workload } 在端口 { $ports } 上调用了太多没有定义的主机，因此在那里不再询问：尚未调用过的按 `outboundTrafficPolicy` 处理。请声明所需的主机，或查明谁在扫描；其所有代理断开半分钟后，或控制平面重启后，会重新询问
 scope-plan = { $proxies } 个代理现在持有 { $now }，之后会持有 { $then }：减少 { $cut }
@@ -96,7 +96,7 @@ scope-plan-errors = 文件中有 { $count } 个错误：`meltemi check` 会显�
 scope-plan-nobody = 文件没有提到 { $target } 的任何工作负载
 scope-plan-nobody-hint = 计划针对 Pod、WorkloadEntry、WorkloadGroup，以及 Service、栅栏和 `--import` 的调用所提到的工作负载
 scope-plan-no-directory = 没有指定目录：用 `--directory` 指定，或在 `--settings` 的文件中用 `config` 指定
-scope-plan-gateway = { $workload } 是网关：只有其路由所提到的内容，不会被隔离
+scope-plan-gateway = { $workload } 是网关：只有其路由所提到的内容，不受栅栏限制
 scope-plan-grpc = { $workload } 仍会收到全部内容：没有代理的 gRPC 不能询问；模式 declared 和 learned 对它有效
 scope-plan-cannot-ask = { $workload } 仍会收到全部内容：它的代理不能询问，因为不使用 delta xDS、缺少过滤器 envoy.filters.http.on_demand，或者早于 Envoy 1.40；模式 declared 和 learned 对它有效
 scope-plan-unknown = { $workload }：对它的调用一无所知：每个都会等待一次

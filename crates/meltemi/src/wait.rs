@@ -136,21 +136,9 @@ impl WaitResult {
 
     /// For people, and for scripts that have not asked for a form.
     pub(crate) fn print(&self, screen: &mut Screen<'_>) -> anyhow::Result<()> {
-        self.print_as(self.describe(screen), screen)
-    }
-
-    /// The same in other words.
-    pub(crate) fn print_as(
-        &self,
-        text: Vec<(Option<Role>, String)>,
-        screen: &mut Screen<'_>,
-    ) -> anyhow::Result<()> {
+        let text = self.describe(screen);
         if screen.is_terminal() {
-            text.into_iter().try_for_each(|(role, line)| match role {
-                Some(role) => screen.mark(role, &line),
-                None => screen.line(&line),
-            })?;
-            return Ok(());
+            return print_lines(text, screen);
         }
         for (_, line) in text {
             eprintln!("{line}");
@@ -196,6 +184,18 @@ impl WaitResult {
         }
         lines
     }
+}
+
+/// Lines for people, the marked ones as what they are.
+pub(crate) fn print_lines(
+    lines: Vec<(Option<Role>, String)>,
+    screen: &mut Screen<'_>,
+) -> anyhow::Result<()> {
+    lines.into_iter().try_for_each(|(role, line)| match role {
+        Some(role) => screen.mark(role, &line),
+        None => screen.line(&line),
+    })?;
+    Ok(())
 }
 
 fn refused_line(refused: &RefusedResource) -> String {

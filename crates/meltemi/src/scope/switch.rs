@@ -89,7 +89,7 @@ impl Disable {
             text.extend(result.describe(screen));
             text.push((Some(Role::Warning), screen.text("scope-disable-open", &words)));
         }
-        result.print_as(text, screen)?;
+        wait::print_lines(text, screen)?;
         Ok(result.exit(false))
     }
 }

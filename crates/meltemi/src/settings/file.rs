@@ -6,7 +6,7 @@ use std::{
 };
 
 use api::slime::lazyload::LazyloadSettings;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{IdentityArguments, LimitArguments, ScopeSection};
 use crate::output::{Exit, Failure, Screen};
@@ -24,14 +24,23 @@ pub(crate) struct SettingsFile {
     pub(crate) domain: Option<String>,
     pub(crate) state_directory: Option<PathBuf>,
     pub(crate) scope_directory: Option<PathBuf>,
+    #[serde(deserialize_with = "section")]
     pub(crate) scope: ScopeSection,
     pub(crate) log: Option<String>,
     /// Slime's settings of its lazyload module, and ours beside them.
+    #[serde(deserialize_with = "section")]
     pub(crate) lazyload: LazyloadSettings,
     #[serde(flatten)]
     pub(crate) identity: IdentityArguments,
     #[serde(flatten)]
     pub(crate) limits: LimitArguments,
+}
+
+/// A section of which every line is commented out is one without settings.
+fn section<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 impl SettingsFile {

@@ -95,7 +95,8 @@ fn limits_are_read_from_everywhere() {
     let folder = mesh();
     let file = folder.path().join("settings.yaml");
     let text = "config: [mesh]\nxdsAddress: 127.0.0.1:0\nadminAddress: 127.0.0.1:0\n\
-                memoryLimit: 2Gi\npeers: [other:15014]\nmaxConnectionAge: 30m\n";
+                memoryLimit: 2Gi\npeers: [other:15014]\nmaxConnectionAge: 30m\n\
+                scope: # nothing yet\nlazyload:\n";
     fs::write(&file, text).expect("a file can be written");
     let file = file.to_str().expect("the path is text");
     let server = serve(
