@@ -58,6 +58,8 @@ bootstrap-workload = `{ $workload }` is not NAME.NAMESPACE, such as `cart-1.shop
 bootstrap-unreadable-hint = check the path; nothing was printed
 
 serve-unreadable-hint = check `--config` and `--mesh-config`; nothing is served
+serve-settings-unknown = line { $line }: there is no setting `{ $field }` there; those there are { $known }
+serve-settings-mistyped = line { $line }: there is no setting `{ $field }` there; did you mean `{ $meant }`?
 serve-settings-hint = it holds the names of flags in camel case, such as `xdsAddress: 127.0.0.1:15010`
 serve-no-config = there is nothing to serve: no folder is named
 serve-no-config-hint = name a folder with `--config`, `MELTEMI_CONFIG`, or `config` in the file of `--settings`

@@ -37,6 +37,8 @@ bootstrap-workload = `{ $workload }` 不是 NAME.NAMESPACE 的形式，例如 `c
 bootstrap-unreadable-hint = 请检查路径；没有输出任何内容
 
 serve-unreadable-hint = 请检查 `--config` 和 `--mesh-config`；服务没有启动
+serve-settings-unknown = 第 { $line } 行：那里没有名为 `{ $field }` 的设置；可用的有 { $known }
+serve-settings-mistyped = 第 { $line } 行：那里没有名为 `{ $field }` 的设置；是否指 `{ $meant }`？
 serve-settings-hint = 文件中写驼峰形式的参数名，例如 `xdsAddress: 127.0.0.1:15010`
 serve-no-config = 没有可服务的内容：没有指定目录
 serve-no-config-hint = 请用 `--config`、`MELTEMI_CONFIG` 或 `--settings` 文件中的 `config` 指定目录

@@ -36,6 +36,24 @@ pub(crate) struct SettingsFile {
     pub(crate) limits: LimitArguments,
 }
 
+/// What is wrong with the text. A mistyped name gets the one that is meant, and not all of its section.
+fn reason_of(error: &serde_saphyr::Error, screen: &Screen<'_>) -> String {
+    let serde_saphyr::Error::SerdeUnknownField { field, expected, location } =
+        error.without_snippet()
+    else {
+        return error.to_string();
+    };
+    // Slime's spellings are read, but are not what anybody should write.
+    let known: Vec<&str> = expected.iter().copied().filter(|it| !it.contains('_')).collect();
+    let mut words = vec![("field", field.as_str().into()), ("line", location.line().into())];
+    let Some(meant) = api::nearest(field, known.iter().copied()) else {
+        words.push(("known", known.join(", ").into()));
+        return screen.text("serve-settings-unknown", &words);
+    };
+    words.push(("meant", meant.into()));
+    screen.text("serve-settings-mistyped", &words)
+}
+
 /// A section of which every line is commented out is one without settings.
 fn section<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     from: D,
@@ -53,7 +71,7 @@ impl SettingsFile {
         };
         let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
         let parsed: Option<Self> =
-            serde_saphyr::from_str(&text).map_err(|error| fail(error.to_string()))?;
+            serde_saphyr::from_str(&text).map_err(|error| fail(reason_of(&error, screen)))?;
         let mut settings = parsed.unwrap_or_default();
         let folder = path.parent().unwrap_or(Path::new("."));
         let paths = settings.config.iter_mut().flatten();

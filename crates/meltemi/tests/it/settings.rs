@@ -197,6 +197,35 @@ fn what_cannot_be_served_ends_at_once_with_a_reason() {
 }
 
 #[test]
+fn a_mistyped_setting_gets_its_line_and_the_one_that_is_meant() {
+    let folder = mesh();
+    let file = folder.path().join("wrong.yaml");
+    for (text, language, said) in [
+        (
+            "lazyload:\n  mod: full\n",
+            "en",
+            "line 2: there is no setting `mod` there; did you mean `mode`?",
+        ),
+        (
+            "scope: {full: 1h}\n",
+            "en",
+            "line 1: there is no setting `full` there; those there are halfLife, ",
+        ),
+        (
+            "lazyload: {prometheus: {timout: x}}\n",
+            "zh",
+            "第 1 行：那里没有名为 `timout` 的设置；是否指 `timeout`？",
+        ),
+    ] {
+        fs::write(&file, text).expect("a file can be written");
+        let path = file.to_str().expect("the path is text");
+        let run = run_with(&["serve", "--settings", path], &[("MELTEMI_LANG", language)]);
+        assert_eq!(run.code, 65, "{}", run.stderr);
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn the_settings_of_slimes_module_are_taken_and_what_has_no_effect_is_named() {
     let folder = mesh();
     let file = folder.path().join("settings.yaml");
