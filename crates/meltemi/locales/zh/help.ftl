@@ -351,7 +351,8 @@ help-scope-reset = 遗忘学习到的内容，固定的除外
 
 help-scope-import = 导入调用图：CSV 与 JSON，Jaeger、SkyWalking、Kiali
     .after =
-        CSV 每行为 workload,host,count，例如 shop/web,pay.bank.svc.cluster.local,12；JSON 为
+        CSV 每行为 workload,host,count，例如 shop/web,pay.bank.svc.cluster.local,12；首行也可以写明其他列，例如
+        source,destination,calls；JSON 为
         {"{workload, host, count}"} 的列表，或 Jaeger 的 /api/dependencies、SkyWalking 的拓扑查询、Kiali 的
         /api/namespaces/graph 的应答。格式由内容判断。
         退出码：0 完成，64 用法错误，65 文件不是调用图，69 控制面不可达，77 不允许从这里执行，79 有内容被略去

@@ -16,9 +16,10 @@ Examples:
   curl -s jaeger:16686/api/dependencies?endTs=… | meltemi scope import -f - -n shop
   meltemi scope import -f kiali-graph.json -o json
 
-A line of CSV is workload,host,count, such as shop/web,pay.bank.svc.cluster.local,12; JSON is a
-list of {workload, host, count}, or what /api/dependencies of Jaeger, a topology query of
-SkyWalking, or /api/namespaces/graph of Kiali answers. The form is told by the content.
+A line of CSV is workload,host,count, such as shop/web,pay.bank.svc.cluster.local,12, unless the
+first line names other columns, such as source,destination,calls; JSON is a list of {workload,
+host, count}, or what /api/dependencies of Jaeger, a topology query of SkyWalking, or
+/api/namespaces/graph of Kiali answers. The form is told by the content.
 
 Exit codes: 0 done, 64 wrong usage, 65 a file is no call graph, 69 no control plane, 77 not allowed
 from here, 79 something was left out")]

@@ -1,29 +1,71 @@
-//! `workload,host[,count]`, a line each.
+//! `workload,host[,count]`, a line each; a head may name the columns in another order.
 
 use super::{Import, ImportInput};
 
+/// What a head may call the columns of who calls, whom, and how often.
+const CALLER: [&str; 4] = ["workload", "source", "caller", "from"];
+const CALLEE: [&str; 5] = ["host", "destination", "target", "callee", "to"];
+const COUNT: [&str; 3] = ["count", "calls", "requests"];
+
+/// The places of the columns in a line.
+struct Columns {
+    caller: usize,
+    callee: usize,
+    count: Option<usize>,
+}
+
+impl Columns {
+    /// Those of a line without a head.
+    const PLAIN: Self = Self { caller: 0, callee: 1, count: Some(2) };
+
+    /// Those that a head names; `None` if the line is no head.
+    fn of_head(fields: &[&str]) -> Option<Self> {
+        let place = |names: &[&str]| {
+            fields.iter().position(|it| names.iter().any(|name| it.eq_ignore_ascii_case(name)))
+        };
+        Some(Self { caller: place(&CALLER)?, callee: place(&CALLEE)?, count: place(&COUNT) })
+    }
+}
+
+/// Some write it as `1e3` or `3.0`. What does not fit is as much as fits.
+fn whole_number(text: &str) -> Option<u32> {
+    let number: f64 = text.parse().ok()?;
+    (number >= 0.0 && number.is_finite() && number.fract() == 0.0).then_some(number as u32)
+}
+
 pub(super) fn parse(input: ImportInput<'_>) -> Import {
     let mut import = Import { form: "csv", ..Import::default() };
+    let mut columns = None;
     for (index, line) in input.text.lines().enumerate() {
         let line = line.trim_start_matches('\u{feff}').trim();
-        let fields: Vec<&str> =
-            line.split([',', ';', '\t']).map(|it| it.trim().trim_matches('"').trim()).collect();
-        let is_head =
-            index == 0 && fields.first().is_some_and(|it| it.eq_ignore_ascii_case("workload"));
-        if line.is_empty() || line.starts_with('#') || is_head {
+        if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let place = format!("line {}", index + 1);
-        let (workload, host, count) = match fields.as_slice() {
-            [workload, host] => (workload, host, "1"),
-            [workload, host, count, ..] => (workload, host, *count),
-            [] | [_] => {
-                import.leave_out(place, "write workload,host or workload,host,count");
-                continue;
+        let fields: Vec<&str> =
+            line.split([',', ';', '\t']).map(|it| it.trim().trim_matches('"').trim()).collect();
+        // Only the first line can be a head.
+        let columns = match columns {
+            Some(ref known) => known,
+            None => {
+                let head = Columns::of_head(&fields);
+                let is_head = head.is_some();
+                let known = columns.insert(head.unwrap_or(Columns::PLAIN));
+                if is_head {
+                    continue;
+                }
+                known
             }
         };
-        let Ok(count) = count.parse() else {
-            import.leave_out(place, format!("`{count}` is no count: write a whole number"));
+        let place = format!("line {}", index + 1);
+        let (Some(workload), Some(host)) = (fields.get(columns.caller), fields.get(columns.callee))
+        else {
+            import.leave_out(place, "write workload,host or workload,host,count");
+            continue;
+        };
+        let said = columns.count.and_then(|it| fields.get(it)).filter(|it| !it.is_empty());
+        let said = said.copied().unwrap_or("1");
+        let Some(count) = whole_number(said) else {
+            import.leave_out(place, format!("`{said}` is no count: write a whole number"));
             continue;
         };
         let workload = input.workload(workload);

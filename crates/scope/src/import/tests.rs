@@ -51,6 +51,34 @@ fn a_list_in_csv() {
 }
 
 #[test]
+fn a_head_names_the_columns() {
+    check(
+        "# of last week\n\
+         Protocol;Destination;Source;Calls\n\
+         http;cart;shop/web;1e3\n\
+         http;pay.bank;shop/web;\n\
+         http;pay.bank\n\
+         http;pay.bank;shop/web;-1\n\
+         source;destination;shop/web;1\n",
+        expect![[r#"
+            csv
+            shop/web -> cart.shop.svc.cluster.local 1000
+            shop/web -> pay.bank.svc.cluster.local 1
+            shop/web -> destination.shop.svc.cluster.local 1
+            line 5: write workload,host or workload,host,count
+            line 6: `-1` is no count: write a whole number
+        "#]],
+    );
+    check(
+        "caller,callee\nshop/web,cart\n",
+        expect![[r#"
+        csv
+        shop/web -> cart.shop.svc.cluster.local 1
+    "#]],
+    );
+}
+
+#[test]
 fn a_list_in_json() {
     check(
         r#"[{"workload": "shop/web", "host": "cart", "count": 3}, {"workload": "shop/web"}, 7]"#,
