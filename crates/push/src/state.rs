@@ -112,7 +112,7 @@ pub(crate) struct StreamState {
     views: Views,
     types: [TypeState; ResourceKind::COUNT],
     next_nonce: u64,
-    /// The proxy came back with clusters, and has not said yet what uses them.
+    /// The proxy came back with clusters, and has not said yet what uses them and what they wait for.
     resuming: bool,
     /// Empty route configurations for names that nothing knows.
     unknown_route: fn(&Arc<str>) -> Arc<Compiled>,
@@ -143,8 +143,8 @@ impl StreamState {
         }
     }
 
-    /// Whether the proxy came back with clusters and has not said yet what uses them: till then
-    /// none is removed. A client that has not said so after a while never will.
+    /// Whether the proxy came back with clusters and has not said yet what uses them, and which
+    /// assignments it has: till then none is removed, and none that needs an assignment is usable. A client that has not said so after a while never will.
     pub(crate) fn is_resuming(&self) -> bool {
         self.resuming
     }

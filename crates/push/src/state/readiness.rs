@@ -122,10 +122,15 @@ impl StreamState {
         }
         let target = self.target(ResourceKind::Cluster, cluster);
         let endpoints = self.of(ResourceKind::Endpoint);
-        // What the proxy holds may be another form than the target.
-        let needs_endpoints = endpoints.requested
-            && (endpoints.held.is_named(cluster)
-                || self.target(ResourceKind::Endpoint, cluster).is_some());
+        let needs_endpoints = match endpoints.requested {
+            // What the proxy holds may be another form than the target.
+            true => {
+                endpoints.held.is_named(cluster)
+                    || self.target(ResourceKind::Endpoint, cluster).is_some()
+            }
+            // One that came back may ask for assignments last, and hold clusters that wait for theirs.
+            false => self.resuming,
+        };
         let has_cluster = live(ResourceKind::Cluster);
         // One that nothing defines any more may wait for an assignment that will not come.
         let needs_none = !needs_endpoints && target.is_some();

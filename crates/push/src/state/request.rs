@@ -89,13 +89,21 @@ impl StreamState {
         }
     }
 
-    /// Whether the proxy has said which listeners and routes it holds. A reconnecting one says it
-    /// in a request for each type, right after the first.
+    /// Whether the proxy has said which listeners, routes and assignments it holds. A reconnecting one
+    /// says it in a request for each type, right after the first.
     fn has_said_all(&self) -> bool {
-        let routes = &self.of(ResourceKind::Route).held;
+        let [routes, clusters] =
+            [ResourceKind::Route, ResourceKind::Cluster].map(|kind| &self.of(kind).held);
         let listeners = self.of(ResourceKind::Listener);
-        let hosts = ResourceKind::VirtualHost;
-        if !listeners.requested || self.views.size(hosts) > 0 && !self.of(hosts).requested {
+        let is_unasked = |kind| !self.of(kind).requested;
+        let needs = |kind| self.views.size(kind) > 0;
+        let (hosts, endpoints) = (ResourceKind::VirtualHost, ResourceKind::Endpoint);
+        // Clusters that are others now may have needed assignments.
+        let needs_endpoints = || needs(endpoints) || !clusters.is_all_of(&self.views);
+        if !listeners.requested
+            || is_unasked(hosts) && needs(hosts)
+            || is_unasked(endpoints) && needs_endpoints()
+        {
             return false;
         }
         if listeners.held.is_all_of(&self.views) && routes.is_all_of(&self.views) {

@@ -191,7 +191,8 @@ impl StreamState {
             same && quiet && state.in_flight.is_none() && state.kept.is_empty()
         };
         let endpoints = ResourceKind::Endpoint;
-        has_all(ResourceKind::Cluster) && (!self.of(endpoints).requested || has_all(endpoints))
+        let asks = self.of(endpoints).requested || self.resuming;
+        has_all(ResourceKind::Cluster) && (!asks || has_all(endpoints))
     }
 
     /// As `force_assignments`, for clusters that are sent as a whole.

@@ -105,3 +105,22 @@ fn an_assignment_ahead_of_a_refused_cluster_is_sent_with_the_next_one() {
     talk.settles("");
     assert_eq!(talk.holds("eds"), "a b");
 }
+
+/// The stream ended before the assignment came. An Envoy that was fenced from its start asks for assignments
+/// behind all else.
+#[test]
+fn a_proxy_that_comes_back_with_a_cluster_that_waits_is_sent_no_route_before_the_assignment() {
+    let mut talk = called("b");
+    talk.says("cds b | eds b | vhds d/h1(=b)");
+    talk.answer("cds");
+    let requests = talk.new_stream("cds a b lds l(r) k(d) rds r(h=a) d vhds d/any d/h1(=b)");
+    let (assignments, others): (Vec<_>, Vec<_>) = requests.into_iter().partition(|request| {
+        let Request::Delta(request) = request else { return false };
+        request.type_url == ResourceKind::Endpoint.type_url()
+    });
+    talk.tell(others);
+    talk.state.on_found("d/cart".into(), &"d/h1".into());
+    talk.says("");
+    talk.tell(assignments);
+    talk.says("eds b | vhds d/h1(=b)");
+}

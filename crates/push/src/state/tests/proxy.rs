@@ -57,6 +57,8 @@ impl Subscription {
 pub(super) struct ModelProxy {
     protocol: Protocol,
     types: [Subscription; ResourceKind::COUNT],
+    /// The types in the order in which it asked for them first, and comes back to them.
+    asked: Vec<ResourceKind>,
     /// Clusters that came or changed, and whose assignment has not come since: whether what they
     /// were before still serves.
     warming: BTreeMap<Arc<str>, bool>,
@@ -74,7 +76,7 @@ pub(super) fn aliases(compiled: &Compiled) -> Vec<Arc<str>> {
 impl ModelProxy {
     pub(super) fn new(protocol: Protocol) -> Self {
         let (warming, calls) = (BTreeMap::new(), Names::new());
-        Self { protocol, types: Default::default(), warming, calls }
+        Self { protocol, types: Default::default(), asked: Vec::new(), warming, calls }
     }
 
     pub(super) fn held(&self, kind: ResourceKind) -> &BTreeMap<Arc<str>, Arc<Compiled>> {
@@ -93,6 +95,14 @@ impl ModelProxy {
     /// Names of the clusters that wait for an assignment.
     pub(super) fn warming(&self) -> Vec<&str> {
         self.warming.keys().map(|name| &**name).collect()
+    }
+
+    /// Whether a cluster waits for an assignment of which the proxy would say that it has it. SotW says nothing of
+    /// any.
+    pub(super) fn waits_for_what_it_has(&self) -> bool {
+        let assignments = self.held(ResourceKind::Endpoint);
+        let is_sotw = self.protocol == Protocol::Sotw;
+        self.warming.keys().any(|name| is_sotw || assignments.contains_key(name))
     }
 
     /// Whether traffic can be sent to a cluster. One that warms anew serves as it was.
@@ -134,10 +144,17 @@ impl ModelProxy {
         for state in &mut self.types {
             state.nonce.clear();
         }
-        let wanted = ResourceKind::ALL
-            .into_iter()
+        ResourceKind::ALL.into_iter().filter(|it| is_asked_for(*it)).for_each(|it| self.note(it));
+        let wanted = self.asked.iter().copied();
+        let wanted = wanted
             .filter(|kind| is_asked_for(*kind) || !self.types[*kind as usize].names.is_empty());
         wanted.map(|kind| self.first(kind)).collect()
+    }
+
+    fn note(&mut self, kind: ResourceKind) {
+        if !self.asked.contains(&kind) {
+            self.asked.push(kind);
+        }
     }
 
     fn first(&self, kind: ResourceKind) -> Request {
@@ -276,6 +293,7 @@ impl ModelProxy {
         let hosts = &mut self.types[ResourceKind::VirtualHost as usize];
         match (is_lazy, hosts.names.is_empty()) {
             (true, true) => {
+                self.note(ResourceKind::VirtualHost);
                 let request = self.first(ResourceKind::VirtualHost);
                 self.types[ResourceKind::VirtualHost as usize].names.insert("*".into());
                 vec![request]
@@ -298,6 +316,7 @@ impl ModelProxy {
         if old == names {
             return Vec::new();
         }
+        self.note(kind);
         let difference = |a: &Names, b: &Names| a.difference(b).map(ToString::to_string).collect();
         vec![match self.protocol {
             Protocol::Sotw => Request::Sotw(self.whole(kind, None)),

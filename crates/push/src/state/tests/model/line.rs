@@ -80,7 +80,7 @@ impl Line {
             Move::Hear => self.hear(),
             // The protocol has no words for "my cluster waits for an assignment that I have": one
             // that is cut off then waits until its endpoints change.
-            Move::Reconnect if !self.proxy.warming().is_empty() => {}
+            Move::Reconnect if self.proxy.waits_for_what_it_has() => {}
             Move::Reconnect if !self.proxy.can_say_what_it_holds() => {}
             Move::Reconnect => {
                 self.state = state_with(self.protocol, &self.content, self.parcels.clone());
