@@ -171,6 +171,7 @@ impl StreamState {
     /// known.
     pub(crate) fn update(&mut self, views: Vec<Arc<FacetView>>, changed: Option<&[Arc<Changed>]>) {
         self.views.facets = views;
+        self.doubt_answers(changed);
         match changed {
             Some(changed) => {
                 for kind in ResourceKind::ALL {

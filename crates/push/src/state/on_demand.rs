@@ -18,6 +18,7 @@ use xds::DeltaRequest;
 use super::StreamState;
 use crate::{
     ResourceKind,
+    facet::Changed,
     kind::{asks_for_cluster, split_host},
 };
 
@@ -60,6 +61,8 @@ pub(super) struct Questions {
     sent: Answers,
     /// Those that the proxy has. It asks for no name twice, not even when a fence has gone and come back.
     past: Answers,
+    /// Of these, those of which the answer may be gone.
+    unsure: BTreeSet<Arc<str>>,
     /// Clusters that it has asked for, of which the same is true.
     clusters: BTreeSet<Arc<str>>,
     /// Their route configurations, and whether these are gone.
@@ -140,7 +143,9 @@ impl StreamState {
     pub(super) fn on_hosts_taken(&mut self, accepted: bool) {
         let sent = std::mem::take(&mut self.questions.sent);
         if accepted {
+            self.questions.unsure.extend(sent.keys().cloned());
             self.questions.remember(sent);
+            self.ask_for_lost();
             return;
         }
         for (resource, asked) in sent {
@@ -177,8 +182,23 @@ impl StreamState {
         self.questions.answered = answered;
     }
 
-    /// Looks again for clusters that go, and for answers on route configurations that were gone: after a fence
-    /// has gone and come back, the class knows nothing of what was asked before.
+    /// The views are others, of which these may be all that differs.
+    pub(super) fn doubt_answers(&mut self, changed: Option<&[Arc<Changed>]>) {
+        let Questions { past, unsure, .. } = &mut self.questions;
+        match changed {
+            // Most likely the proxy is of another class now, which knows nothing of what was asked before.
+            None => unsure.extend(past.keys().cloned()),
+            Some(_) if past.is_empty() => {}
+            Some(changed) => {
+                let names = changed.iter().flat_map(|list| list.iter());
+                let hosts = names.filter(|(kind, _)| *kind == ResourceKind::VirtualHost);
+                unsure.extend(hosts.filter(|it| past.contains_key(&it.1)).map(|it| it.1.clone()));
+            }
+        }
+    }
+
+    /// Looks again for clusters that go, for answers that are gone, and for those on route configurations that
+    /// were gone.
     fn ask_for_lost(&mut self) {
         let mut questions = std::mem::take(&mut self.questions);
         let mut back: BTreeSet<&str> = BTreeSet::new();
@@ -188,10 +208,15 @@ impl StreamState {
                 back.insert(route);
             }
         }
-        let is_lost = |resource: &Arc<str>, _: &mut BTreeSet<Arc<str>>| {
-            split_host(resource).is_some_and(|(route, _)| back.contains(route))
-                && self.target(ResourceKind::VirtualHost, resource).is_none()
+        let is_lost = |resource: &Arc<str>| {
+            self.target(ResourceKind::VirtualHost, resource).is_none()
+                && split_host(resource)
+                    .is_some_and(|(route, _)| self.target(ResourceKind::Route, route).is_some())
         };
+        let unsure = std::mem::take(&mut questions.unsure);
+        let gone = unsure.iter().filter(|it| is_lost(it));
+        let gone: Vec<_> = gone.filter_map(|it| questions.past.remove(it)).collect();
+        questions.again.extend(gone.into_iter().flatten());
         // The class may not know that one of its proxies has asked for it.
         let clusters = self.of(ResourceKind::Cluster);
         let goes = |name: &&Arc<str>| {
@@ -199,7 +224,10 @@ impl StreamState {
         };
         questions.again.extend(questions.clusters.iter().filter(goes).cloned());
         if !back.is_empty() {
-            let lost = questions.past.extract_if(.., is_lost);
+            let is_back = |resource: &Arc<str>| {
+                split_host(resource).is_some_and(|(route, _)| back.contains(route))
+            };
+            let lost = questions.past.extract_if(.., |it, _| is_back(it) && is_lost(it));
             questions.again.extend(lost.flat_map(|(_, asked)| asked));
         }
         self.questions = questions;

@@ -115,6 +115,33 @@ fn what_was_answered_before_a_fence_went_is_answered_when_it_is_back() {
     assert_eq!(taken(&mut talk), [[""; 0]; 2], "once");
 }
 
+/// The proxy is of another class now, or what answered is no more: the route configuration stays.
+#[test]
+fn what_was_answered_is_looked_for_again_when_the_answer_is_gone() {
+    let lazy = "cds a lds l(r) k(d) rds r(h=a) d vhds";
+    for tells_all in [true, false] {
+        let mut talk = Talk::synced(Delta, &format!("{lazy} d/any d/h1(=a) d/h2(=a)"));
+        for (question, answer) in [("d/nobody", "d/any"), ("d/cart", "d/h1"), ("d/pay", "d/h2")] {
+            talk.state.on_found(question.into(), &answer.into());
+        }
+        talk.settle();
+        match tells_all {
+            true => talk.see_others(&format!("{lazy} d/h2(=a)")),
+            false => talk.see(&format!("{lazy} d/h2(=a)")),
+        }
+        talk.state.ask_again();
+        assert_eq!(taken(&mut talk), [vec![], vec!["d/nobody".to_owned(), "d/cart".to_owned()]]);
+        talk.see(&format!("{lazy} d/any d/h1(=a) d/h2(=a)"));
+        for (question, answer) in [("d/nobody", "d/any"), ("d/cart", "d/h1")] {
+            talk.state.on_found(question.into(), &answer.into());
+        }
+        talk.settles("vhds d/any d/h1(=a)");
+        assert_eq!(talk.holds("vhds"), "d/any d/h1(=a) d/h2(=a)");
+        talk.state.ask_again();
+        assert_eq!(taken(&mut talk), [[""; 0]; 2], "once");
+    }
+}
+
 /// The same of clusters, which would be taken away with the fence's return.
 #[test]
 fn a_cluster_that_was_asked_for_is_asked_for_again_before_it_goes() {

@@ -76,6 +76,13 @@ impl Talk {
         self.content = new;
     }
 
+    /// The proxy is of other facets now, and the mesh says this.
+    pub(super) fn see_others(&mut self, view: &str) {
+        self.content = parse_content(view);
+        self.revision += 1;
+        self.state.update(views(&self.content, self.revision), None);
+    }
+
     /// What goes out now, the types in order: `cds a -b | rds r(h=a)`. Nothing is answered.
     pub(super) fn hear(&mut self) -> String {
         let mut said = Vec::new();
