@@ -116,11 +116,14 @@ impl StreamState {
     fn readiness(&self, cluster: &str) -> Readiness {
         let live =
             |kind: ResourceKind| self.of(kind).held.get(cluster).is_some_and(|held| held.is_live());
-        // gRPC asks for a cluster only once it has the route.
-        if !self.of(ResourceKind::Cluster).wants(cluster) {
+        let clusters = self.of(ResourceKind::Cluster);
+        let target = self.target(ResourceKind::Cluster, cluster);
+        // gRPC asks for a cluster only once it has the route. One that came back may ask for what a call waits
+        // for before all else.
+        let will_ask = self.resuming && !clusters.requested;
+        if !clusters.wants(cluster) && !will_ask {
             return Readiness::Ready;
         }
-        let target = self.target(ResourceKind::Cluster, cluster);
         let endpoints = self.of(ResourceKind::Endpoint);
         let needs_endpoints = match endpoints.requested {
             // What the proxy holds may be another form than the target.

@@ -39,7 +39,7 @@ impl StreamState {
             self.on_names_of_delta(kind, request, &request.known_versions(), first);
         }
         let resumes = request.said_versions().next().is_some();
-        self.resuming |= first && kind == ResourceKind::Cluster && resumes;
+        self.resuming |= first && resumes;
         self.resuming = self.resuming && !self.has_said_all();
     }
 
@@ -89,27 +89,27 @@ impl StreamState {
         }
     }
 
-    /// Whether the proxy has said which listeners, routes and assignments it holds. A reconnecting one
-    /// says it in a request for each type, right after the first.
+    /// Whether the proxy has said which clusters, listeners, routes and assignments it holds. A
+    /// reconnecting one says it in a request for each type, right after the first.
     fn has_said_all(&self) -> bool {
-        let [routes, clusters] =
-            [ResourceKind::Route, ResourceKind::Cluster].map(|kind| &self.of(kind).held);
-        let listeners = self.of(ResourceKind::Listener);
+        let kinds = [ResourceKind::Cluster, ResourceKind::Listener, ResourceKind::Route];
+        let [clusters, listeners, routes] = kinds.map(|kind| &self.of(kind).held);
         let is_unasked = |kind| !self.of(kind).requested;
         let needs = |kind| self.views.size(kind) > 0;
         let (hosts, endpoints) = (ResourceKind::VirtualHost, ResourceKind::Endpoint);
         // Clusters that are others now may have needed assignments.
         let needs_endpoints = || needs(endpoints) || !clusters.is_all_of(&self.views);
-        if !listeners.requested
+        if is_unasked(ResourceKind::Cluster)
+            || is_unasked(ResourceKind::Listener)
             || is_unasked(hosts) && needs(hosts)
             || is_unasked(endpoints) && needs_endpoints()
         {
             return false;
         }
-        if listeners.held.is_all_of(&self.views) && routes.is_all_of(&self.views) {
+        if listeners.is_all_of(&self.views) && routes.is_all_of(&self.views) {
             return true;
         }
-        let mut known = listeners.held.iter().filter_map(|(_, held)| held.acknowledged);
+        let mut known = listeners.iter().filter_map(|(_, held)| held.acknowledged);
         let asked = |listener: Arc<Compiled>| listener.routes.iter().all(|it| routes.is_named(it));
         known.all(asked)
     }

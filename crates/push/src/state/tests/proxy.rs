@@ -139,14 +139,18 @@ impl ModelProxy {
         held.flat_map(|compiled| compiled.clusters.iter().cloned()).collect()
     }
 
-    /// The first requests of a stream, with what the proxy has from an earlier one.
+    /// The first requests of a stream, with what the proxy has from an earlier one. Calls that wait come first.
     pub(super) fn start(&mut self) -> Vec<Request> {
         for state in &mut self.types {
             state.nonce.clear();
         }
         ResourceKind::ALL.into_iter().filter(|it| is_asked_for(*it)).for_each(|it| self.note(it));
-        let wanted = self.asked.iter().copied();
-        let wanted = wanted
+        let mut order = self.asked.clone();
+        if !self.calls.is_empty() {
+            order.sort_by_key(|kind| *kind != ResourceKind::VirtualHost);
+        }
+        let wanted = order
+            .into_iter()
             .filter(|kind| is_asked_for(*kind) || !self.types[*kind as usize].names.is_empty());
         wanted.map(|kind| self.first(kind)).collect()
     }
