@@ -7,7 +7,11 @@
 mod kind;
 mod suggest;
 
-use std::{cell::RefCell, collections::HashSet, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use model::{Diagnostic, Diagnostics, Kind, Labels, Location, ObjectKey};
 use serde::de::DeserializeOwned;
@@ -19,7 +23,7 @@ use crate::{
     istio::{mesh_config::MeshConfig, workload_entry::WorkloadEntry},
     k8s::config_map::ConfigMap,
     meta::ObjectMeta,
-    slime::service_fence::ServiceFence,
+    slime::service_fence::{ServiceFence, ServiceFenceStatus},
     yaml::{self, Content, Tree},
 };
 
@@ -242,12 +246,36 @@ impl Reader {
         self.below_spec::<T>(document).map(Spec::from)
     }
 
-    /// A fence, with what is kept of its status: nobody writes that, so nothing is said about it.
     fn fence(&mut self, document: &Document<'_, '_>) -> Option<Spec> {
         let spec = self.below_spec(document)?;
-        let status = document.tree.get(document.root, "status");
-        let status = de::read(document.tree, status, &RefCell::default()).unwrap_or_default();
+        let status = ServiceFenceStatus { metric_status: self.metric_status(document) };
         Some(ServiceFence { spec, status }.into())
+    }
+
+    /// The keys in the status of a fence, whatever their values are. Nobody writes a status, so it is
+    /// no reason to refuse the fence.
+    fn metric_status(&mut self, document: &Document<'_, '_>) -> BTreeSet<String> {
+        let tree = document.tree;
+        let mut keys = BTreeSet::new();
+        let status = tree.get(document.root, "status");
+        let Some(status) = self.status_object(document, status) else { return keys };
+        for name in ["metricStatus", "metric_status"] {
+            let learned = self.status_object(document, tree.get(status, name));
+            let entries = learned.into_iter().flat_map(|learned| tree.entries(learned));
+            keys.extend(entries.filter_map(|(key, _)| tree.scalar(key)).map(str::to_owned));
+        }
+        keys
+    }
+
+    /// A part of a status, if it is an object.
+    fn status_object(&mut self, document: &Document<'_, '_>, node: Option<u32>) -> Option<u32> {
+        let node = node.filter(|node| !document.tree.is_null(*node))?;
+        let is_object = *document.tree.content(node) == Content::Map;
+        if !is_object {
+            let message = "only an object can hold what Slime learned; this has no effect";
+            self.report_at(document, node, codes::FENCE_HOST.diagnostic(message));
+        }
+        is_object.then_some(node)
     }
 
     fn below_spec<T: DeserializeOwned + Default>(

@@ -3,7 +3,7 @@
 //! - What Slime learned is in the status of its objects, and is read with them: whoever moves from
 //!   Slime loses none of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -121,9 +121,9 @@ pub struct Seconds {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceFenceStatus {
-    /// What was learned: the keys are read by [`learned_host`].
-    #[serde(alias = "metric_status", skip_serializing_if = "is_default")]
-    pub metric_status: BTreeMap<String, String>,
+    /// What was learned: its keys, which [`learned_host`] reads. The values say nothing.
+    #[serde(skip_serializing_if = "is_default")]
+    pub metric_status: BTreeSet<String>,
 }
 
 /// A key of `host`.

@@ -93,7 +93,7 @@ pub(crate) fn compute_domains(
     for host in &input.selected {
         domains.add_active(host, DomainSource::Labels);
     }
-    for host in input.status.metric_status.keys().filter_map(|key| learned_host(key)) {
+    for host in input.status.metric_status.iter().filter_map(|key| learned_host(key)) {
         domains.add_active(&domains.full_name(host), DomainSource::Status);
     }
     domains.keep_for_a_while();

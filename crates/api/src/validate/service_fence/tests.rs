@@ -99,9 +99,9 @@ fn every_field_is_read() {
             }
           },
           "status": {
-            "metricStatus": {
-              "{destination_service=\"b.shop.svc.cluster.local\"}": "1"
-            }
+            "metricStatus": [
+              "{destination_service=\"b.shop.svc.cluster.local\"}"
+            ]
           }
         }
     "#]],
@@ -217,6 +217,70 @@ fn what_has_no_effect_is_named_and_the_rest_holds() {
             fence.yaml:1: warning[MEL0113] ServiceFence shop/web spec.workloadSelector.fromService: `fromService` has no effect beside `labels` (leave one of them out)
         "#]],
     );
+}
+
+/// Nothing of a status is a reason to lose what Slime learned, or the fence.
+#[test]
+fn what_slime_learned_is_read_whatever_its_values_are() {
+    let fence = |metrics: &str| format!("  enable: true\nstatus:\n  metricStatus: {metrics}\n");
+    check(
+        &fence("{a: 1, b: '1', c: , d: true, e: [1, {x: y}], f: {g: h}, 7: x}"),
+        expect![[r#"
+        {
+          "spec": {
+            "enable": true
+          },
+          "status": {
+            "metricStatus": [
+              "7",
+              "a",
+              "b",
+              "c",
+              "d",
+              "e",
+              "f"
+            ]
+          }
+        }
+    "#]],
+    );
+    check(
+        &fence("[a, b]"),
+        expect![[r#"
+        {
+          "spec": {
+            "enable": true
+          }
+        }
+        fence.yaml:7: warning[MEL0233] ServiceFence shop/web status.metricStatus: only an object can hold what Slime learned; this has no effect
+    "#]],
+    );
+    check(
+        &fence("a"),
+        expect![[r#"
+        {
+          "spec": {
+            "enable": true
+          }
+        }
+        fence.yaml:7: warning[MEL0233] ServiceFence shop/web status.metricStatus: only an object can hold what Slime learned; this has no effect
+    "#]],
+    );
+    check(
+        "  enable: true\nstatus: [a]\n",
+        expect![[r#"
+        {
+          "spec": {
+            "enable": true
+          }
+        }
+        fence.yaml:6: warning[MEL0233] ServiceFence shop/web status: only an object can hold what Slime learned; this has no effect
+    "#]],
+    );
+    for nothing in [&fence(""), "  enable: true\nstatus:\n"] {
+        let (object, findings) = parse(nothing);
+        assert_eq!((object.spec, findings), (parse("  enable: true\n").0.spec, String::new()));
+    }
 }
 
 #[test]
