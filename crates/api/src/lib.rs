@@ -23,6 +23,8 @@ mod scalar;
 mod validate;
 mod yaml;
 
+use serde::{Deserialize, Deserializer};
+
 pub use grpc_status::grpc_status;
 pub use locate::find_lines;
 pub use object::{Object, Spec};
@@ -33,6 +35,13 @@ pub use validate::validate;
 /// For `skip_serializing_if`: absent and default mean the same in these formats.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// For `deserialize_with`: what is `null`, as is that of which every line is commented out, is absent.
+pub fn null_is_absent<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use api::slime::lazyload::LazyloadSettings;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::{IdentityArguments, LimitArguments, ScopeSection};
 use crate::output::{Exit, Failure, Screen};
@@ -24,11 +24,11 @@ pub(crate) struct SettingsFile {
     pub(crate) domain: Option<String>,
     pub(crate) state_directory: Option<PathBuf>,
     pub(crate) scope_directory: Option<PathBuf>,
-    #[serde(deserialize_with = "section")]
+    #[serde(deserialize_with = "api::null_is_absent")]
     pub(crate) scope: ScopeSection,
     pub(crate) log: Option<String>,
     /// Slime's settings of its lazyload module, and ours beside them.
-    #[serde(deserialize_with = "section")]
+    #[serde(deserialize_with = "api::null_is_absent")]
     pub(crate) lazyload: LazyloadSettings,
     #[serde(flatten)]
     pub(crate) identity: IdentityArguments,
@@ -52,13 +52,6 @@ fn reason_of(error: &serde_saphyr::Error, screen: &Screen<'_>) -> String {
     };
     words.push(("meant", meant.into()));
     screen.text("serve-settings-mistyped", &words)
-}
-
-/// A section of which every line is commented out is one without settings.
-fn section<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    from: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 impl SettingsFile {

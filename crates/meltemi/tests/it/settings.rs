@@ -231,7 +231,9 @@ fn the_settings_of_slimes_module_are_taken_and_what_has_no_effect_is_named() {
     let file = folder.path().join("settings.yaml");
     let text = "config: [mesh]\nxdsAddress: 127.0.0.1:0\nadminAddress: 127.0.0.1:0\n\
                 lazyload:\n  default_fence: true\n  stableHost: [base/*]\n  wormholePort: [9080]\n  \
-                domainAliases: [{pattern: '((', templates: [a]}, {pattern: ^a$, templates: [b]}]\n";
+                domainAliases: [{pattern: '((', templates: [a]}, {pattern: ^a$, templates: [b]}]\n  \
+                managementSelectors:\n  mode: null\n  blackNamespaceList: ~\n  \
+                dispatches: [{name: x, domains: [x.com], cluster: PassthroughCluster, domainRegex: }]\n";
     fs::write(&file, text).expect("a file can be written");
     let path = file.to_str().expect("the path is text");
     let server = serve(&["--settings", path], &[]);
