@@ -32,7 +32,7 @@ pub struct ServiceFenceSpec {
     /// Without this the fence is not there.
     #[serde(skip_serializing_if = "is_default")]
     pub enable: bool,
-    /// Namespaces of which every service is called.
+    /// Namespaces of which every service is called: those that [`is_namespace`] takes.
     #[serde(alias = "namespace_selector", skip_serializing_if = "is_default")]
     pub namespace_selector: Vec<String>,
     /// The services that one of them selects are called.
@@ -144,7 +144,7 @@ impl<'a> FenceHost<'a> {
             return match (namespace, hosts) {
                 ("*", "*") => Ok(Self::Mesh),
                 (".", "*") => Ok(Self::Namespace(namespace)),
-                (name, "*") if is_label(name) => Ok(Self::Namespace(name)),
+                (name, "*") if is_namespace(name) => Ok(Self::Namespace(name)),
                 (_, "*") => Err("does not begin with the name of a namespace"),
                 _ => Err("has a `/`, which only `namespace/*` may have"),
             };
@@ -153,6 +153,11 @@ impl<'a> FenceHost<'a> {
         check_wildcard_host(key)?;
         Ok(Self::Host(key.strip_suffix('.').unwrap_or(key)))
     }
+}
+
+/// Whether a text is the name of a namespace; `.`, the fence's own one, is none.
+pub fn is_namespace(text: &str) -> bool {
+    is_label(text)
 }
 
 /// What no host of a fence may hold: these are found where Slime did not know a name.

@@ -6,6 +6,7 @@ use crate::{
     codes,
     slime::service_fence::{
         FenceHost, FenceWorkloadSelector, RecyclingStrategy, Seconds, ServiceFenceSpec,
+        is_namespace,
     },
 };
 
@@ -25,7 +26,7 @@ pub(super) fn check(check: &mut Check<'_>, path: &Path<'_>, fence: &ServiceFence
     }
     let namespaces = path.field("namespaceSelector");
     for (index, namespace) in fence.namespace_selector.iter().enumerate() {
-        if !names::is_label(namespace) {
+        if !is_namespace(namespace) {
             let message = format!("`{namespace}` is no name of a namespace; it has no effect");
             check.report(&codes::FENCE_HOST, &namespaces.index(index), message, "");
         }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::slime::service_fence::{
-    FenceHost, RecyclingStrategy, ServiceFenceSpec, ServiceFenceStatus, learned_host,
+    FenceHost, RecyclingStrategy, ServiceFenceSpec, ServiceFenceStatus, is_namespace, learned_host,
 };
 use model::{Hostname, Namespace};
 
@@ -136,10 +136,8 @@ impl<D: Destinations> Computation<'_, D> {
     }
 
     fn add_namespaces(&mut self) {
-        for name in &self.input.spec.namespace_selector {
-            if let Ok(FenceHost::Namespace(name)) = FenceHost::parse(&format!("{name}/*")) {
-                self.add_namespace(name, DomainSource::Namespace);
-            }
+        for name in self.input.spec.namespace_selector.iter().filter(|name| is_namespace(name)) {
+            self.add_namespace(name, DomainSource::Namespace);
         }
     }
 

@@ -145,7 +145,7 @@ fn what_has_no_effect_is_named_and_the_rest_holds() {
     other/*: {deadline: {expire: {seconds: 5}}}
     a.shop: {stable: {}, deadline: {}, auto: {}}
     b.shop: {deadline: {expire: {seconds: 1780000000000}}, RecentlyCalled: {seconds: 1}}
-  namespaceSelector: [Not/One]
+  namespaceSelector: [Not/One, .]
   labelSelector: [{}, {selector: {-: x}}]
   workloadSelector: {fromService: true, labels: {app: web}}
 ",
@@ -181,7 +181,8 @@ fn what_has_no_effect_is_named_and_the_rest_holds() {
                   "unknown": {}
                 },
                 "namespaceSelector": [
-                  "Not/One"
+                  "Not/One",
+                  "."
                 ],
                 "labelSelector": [
                   {},
@@ -212,6 +213,7 @@ fn what_has_no_effect_is_named_and_the_rest_holds() {
             fence.yaml:1: warning[MEL0233] ServiceFence shop/web spec.host["shop/cart"]: `shop/cart` has a `/`, which only `namespace/*` may have; it has no effect (write `namespace/*` or a host such as `cart.shop.svc.cluster.local`)
             fence.yaml:1: warning[MEL0233] ServiceFence shop/web spec.host["unknown"]: `unknown` holds `unknown`, which stands for no host; it has no effect (write `namespace/*` or a host such as `cart.shop.svc.cluster.local`)
             fence.yaml:1: warning[MEL0233] ServiceFence shop/web spec.namespaceSelector[0]: `Not/One` is no name of a namespace; it has no effect
+            fence.yaml:1: warning[MEL0233] ServiceFence shop/web spec.namespaceSelector[1]: `.` is no name of a namespace; it has no effect
             fence.yaml:1: warning[MEL0235] ServiceFence shop/web spec.labelSelector[0]: a selector without labels selects no service (write `"*/*": {}` under `host` for the whole mesh)
             fence.yaml:1: warning[MEL0235] ServiceFence shop/web spec.labelSelector[1].selector["-"]: no object can have the label `-=x`
             fence.yaml:1: warning[MEL0113] ServiceFence shop/web spec.workloadSelector.fromService: `fromService` has no effect beside `labels` (leave one of them out)

@@ -117,6 +117,24 @@ fn each_source_adds_its_hosts() {
     );
 }
 
+/// What `check` says of each has no effect.
+#[test]
+fn only_names_of_namespaces_are_selected() {
+    let case = Case {
+        spec: "{namespaceSelector: [., '*', '', tools, Not/One, a.b, '*/*', ./*]}",
+        ..Case::default()
+    };
+    check(
+        &case,
+        expect![[r#"
+        tools/*: Active Namespace []
+        namespaces tools
+        hosts -
+        expired -
+    "#]],
+    );
+}
+
 #[test]
 fn the_first_source_of_a_host_counts() {
     let case = Case {
