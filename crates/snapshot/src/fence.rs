@@ -34,7 +34,7 @@ pub use self::{
     waits::FenceWaits,
 };
 pub(crate) use self::{
-    domains::{Destinations, DomainInput, compute_domains},
+    domains::{Destinations, DomainInput, compute_domains, read_key},
     table::FenceTable,
 };
 use crate::Snapshot;

@@ -140,6 +140,7 @@ pub enum FenceHost<'a> {
 impl<'a> FenceHost<'a> {
     /// Reads a key; one that has no effect gives the reason, as words that follow the key.
     pub fn parse(key: &'a str) -> Result<Self, &'static str> {
+        check_name(key)?;
         if let Some((namespace, hosts)) = key.split_once('/') {
             return match (namespace, hosts) {
                 ("*", "*") => Ok(Self::Mesh),
@@ -149,7 +150,6 @@ impl<'a> FenceHost<'a> {
                 _ => Err("has a `/`, which only `namespace/*` may have"),
             };
         }
-        check_name(key)?;
         check_wildcard_host(key)?;
         Ok(Self::Host(key.strip_suffix('.').unwrap_or(key)))
     }
@@ -200,10 +200,18 @@ mod tests {
         assert_eq!(FenceHost::parse("*/*"), Ok(FenceHost::Mesh));
         assert_eq!(FenceHost::parse("a.shop.svc."), Ok(FenceHost::Host("a.shop.svc")));
         assert_eq!(FenceHost::parse("*.example.com"), Ok(FenceHost::Host("*.example.com")));
-        for bad in
-            ["", "a:80", "unknown.shop", "global-sidecar.x", "shop/a", "-/*", "a..b", "10.0.0.1"]
-        {
+        for bad in ["", "shop/a", "-/*", "a..b", "10.0.0.1"] {
             assert!(FenceHost::parse(bad).is_err(), "{bad}");
+        }
+        // Wherever it stands.
+        for (part, keys) in [
+            ("`:`", ["a:80", "shop:80/*", "*/*:80"]),
+            ("`unknown`", ["unknown.shop", "unknown/*", "an-unknown-one/*"]),
+            ("`global-sidecar`", ["global-sidecar.x", "global-sidecar/*", "a.global-sidecar.b"]),
+        ] {
+            for key in keys {
+                assert!(FenceHost::parse(key).is_err_and(|it| it.contains(part)), "{key}");
+            }
         }
     }
 

@@ -53,6 +53,15 @@ pub struct Domain {
 /// Dependencies by `namespace/*`, `*/*` or host.
 pub type Domains = BTreeMap<String, Domain>;
 
+/// What a key of [`Domains`] stands for: unlike the keys of a fence, all that are there count.
+pub(crate) fn read_key(key: &str) -> FenceHost<'_> {
+    match key.strip_suffix("/*") {
+        Some("*") => FenceHost::Mesh,
+        Some(namespace) => FenceHost::Namespace(namespace),
+        None => FenceHost::Host(key),
+    }
+}
+
 /// What other objects say about hosts.
 pub(crate) trait Destinations {
     /// Where VirtualServices lead from a host.
@@ -244,10 +253,10 @@ impl Declared {
             if domain.status == DomainStatus::Expire {
                 continue;
             }
-            match FenceHost::parse(key) {
-                Ok(FenceHost::Namespace(name)) => drop(declared.namespaces.insert(name.into())),
-                Ok(FenceHost::Mesh) => drop(declared.hosts.insert(Hostname::new("*"))),
-                Ok(FenceHost::Host(_)) | Err(_) => (),
+            match read_key(key) {
+                FenceHost::Namespace(name) => drop(declared.namespaces.insert(name.into())),
+                FenceHost::Mesh => drop(declared.hosts.insert(Hostname::new("*"))),
+                FenceHost::Host(_) => (),
             }
             declared.hosts.extend(domain.hosts.iter().cloned());
         }

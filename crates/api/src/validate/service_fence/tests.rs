@@ -142,6 +142,7 @@ fn what_has_no_effect_is_named_and_the_rest_holds() {
     unknown: {}
     global-sidecar.mesh-operator.svc.cluster.local: {}
     shop/cart: {}
+    unknown/*: {}
     other/*: {deadline: {expire: {seconds: 5}}}
     a.shop: {stable: {}, deadline: {}, auto: {}}
     b.shop: {deadline: {expire: {seconds: 1780000000000}}, RecentlyCalled: {seconds: 1}}
@@ -178,7 +179,8 @@ fn what_has_no_effect_is_named_and_the_rest_holds() {
                     }
                   },
                   "shop/cart": {},
-                  "unknown": {}
+                  "unknown": {},
+                  "unknown/*": {}
                 },
                 "namespaceSelector": [
                   "Not/One",
@@ -212,6 +214,7 @@ fn what_has_no_effect_is_named_and_the_rest_holds() {
             fence.yaml:1: warning[MEL0234] ServiceFence shop/web spec.host["other/*"]: a whole namespace stays, whatever the strategy says (name its hosts one by one for deadlines)
             fence.yaml:1: warning[MEL0233] ServiceFence shop/web spec.host["shop/cart"]: `shop/cart` has a `/`, which only `namespace/*` may have; it has no effect (write `namespace/*` or a host such as `cart.shop.svc.cluster.local`)
             fence.yaml:1: warning[MEL0233] ServiceFence shop/web spec.host["unknown"]: `unknown` holds `unknown`, which stands for no host; it has no effect (write `namespace/*` or a host such as `cart.shop.svc.cluster.local`)
+            fence.yaml:1: warning[MEL0233] ServiceFence shop/web spec.host["unknown/*"]: `unknown/*` holds `unknown`, which stands for no host; it has no effect (write `namespace/*` or a host such as `cart.shop.svc.cluster.local`)
             fence.yaml:1: warning[MEL0233] ServiceFence shop/web spec.namespaceSelector[0]: `Not/One` is no name of a namespace; it has no effect
             fence.yaml:1: warning[MEL0233] ServiceFence shop/web spec.namespaceSelector[1]: `.` is no name of a namespace; it has no effect
             fence.yaml:1: warning[MEL0235] ServiceFence shop/web spec.labelSelector[0]: a selector without labels selects no service (write `"*/*": {}` under `host` for the whole mesh)

@@ -135,6 +135,28 @@ fn only_names_of_namespaces_are_selected() {
     );
 }
 
+/// Only keys of `host` are left out for these words: a namespace may be called so, and its services.
+#[test]
+fn what_slime_calls_unknown_is_left_out_of_hosts_alone() {
+    let case = Case {
+        spec: "{host: {unknown/*: , the-unknown/*: , global-sidecar/*: , unknown.shop: , a/*: },
+               namespaceSelector: [the-unknown]}",
+        selected: &["log.unknown.svc.cluster.local"],
+        ..Case::default()
+    };
+    check(
+        &case,
+        expect![[r#"
+        a/*: Active Host []
+        log.unknown.svc.cluster.local: Active Labels [log.unknown.svc.cluster.local]
+        the-unknown/*: Active Namespace []
+        namespaces a the-unknown
+        hosts log.unknown.svc.cluster.local
+        expired -
+    "#]],
+    );
+}
+
 #[test]
 fn the_first_source_of_a_host_counts() {
     let case = Case {

@@ -6,7 +6,7 @@ use api::slime::service_fence::FenceHost;
 use model::{Hostname, Map, Namespace, ObjectKey, ServiceKey};
 
 use crate::{
-    fence::{DomainStatus, Domains, FenceRecord},
+    fence::{DomainStatus, Domains, FenceRecord, read_key},
     index::selectors::Selectors,
 };
 
@@ -46,10 +46,10 @@ impl Filed {
     fn new(domains: &Domains, selectors: usize) -> Self {
         let mut filed = Self { selectors, ..Self::default() };
         for (key, domain) in domains {
-            match FenceHost::parse(key) {
-                Ok(FenceHost::Namespace(name)) => drop(filed.namespaces.insert(name.into())),
-                Ok(FenceHost::Host(name)) => drop(filed.hosts.insert(Hostname::new(name))),
-                Ok(FenceHost::Mesh) | Err(_) => (),
+            match read_key(key) {
+                FenceHost::Namespace(name) => drop(filed.namespaces.insert(name.into())),
+                FenceHost::Host(name) => drop(filed.hosts.insert(Hostname::new(name))),
+                FenceHost::Mesh => (),
             }
             let open = domain.until.filter(|_| domain.status != DomainStatus::Expire);
             // Over is what is past its second.
