@@ -7,6 +7,7 @@
 
 mod aging;
 mod explain;
+mod notes;
 mod seed;
 mod write;
 
@@ -15,9 +16,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use model::{FenceSwitch, FenceTarget, Hostname, Name, Shared, WorkloadKey};
 use snapshot::Learned;
 
+use self::notes::keep;
 pub use self::{
     aging::{Pass, Withheld},
     explain::{Explanation, Stats, WorkloadView},
+    notes::{Note, NoteKind},
     write::Record,
 };
 use crate::{
@@ -28,8 +31,6 @@ use crate::{
     switches::{FenceOff, Switches},
 };
 
-/// How many notes about what was forgotten are kept, and as many about what was refused.
-const NOTES: usize = 1_024;
 /// The longest name that is learned: that of DNS.
 const LONGEST_NAME: usize = 253;
 
@@ -102,30 +103,6 @@ impl Refusal {
             Self::NoName => "no-name",
         }
     }
-}
-
-/// What once happened to an edge that is not there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// Seconds since 1970.
-    pub at: u64,
-    /// Whose it was.
-    pub workload: WorkloadKey,
-    /// Its target.
-    pub host: Hostname,
-    /// What happened.
-    pub kind: NoteKind,
-}
-
-/// What may happen to an edge that is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NoteKind {
-    /// It had not been seen for long.
-    Aged,
-    /// Somebody reset it.
-    Reset,
-    /// It was not learned.
-    Refused(Refusal),
 }
 
 impl Book {
@@ -385,13 +362,6 @@ impl Book {
 fn is_nonsense(workload: &WorkloadKey, host: &Hostname) -> bool {
     let names = [workload.namespace.as_str(), workload.name.as_str(), host.as_str()];
     host.as_str().is_empty() || names.iter().any(|name| name.len() > LONGEST_NAME)
-}
-
-fn keep(notes: &mut VecDeque<Note>, note: Note) {
-    if notes.len() == NOTES {
-        notes.pop_front();
-    }
-    notes.push_back(note);
 }
 
 #[cfg(test)]
