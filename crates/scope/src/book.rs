@@ -58,11 +58,13 @@ struct Workload {
     application: Option<Name>,
     /// By host.
     edges: Vec<Edge>,
+    /// Something was forgotten of it: what is gone on purpose is not taken over from siblings.
+    has_forgotten: bool,
     bucket: Bucket,
     window: Window,
     /// How often something was not learned.
     refused: u32,
-    /// When it was last heard of.
+    /// When it was last heard of, or lost an edge.
     heard: u64,
 }
 
@@ -295,6 +297,7 @@ impl Book {
             let new = Workload {
                 application: None,
                 edges: Vec::new(),
+                has_forgotten: false,
                 bucket: Bucket::full(&self.settings, now),
                 window: Window::default(),
                 refused: 0,
@@ -330,6 +333,8 @@ impl Book {
         let place = entry.edges.binary_search_by(|edge| edge.host.cmp(host));
         let Ok(place) = place else { return };
         entry.edges.remove(place);
+        entry.has_forgotten = true;
+        entry.heard = entry.heard.max(now);
         self.edges -= 1;
         self.changed.insert(workload.clone());
         let note = Note { at: now, workload: workload.clone(), host: host.clone(), kind };
@@ -356,6 +361,13 @@ impl Book {
         }
         let edges = self.workloads.values().flat_map(|entry| &entry.edges);
         self.names = edges.map(|edge| edge.host.clone()).collect();
+    }
+}
+
+impl Workload {
+    /// Whether nothing was ever known of it. Such a one is not written down.
+    fn is_blank(&self) -> bool {
+        self.edges.is_empty() && !self.has_forgotten
     }
 }
 

@@ -8,8 +8,8 @@ use super::Book;
 use crate::{Sensors, edge::Edge};
 
 impl Book {
-    /// A workload of `application` is there. If nothing is known of it, it begins with what the
-    /// other workloads of this application in its namespace call; one of them is its revision
+    /// A workload of `application` is there. If nothing was ever known of it, it begins with what
+    /// the other workloads of this application in its namespace call; one of them is its revision
     /// before. Whether its set has changed.
     pub fn meet(&mut self, workload: &WorkloadKey, application: &Name, now: u64) -> bool {
         if super::is_nonsense(workload, &Hostname::new(application.as_str())) {
@@ -17,13 +17,14 @@ impl Book {
         }
         let entry = self.workload(workload, now);
         entry.heard = entry.heard.max(now);
-        if entry.application.as_ref() == Some(application) {
-            return false;
+        let is_news = entry.application.as_ref() != Some(application);
+        if is_news {
+            entry.application = Some(application.clone());
         }
-        entry.application = Some(application.clone());
-        let is_new = entry.edges.is_empty();
-        self.changed.insert(workload.clone());
-        if !is_new {
+        if !entry.is_blank() {
+            if is_news {
+                self.changed.insert(workload.clone());
+            }
             return false;
         }
         let room =

@@ -228,6 +228,59 @@ fn a_new_workload_begins_with_what_its_siblings_call() {
     assert_eq!(states(&book, 8 * DAY), [EdgeState::Learned, EdgeState::Due]);
 }
 
+/// What the next process knows of `book`, from what was written down.
+fn restarted(book: &mut Book, now: u64) -> Book {
+    let mut next = Book::new(book.settings.clone());
+    for (workload, record) in book.take_changes(usize::MAX) {
+        if let Some(record) = record {
+            next.restore(workload, record, now);
+        }
+    }
+    next
+}
+
+#[test]
+fn a_workload_that_was_met_before_its_siblings_called_anything_begins_with_it_later() {
+    let mut book = Book::new(ScopeSettings::default());
+    let meet = |book: &mut Book, workload: &str, now| book.meet(&key(workload), &"web".into(), now);
+    for workload in ["shop/v1", "shop/v2", "shop/v3"] {
+        assert!(!meet(&mut book, workload, 0));
+    }
+    see(&mut book, "shop/v1", "cart", Sensor::Request, 1);
+    assert!(meet(&mut book, "shop/v2", 2));
+    assert!(!meet(&mut book, "shop/v2", 3));
+    assert_eq!(hosts(&book, "shop/v2"), ["cart"]);
+    // Also when it was met by the process before.
+    let mut book = restarted(&mut book, 4);
+    assert!(meet(&mut book, "shop/v3", 4));
+    assert_eq!(hosts(&book, "shop/v3"), ["cart"]);
+}
+
+#[test]
+fn what_was_reset_or_has_aged_does_not_come_back_from_a_sibling() {
+    let settings = ScopeSettings { shrink_total: 100, ..Default::default() };
+    let mut book = Book::new(settings);
+    let meet = |book: &mut Book, workload: &str, now| book.meet(&key(workload), &"web".into(), now);
+    meet(&mut book, "shop/reset", 0);
+    meet(&mut book, "shop/aged", 0);
+    see(&mut book, "shop/reset", "cart", Sensor::AccessLog, 0);
+    see(&mut book, "shop/aged", "cart", Sensor::AccessLog, 0);
+    watched(&mut book, 0, 8 * DAY);
+    see(&mut book, "shop/sibling", "cart", Sensor::AccessLog, 8 * DAY);
+    meet(&mut book, "shop/sibling", 8 * DAY);
+    assert_eq!(book.reset(&key("shop/reset"), None, 8 * DAY), 1);
+    assert_eq!(book.pass(8 * DAY).workloads, [key("shop/aged")]);
+    let check = |book: &mut Book| {
+        for workload in ["shop/reset", "shop/aged"] {
+            assert!(!meet(book, workload, 8 * DAY + HOUR));
+            assert_eq!(hosts(book, workload), [""; 0]);
+        }
+    };
+    check(&mut book);
+    check(&mut restarted(&mut book, 8 * DAY + HOUR));
+    assert!(meet(&mut book, "shop/new", 8 * DAY + HOUR));
+}
+
 #[test]
 fn a_reset_forgets_all_but_pins() {
     let mut book = Book::new(ScopeSettings::default());

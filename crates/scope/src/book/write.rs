@@ -18,8 +18,8 @@ pub struct Record {
 
 impl Book {
     /// Takes what must be written down: workloads with something new, then up to `touched` of those
-    /// whose edges were only seen again. `None`: the workload is unknown now. What is taken counts
-    /// as written.
+    /// whose edges were only seen again. `None`: nothing is known of the workload. What is taken
+    /// counts as written.
     pub fn take_changes(&mut self, touched: usize) -> Vec<(WorkloadKey, Option<Record>)> {
         let mut taken = std::mem::take(&mut self.changed);
         self.touched.retain(|workload| !taken.contains(workload));
@@ -27,7 +27,7 @@ impl Book {
         self.touched.retain(|workload| !again.contains(workload));
         taken.extend(again);
         let record = |workload: WorkloadKey| {
-            let entry = self.workloads.get(&workload);
+            let entry = self.workloads.get(&workload).filter(|entry| !entry.is_blank());
             let record = entry.map(|entry| Record {
                 application: entry.application.clone(),
                 edges: entry.edges.clone(),
@@ -44,7 +44,9 @@ impl Book {
 
     /// Takes in what was written down, at the start.
     pub fn restore(&mut self, workload: WorkloadKey, record: Record, now: u64) {
-        self.workload(&workload, now).application = record.application;
+        let entry = self.workload(&workload, now);
+        entry.application = record.application;
+        entry.has_forgotten = record.edges.is_empty();
         for edge in record.edges {
             if self.find(&workload, &edge.host).is_none() {
                 self.insert(&workload, edge, now);
