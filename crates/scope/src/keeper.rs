@@ -35,7 +35,7 @@ use self::{
 use crate::{
     Book, Observed, ScopeSettings, Sensor,
     metrics::Metrics,
-    record::{self, CLOCKS, CLOCKS_KEY, FENCES_OFF, WORKLOADS},
+    record::{self, CLOCKS, CLOCKS_KEY, FENCES_OFF, WINDOWS, WORKLOADS},
 };
 
 /// The name under which the writer waits for what was learned before.
@@ -227,6 +227,12 @@ impl Keeper {
             from.push(0);
         }
         let everything = Vec::new()..vec![u8::MAX; 2];
+        for (key, value) in storage.scan(WINDOWS, everything.clone(), usize::MAX).await? {
+            match record::read_window(&key, &value) {
+                Some((workload, window)) => self.book.restore_window(workload.as_ref(), window),
+                None => unreadable += 1,
+            }
+        }
         for (key, value) in storage.scan(FENCES_OFF, everything, usize::MAX).await? {
             match record::read_switch(&key, &value) {
                 Some((target, off)) => self.book.restore_switch(target, off),

@@ -10,9 +10,12 @@ use crate::{
     FenceOff, Record, Sensors,
     edge::Edge,
     sensor::{SensorClocks, Stretch},
+    settings::Window,
 };
 
 pub(crate) const WORKLOADS: Table = "scope-workloads";
+/// By workload; the one of all has no key.
+pub(crate) const WINDOWS: Table = "scope-windows";
 pub(crate) const FENCES_OFF: Table = "scope-fences-off";
 pub(crate) const CLOCKS: Table = "scope-clocks";
 pub(crate) const CLOCKS_KEY: &[u8] = b"clocks";
@@ -27,8 +30,33 @@ pub(crate) fn write(workload: &WorkloadKey, record: Option<&Record>, batch: &mut
     let key = workload_key(workload);
     match record {
         Some(record) => batch.put(WORKLOADS, key, value(record)),
-        None => batch.delete(WORKLOADS, key),
+        None => {
+            batch.delete(WINDOWS, key.clone());
+            batch.delete(WORKLOADS, key);
+        }
     }
+}
+
+/// Adds what a window has taken of a workload, or of all. One that is over may stay: it counts no more.
+pub(crate) fn write_window(workload: Option<&WorkloadKey>, window: &Window, batch: &mut Batch) {
+    let mut value = vec![VERSION];
+    for number in [window.began, window.base.into(), window.removed.into()] {
+        push_number(&mut value, number);
+    }
+    batch.put(WINDOWS, workload.map(workload_key).unwrap_or_default(), value);
+}
+
+/// An entry of [`WINDOWS`].
+pub(crate) fn read_window(key: &[u8], value: &[u8]) -> Option<(Option<WorkloadKey>, Window)> {
+    let mut key = Bytes(key);
+    let workload = match key.0 {
+        [] => None,
+        _ => Some(key.workload().filter(|_| key.0.is_empty())?),
+    };
+    let mut value = Bytes(value.strip_prefix(&[VERSION])?);
+    let began = value.number()?;
+    let mut count = || u32::try_from(value.number()?).ok();
+    Some((workload, Window { began, base: count()?, removed: count()? }))
 }
 
 /// An entry of [`WORKLOADS`].
@@ -238,8 +266,32 @@ mod tests {
         ) {
             let _ = read(&key, &value);
             let _ = read_switch(&key, &value);
+            let _ = read_window(&key, &value);
             let _ = read_clocks(&value);
         }
+    }
+
+    #[test]
+    fn windows_are_read_as_they_were_written() {
+        let window = Window { began: 1_700_000_000, base: 100_000, removed: 300 };
+        let web = WorkloadKey { namespace: "shop".into(), name: "web".into() };
+        for workload in [None, Some(web)] {
+            let mut batch = Batch::default();
+            write_window(workload.as_ref(), &window, &mut batch);
+            let (key, value) = written(WINDOWS, &batch);
+            assert!(value.len() < 12, "{value:?}");
+            assert_eq!(read_window(&key, &value), Some((workload, window)));
+        }
+    }
+
+    /// The one entry of `table` that `batch` makes.
+    fn written(table: Table, batch: &Batch) -> storage::Entry {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = storage::Embedded::open(folder.path()).unwrap().storage;
+        storage::Storage::write(&storage, batch).unwrap();
+        let all = storage::Storage::scan(&storage, table, vec![]..vec![u8::MAX], 9).unwrap();
+        let [entry] = all.try_into().expect("there is one");
+        entry
     }
 
     #[test]
@@ -254,12 +306,8 @@ mod tests {
             let mut other = Batch::default();
             write_switch(&target, None, &mut other);
             assert_ne!(batch, other);
-            let folder = tempfile::tempdir().unwrap();
-            let storage = storage::Embedded::open(folder.path()).unwrap().storage;
-            storage::Storage::write(&storage, &batch).unwrap();
-            let all = storage::Storage::scan(&storage, FENCES_OFF, vec![]..vec![u8::MAX], 9);
-            let all = all.unwrap();
-            assert_eq!(read_switch(&all[0].0, &all[0].1), Some((target, off)));
+            let (key, value) = written(FENCES_OFF, &batch);
+            assert_eq!(read_switch(&key, &value), Some((target, off)));
         }
     }
 

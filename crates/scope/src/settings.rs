@@ -74,12 +74,13 @@ impl Bucket {
     }
 }
 
-/// What was forgotten since a window began.
+/// What was forgotten since a window began. Kept beside the edges, or each restart would begin a
+/// window of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Window {
-    began: u64,
-    base: u32,
-    removed: u32,
+    pub(crate) began: u64,
+    pub(crate) base: u32,
+    pub(crate) removed: u32,
 }
 
 impl Window {
@@ -90,6 +91,8 @@ impl Window {
         if self.base == 0 || now.saturating_sub(self.began) >= length {
             *self = Self { began: now, base: size, removed: 0 };
         }
+        // A clock that was set back must not hold the window open.
+        self.began = self.began.min(now);
         // Edges that were reset meanwhile do not count as if they were still there.
         self.base = self.base.min(size.saturating_add(self.removed));
         let share = u64::from(self.base) * u64::from(percent.min(100)) / 100;
@@ -132,5 +135,9 @@ mod tests {
         let mut window = Window::default();
         assert_eq!(window.allowance(20, 60, 20, 0), 4);
         assert_eq!(window.allowance(20, 60, 10, 0), 2);
+        // The clock of the process before was an hour ahead.
+        let mut window = Window { began: 3_700, base: 10, removed: 2 };
+        assert_eq!(window.allowance(20, 60, 8, 100), 0);
+        assert_eq!(window.allowance(20, 60, 8, 160), 1);
     }
 }

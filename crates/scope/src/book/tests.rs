@@ -231,12 +231,47 @@ fn a_new_workload_begins_with_what_its_siblings_call() {
 /// What the next process knows of `book`, from what was written down.
 fn restarted(book: &mut Book, now: u64) -> Book {
     let mut next = Book::new(book.settings.clone());
+    next.set_clocks(book.clocks());
     for (workload, record) in book.take_changes(usize::MAX) {
-        if let Some(record) = record {
-            next.restore(workload, record, now);
+        let Some(record) = record else { continue };
+        next.restore(workload.clone(), record, now);
+        next.changed.insert(workload.clone());
+        if let Some(window) = book.window(Some(&workload)) {
+            next.restore_window(Some(&workload), window);
         }
     }
+    if let Some(window) = book.window(None) {
+        next.restore_window(None, window);
+    }
     next
+}
+
+#[test]
+fn restarts_begin_no_window() {
+    let settings = ScopeSettings { shrink_total: 30, ..Default::default() };
+    let mut book = Book::new(settings);
+    for host in 0..20 {
+        see(&mut book, "shop/web", &format!("h{host:02}"), Sensor::Request, 0);
+        see(&mut book, "shop/api", &format!("h{host:02}"), Sensor::Request, 1);
+    }
+    watched(&mut book, 0, 30 * DAY + 2 * HOUR);
+    let mut forget = |now| {
+        book = restarted(&mut book, now);
+        book.pass(now);
+        ["shop/web", "shop/api"].map(|workload| hosts(&book, workload).len())
+    };
+    // A fifth of each.
+    assert_eq!(forget(30 * DAY), [16, 16]);
+    assert_eq!(forget(30 * DAY + 60), [16, 16]);
+    assert_eq!(forget(30 * DAY + HOUR - 1), [16, 16]);
+    assert_eq!(forget(30 * DAY + HOUR), [13, 13]);
+    // Also of all together.
+    book.settings.shrink_workload = 100;
+    let mut forget = |now| {
+        book = restarted(&mut book, now);
+        book.pass(now).removed
+    };
+    assert_eq!([forget(30 * DAY + HOUR + 60), forget(30 * DAY + HOUR + 120)], [3, 0]);
 }
 
 #[test]

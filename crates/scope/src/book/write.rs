@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use model::{FenceTarget, Name, WorkloadKey};
 
 use super::Book;
-use crate::{FenceOff, edge::Edge, sensor::SensorClocks};
+use crate::{FenceOff, edge::Edge, sensor::SensorClocks, settings::Window};
 
 /// All that is known of a workload, as it is written down: one record for each, as names and the
 /// pages of a file are larger than edges.
@@ -53,6 +53,27 @@ impl Book {
             }
         }
         self.changed.remove(&workload);
+    }
+
+    /// What the last window has taken of a workload, or of all; `None` where it has taken nothing.
+    pub(crate) fn window(&self, workload: Option<&WorkloadKey>) -> Option<Window> {
+        let window = match workload {
+            Some(workload) => self.workloads.get(workload)?.window,
+            None => self.window,
+        };
+        Some(window).filter(|window| window.removed > 0)
+    }
+
+    /// Takes in a window that was written down, behind the workloads.
+    pub(crate) fn restore_window(&mut self, workload: Option<&WorkloadKey>, window: Window) {
+        match workload {
+            Some(workload) => {
+                if let Some(entry) = self.workloads.get_mut(workload) {
+                    entry.window = window;
+                }
+            }
+            None => self.window = window,
+        }
     }
 
     /// Takes the decisions about fences that must be written down (`None`: it is gone).

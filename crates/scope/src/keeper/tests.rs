@@ -13,6 +13,7 @@ use storage::{Batch, Embedded};
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::EdgeState;
 
 struct Rig {
     handle: ScopeHandle,
@@ -351,6 +352,74 @@ async fn what_has_aged_leaves_the_mesh() {
     assert_eq!(rig.handle.metrics.removed.get(), 1);
     speaking.abort();
     rig.end().await;
+}
+
+/// A storage whose process may be killed behind any write: what has gone of ten edges by then must
+/// count in the windows.
+struct Judged(Embedded);
+
+impl storage::Storage for Judged {
+    fn get(&self, table: storage::Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.0.get(table, key)
+    }
+
+    fn write(&self, batch: &Batch) -> Result<(), StorageError> {
+        self.0.write(batch)?;
+        let all = |table| self.0.scan(table, Vec::new()..vec![u8::MAX], 9);
+        for (key, value) in all(WORKLOADS)? {
+            let (_, record) = record::read(&key, &value).unwrap();
+            let gone = 10 - record.edges.len() as u32;
+            let windows = all(WINDOWS)?;
+            let windows = windows.iter().map(|(key, value)| record::read_window(key, value));
+            let removed: Vec<u32> = windows.map(|read| read.unwrap().1.removed).collect();
+            assert_eq!(removed, vec![gone; if gone > 0 { 2 } else { 0 }]);
+        }
+        Ok(())
+    }
+
+    fn scan(
+        &self,
+        table: storage::Table,
+        range: std::ops::Range<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<storage::Entry>, StorageError> {
+        self.0.scan(table, range, limit)
+    }
+}
+
+/// Ten edges that nobody uses any more, over a restart.
+async fn check_budget(settings: ScopeSettings) {
+    let settings = ScopeSettings { half_life: 1, minimum_life: 1, pass: 1, ..settings };
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Judged(Embedded::open(folder.path()).unwrap().storage);
+    let mut rig = Rig::start(Some(StorageHandle::new(storage)), settings.clone()).await;
+    for host in 0..10 {
+        rig.observe("shop/web", &format!("h{host}"), Sensor::AccessLog);
+    }
+    while rig.sets.is_empty() || rig.sets["shop/web"].len() != 8 {
+        rig.next().await;
+    }
+    let metrics = rig.handle.metrics.clone();
+    rig.end().await;
+    assert_eq!(metrics.failed_writes.get(), 0, "no write leaves the windows behind");
+    let rig = Rig::start(storage_in(folder.path()), settings).await;
+    assert_eq!(rig.sets["shop/web"].len(), 8);
+    let due = async {
+        while rig.handle.stats().await.unwrap().by_state[EdgeState::Due.index()] < 8 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), due).await.expect("nothing but the budget keeps them");
+    sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(rig.handle.edges(&key("shop/web")).await.unwrap().len(), 8, "the window goes on");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_restart_begins_no_window() {
+    let workload = ScopeSettings { shrink_workload: 20, shrink_total: 100, ..Default::default() };
+    let all = ScopeSettings { shrink_workload: 100, shrink_total: 20, ..Default::default() };
+    tokio::join!(check_budget(workload), check_budget(all));
 }
 
 #[tokio::test]

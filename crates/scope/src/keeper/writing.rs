@@ -102,6 +102,13 @@ impl Keeper {
         let mut batches = vec![std::mem::take(&mut self.writing.unwritten)];
         for records in self.book.take_changes(touched).chunks(BATCH) {
             let mut batch = Batch::default();
+            // What is forgotten and what that takes of the budgets is written together. The one of
+            // all is in each batch: whoever is killed in between has forgotten less, never more.
+            for workload in std::iter::once(None).chain(records.iter().map(|(it, _)| Some(it))) {
+                if let Some(window) = self.book.window(workload) {
+                    record::write_window(workload, &window, &mut batch);
+                }
+            }
             for (workload, record) in records {
                 record::write(workload, record.as_ref(), &mut batch);
             }
