@@ -44,7 +44,7 @@ pub use route::{
 pub use route_config::{
     COMPOSITE, CatchAll, DetourInput, DispatchRoute, RouteInput, RouteName, answer, answer_nothing,
     answers_nothing, compile_detour_cluster, compile_route, host_resources, is_answered,
-    own_domain, select_route, unknown_host,
+    own_domain, select_route, unknown_host, with_domains_of,
 };
 pub use route_parts::{LastHost, RouteParts};
 pub use scope::{

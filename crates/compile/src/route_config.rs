@@ -29,6 +29,7 @@ pub use dispatch::DispatchRoute;
 pub use name::RouteName;
 pub use on_demand::{
     answer, answer_nothing, answers_nothing, host_resources, is_answered, own_domain, unknown_host,
+    with_domains_of,
 };
 pub use select::select_route;
 pub(crate) use select::{OPEN_PORT, find_listener};

@@ -102,6 +102,20 @@ pub fn unknown_host(route: &RouteInput, domain: &str) -> Option<Compiled> {
     Some(Compiled { clusters: route.last_clusters(), ..compile(&route.name, host) })
 }
 
+/// An earlier form of a virtual host, for the domains that the host has now: what it has no more may be another's,
+/// and Envoy refuses two hosts with one domain. `None` if these are the same.
+pub fn with_domains_of(earlier: &Compiled, now: &Compiled) -> Option<Compiled> {
+    let decode = |it: &Compiled| VirtualHost::decode(it.resource.decode_bytes()).ok();
+    let (earlier_host, now) = (decode(earlier)?, decode(now)?);
+    if earlier_host.domains == now.domains {
+        return None;
+    }
+    let host = VirtualHost { domains: now.domains, ..earlier_host };
+    let name = earlier.resource.name().clone();
+    let resource = Resource::from_message(name, type_url::VIRTUAL_HOST, &host);
+    Some(Compiled { resource, ..earlier.clone() })
+}
+
 /// The domain that is for requests to one host alone, as a caller wrote it.
 pub fn own_domain<'a>(route: &RouteInput, written: &'a str) -> &'a str {
     match route.matches_ports {
@@ -168,7 +182,28 @@ fn fit(domain: &str, host: &str) -> Option<(u8, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::fit;
+    use super::*;
+
+    #[test]
+    fn an_earlier_form_leaves_the_domains_that_are_another_hosts_now() {
+        let made = |domains: &[&str], status| {
+            let answer = DirectResponseAction { status, ..DirectResponseAction::default() };
+            let action = Some(Action::DirectResponse(answer));
+            compile(
+                "on-demand-80",
+                VirtualHost {
+                    name: "x".to_owned(),
+                    domains: domains.iter().map(ToString::to_string).collect(),
+                    routes: vec![Route { action, ..Route::default() }],
+                    ..VirtualHost::default()
+                },
+            )
+        };
+        let (earlier, now) = (made(&["x", "x.shop"], 200), made(&["x.shop"], 503));
+        let kept = with_domains_of(&earlier, &now).expect("its domains are others");
+        assert_eq!(kept.resource, made(&["x.shop"], 200).resource);
+        assert!(with_domains_of(&earlier, &made(&["x", "x.shop"], 503)).is_none());
+    }
 
     #[test]
     fn domains_fit_as_they_do_in_envoy() {

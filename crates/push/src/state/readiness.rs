@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use compile::{Compiled, RouteParts};
+use compile::{Compiled, RouteParts, with_domains_of};
 
 use super::StreamState;
 use crate::{ResourceKind, kind::split_host};
@@ -75,7 +75,11 @@ impl StreamState {
         match self.without(target, &base, &missing) {
             Some(rest) if self.waits(&rest) => Sendable::Later,
             Some(rest) => Sendable::Partly(Arc::new(rest), missing),
-            None => Sendable::Partly(base, missing),
+            None => {
+                let is_host = kind == ResourceKind::VirtualHost;
+                let moved = is_host.then(|| with_domains_of(&base, target)).flatten();
+                Sendable::Partly(moved.map_or(base, Arc::new), missing)
+            }
         }
     }
 
