@@ -91,6 +91,8 @@ pub struct ClientFence {
     pub declared: Declared,
     /// The cluster of the bootstrap that takes reports of calls, if anything is learned from them.
     pub reports: Option<Arc<str>>,
+    /// The proxy's, by which its callers shorten names.
+    pub dns_domain: Arc<str>,
 }
 
 /// In node metadata: the cluster of the bootstrap that leads to the control plane, if the proxy can
@@ -134,7 +136,8 @@ impl ClientFence {
         let cluster = proxy.metadata.get(REPORTS).and_then(serde_json::Value::as_str);
         let reports = cluster.filter(|name| mode.learns() && !name.is_empty()).map(Arc::from);
         let (workload, declared) = (proxy.workload(), fence.declared);
-        Some(Self { workload, mode, loads_on_demand, detour, declared, reports })
+        let dns_domain = proxy.dns_domain.clone();
+        Some(Self { workload, mode, loads_on_demand, detour, declared, reports, dns_domain })
     }
 }
 

@@ -14,7 +14,10 @@ use std::{
 use model::{Hostname, Namespace, ObjectKey, Resolution, Service, Shared, Visibility};
 use snapshot::{OutboundPolicy, Reader, VirtualServiceRecord};
 
-use super::{EgressListener, MAX_ALIASES, RuleRef, Scope, Visible, closeness, http_ports};
+use super::{
+    EgressListener, MAX_ALIASES, RuleRef, Scope, Visible, closeness, http_ports,
+    written::names_like,
+};
 use crate::{
     ClientFence, Detour, names,
     route_config::OPEN_PORT,
@@ -70,6 +73,11 @@ impl Scope {
         services.sort_by_key(|service| closeness(&service.visibility, service.namespace(), own));
         Self::open(&services, &rules, reader.mesh().outbound_policy, Some(own))
     }
+}
+
+/// The domain by which callers of a namespace shorten names.
+fn dns_domain(namespace: &Namespace, reader: &Reader<'_>) -> String {
+    format!("{namespace}.svc.{}", reader.mesh().domain)
 }
 
 fn mesh_rules<'a>(
@@ -132,9 +140,15 @@ impl Scope {
             let mut wildcards = ruled.iter().take_while(|it| it.is_wildcard());
             ruled.contains(host) || wildcards.any(|it| it.covers(host))
         };
+        // Whose a name is that several may be called by, the gateway finds among others.
+        let dns_domain = dns_domain(namespace, reader);
+        let is_alike = |host: &Hostname| {
+            let names = names_like(host, &dns_domain);
+            names.iter().any(|name| all.contains(name) || ruled.contains(name))
+        };
         let is_hidden = |service: &Shared<Service>| {
             let host = service.hostname();
-            !is_relayed(service) || doubled.contains(host) || is_ruled(host)
+            !is_relayed(service) || doubled.contains(host) || is_ruled(host) || is_alike(host)
         };
         let is_hidden = |service: &&Shared<Service>| self.names(service).any(is_hidden);
         let services = self.services.iter().filter(is_hidden).map(|it| it.hostname());
@@ -169,7 +183,7 @@ impl Visible {
     /// Adds what mode `gateway` needs, if that leads anywhere.
     pub(super) fn add_detour(&mut self, namespace: &Namespace, reader: &Reader<'_>) {
         let Some(gateway) = &reader.fencing().gateway else { return };
-        let dns_domain = format!("{namespace}.svc.{}", reader.mesh().domain);
+        let dns_domain = dns_domain(namespace, reader);
         for (places, listener) in self.listeners.iter_mut().zip(&self.scope.listeners) {
             places.detoured = Arc::new(domains(listener, &dns_domain, &gateway.host));
         }

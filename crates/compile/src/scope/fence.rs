@@ -12,6 +12,7 @@ use super::{
     EgressListener, OpenPorts, RuleRef, Scope, ServerNames, Untold,
     detour::Gateway,
     visible::{Arranged, Visible, VisibleChange, byte_ports, wildcard_ports},
+    written::names_like,
 };
 use crate::{ClientFence, names};
 
@@ -67,6 +68,7 @@ impl Visible {
         let detoured = self.detoured.as_ref().filter(|_| gateway.is_some());
         kept.extend(detoured.into_iter().flat_map(|it| &it.hidden).cloned());
         self.scope.follow_aliases(&mut kept);
+        self.follow_names(&mut kept, fence);
         self.follow_wildcards(&mut kept);
         let detours = detoured.is_some();
         let shared_ports = self.follow_ports(&mut kept, fence.opens_http(detours), fence);
@@ -93,6 +95,21 @@ impl Visible {
         let egress_proxy = self.scope.egress_proxy.clone();
         let scope = Scope::new(listeners, services, self.scope.outbound_policy);
         Fenced { scope: Arc::new(Scope { egress_proxy, detour, ..scope }), interest }
+    }
+
+    /// Hosts that callers may write as they write one that is left: whose the name is, is found among all of them.
+    fn follow_names(&self, kept: &mut BTreeSet<Hostname>, fence: &ClientFence) {
+        let mut new: Vec<Hostname> = kept.iter().cloned().collect();
+        while !new.is_empty() {
+            let names = new.iter().flat_map(|host| names_like(host, &fence.dns_domain));
+            let known: Vec<Hostname> = names.filter(|it| self.knows(it)).collect();
+            new = known.into_iter().filter(|host| kept.insert(host.clone())).collect();
+        }
+    }
+
+    fn knows(&self, host: &Hostname) -> bool {
+        self.scope.service(host).is_some()
+            || self.listeners.iter().any(|places| places.rules.contains_key(host))
     }
 
     /// A wildcard would answer for all names below it: whatever else these mean is needed too.
@@ -200,6 +217,11 @@ impl Fenced {
         let is_below = |host: &Hostname| {
             wildcards_of(ruled).chain(wildcards_of(kept)).any(|it| it.overlaps(host))
         };
+        let is_like = |host: &Hostname| {
+            names_like(host, &fence.dns_domain)
+                .iter()
+                .any(|name| self.interest.has_host(name, fence))
+        };
         change.is_general
             || change.open_ports
             || change.server_names && fence.loads_on_demand
@@ -211,8 +233,12 @@ impl Fenced {
                     || is_declared(it)
                     || is_below(it)
                     || shares_port(it)
+                    || is_like(it)
             })
-            || change.rules.iter().any(|rule| self.interest.has_rule(rule, fence))
+            || change
+                .rules
+                .iter()
+                .any(|rule| self.interest.has_rule(rule, fence) || rule.hosts.iter().any(is_like))
     }
 }
 

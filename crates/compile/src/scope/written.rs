@@ -183,6 +183,15 @@ pub(super) fn full_names(host: &str, dns_domain: &str) -> Vec<Hostname> {
     std::iter::once(Hostname::new(host)).chain(short).collect()
 }
 
+/// Other names that a host may be written by; of what has none, those that it may be a short form of.
+pub(super) fn names_like(host: &Hostname, dns_domain: &str) -> Vec<Hostname> {
+    let shorter = short_names(host.as_str(), dns_domain);
+    match shorter.is_empty() {
+        true => full_names(host.as_str(), dns_domain).split_off(1),
+        false => shorter.iter().map(|name| Hostname::new(name)).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -103,6 +103,36 @@ fn a_host_that_only_a_rule_knows_can_be_asked_for() {
     assert_eq!(led_to, ["web.shop.svc.cluster.local"]);
 }
 
+/// What has the short name of another, which is told without it.
+const ALIKE: &str = "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: alike, namespace: shop}
+spec:
+  hosts: [cart.shop]
+  ports: [{name: http, number: 80, protocol: HTTP}]
+";
+
+#[test]
+fn hosts_that_are_written_alike_are_told_together() {
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: alike, namespace: shop}
+spec: {hosts: [web.shop], http: [{route: [{destination: {host: store.data.svc.cluster.local}}]}]}
+";
+    let snapshot = fixture::snapshot(&format!("{MESH}{ALIKE}{rule}"));
+    let both = ["cart.shop", "cart.shop.svc.cluster.local"];
+    for asked in both {
+        let mut served = fenced(&snapshot, &[asked]).0;
+        served.sort();
+        assert_eq!(served, both, "{asked}");
+    }
+    let (served, led_to) = fenced(&snapshot, &["web.shop.svc.cluster.local"]);
+    assert_eq!(served, ["web.shop.svc.cluster.local"]);
+    assert_eq!(led_to, ["store.data.svc.cluster.local"], "by the rule for the short name");
+}
+
 #[test]
 fn a_fence_keeps_where_a_sidecar_sends_what_is_unknown() {
     let sidecar = "---
@@ -286,6 +316,8 @@ spec: {{hosts: ['{host}'], http: [{{route: [{{destination: {{host: cart}}}}]}}]}
     assert!(looks_again(MESH, &with(&service("new", 81))), "a port that was closed");
     assert!(!looks_again(MESH, &with(&rule("web"))));
     assert!(looks_again(MESH, &with(&rule("cart"))));
+    assert!(looks_again(MESH, &with(ALIKE)), "it has a name of the host");
+    assert!(looks_again(MESH, &with(&rule("cart.shop"))), "and so has this");
     assert!(looks_again(MESH, &with(&rule("*.shop.svc.cluster.local"))));
     assert!(looks_again(MESH, &MESH.replace("10.0.0.2", "10.0.0.7")), "the host itself");
     assert!(looks_again(MESH, &MESH.replace("10.0.0.3", "10.0.0.7")), "what its rule leads to");
