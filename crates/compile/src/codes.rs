@@ -20,6 +20,7 @@ api::codes! {
 
     ONE_NAME "MEL0321" Warning "Only the first of several endpoints is used";
     NO_CERTIFICATE "MEL0322" Warning "A certificate is asked for that the client cannot have";
+    NAMED_ENDPOINT "MEL0323" Warning "An endpoint with a name is left out where addresses are needed";
 
     OUTBOUND_CONFLICT "MEL0330" Warning "A service is not reachable through a listener that another one has";
     OUTBOUND_PORT "MEL0331" Warning "A port of a service cannot be listened on";

@@ -3,6 +3,7 @@
 //!
 //! - Pure: equal inputs give equal bytes. Localities and endpoints are sorted.
 //! - The input holds of the client only what this service's rules ask for, so that clients share.
+//! - Endpoints have addresses: those with names are left out and reported.
 //! - Not here: when endpoints count as healthy (`snapshot`), the cluster around them (`cluster`).
 
 mod assignment;
@@ -13,10 +14,12 @@ mod prune;
 mod tests;
 mod wire;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use envoy::{Resource, type_url};
-use model::{Endpoint, Generator, Health, Locality, ProxyKind, Service, Shared};
+use model::{
+    Endpoint, EndpointAddress, Generator, Health, Locality, ProxyKind, Registry, Service, Shared,
+};
 use snapshot::{EndpointSet, Mesh, Reader};
 
 pub(crate) use assignment::{
@@ -27,7 +30,7 @@ pub use place::{Place, PlaceNeeds, place_needs};
 pub use prune::prune_endpoints;
 
 use crate::{
-    Client, Compiled, grpc, names,
+    Client, Compiled, codes, grpc, names,
     peer::{PlainPeers, select_plain_peers},
     traffic_policy::{LocalitySettings, Policy, Rules, select_rules},
 };
@@ -114,7 +117,17 @@ pub fn compile_endpoints(input: &EndpointInput) -> Compiled {
     let name = names::outbound_cluster(input.port, &input.subset, service.hostname());
     let policy = input.rules.policy(input.port, &input.subset);
     let port = service.port(input.port).map_or("", |port| &port.name);
-    let mut groups = group_by_locality(chosen_endpoints(input, &policy));
+    let mut named = BTreeSet::new();
+    // Envoy looks no name up in what it is sent, and refuses the whole answer, with other services'
+    // assignments, for one.
+    let chosen = chosen_endpoints(input, &policy).filter(|endpoint| match &endpoint.address {
+        EndpointAddress::Ip(_) | EndpointAddress::Unix(_) => true,
+        EndpointAddress::Dns(name) => {
+            named.insert(name);
+            false
+        }
+    });
+    let mut groups = group_by_locality(chosen);
     let settings = LocalitySettings::new(&policy, service, &input.mesh);
     locality::apply(&mut groups, &settings, &input.client);
     if input.client.generator == Generator::Grpc {
@@ -130,6 +143,15 @@ pub fn compile_endpoints(input: &EndpointInput) -> Compiled {
     let mut compiled = Compiled::new(Resource::new(name, type_url::ENDPOINT, bytes.into()));
     compiled.origins.push(service.origin.clone());
     compiled.origins.extend(input.rules.origins());
+    let hint = match service.registry {
+        Registry::Kubernetes => "list addresses in its EndpointSlices",
+        Registry::External => "give all ServiceEntries of the host the same resolution",
+    };
+    for name in named {
+        let message = format!("the endpoint `{name}` of `{}` is left out", service.hostname());
+        let finding = codes::NAMED_ENDPOINT.diagnostic(message).object(service.origin.clone());
+        compiled.diagnostics.push(finding.hint(hint));
+    }
     compiled
 }
 

@@ -451,6 +451,44 @@ fn a_socket_is_a_pipe() {
     .assert_eq(&render(&compile(&yaml, "cart.example.com", 80, "", &Asker::at(""))));
 }
 
+/// Envoy would refuse the assignments of all services for one name.
+#[test]
+fn an_endpoint_with_a_name_is_left_out_and_reported() {
+    let later = "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: later, namespace: shop}
+spec:
+  hosts: [cart.example.com]
+  resolution: DNS
+  ports: [{name: http, number: 80, targetPort: 8080, protocol: HTTP}]
+  endpoints: [{address: a.example.com}, {address: 10.0.0.9}, {address: b.example.com}]
+";
+    let yaml = mesh("") + later;
+    let merged = compile(&yaml, "cart.example.com", 80, "", &Asker::at(""));
+    let listed = slice("").replace("IPv4", "FQDN").replace("[10.0.0.3]", "[c.example.com]");
+    let listed = compile(&listed, HOST, 80, "", &Asker::at(""));
+    let findings = |compiled: &Compiled| {
+        compiled.diagnostics.iter().map(|it| format!("{it}\n")).collect::<String>()
+    };
+    expect![[r#"
+        outbound|80||cart.example.com
+          P0 w1 //: 10.0.0.9:8080
+          P0 w1 a/1/x: 10.0.0.1:8080
+          P0 w3 a/1/y: 10.0.0.2:8080*3
+          P0 w1 a/2/: 10.0.0.3:8080
+          P0 w1 b/1/: 10.0.0.4:8080
+          P0 w1 c/1/: 10.0.0.5:8080
+        warning[MEL0323] ServiceEntry shop/cart: the endpoint `a.example.com` of `cart.example.com` is left out (give all ServiceEntries of the host the same resolution)
+        warning[MEL0323] ServiceEntry shop/cart: the endpoint `b.example.com` of `cart.example.com` is left out (give all ServiceEntries of the host the same resolution)
+        outbound|80||cart.shop.svc.cluster.local
+        warning[MEL0323] Service shop/cart: the endpoint `10.0.0.1` of `cart.shop.svc.cluster.local` is left out (list addresses in its EndpointSlices)
+        warning[MEL0323] Service shop/cart: the endpoint `10.0.0.2` of `cart.shop.svc.cluster.local` is left out (list addresses in its EndpointSlices)
+        warning[MEL0323] Service shop/cart: the endpoint `c.example.com` of `cart.shop.svc.cluster.local` is left out (list addresses in its EndpointSlices)
+    "#]]
+        .assert_eq(&(render(&merged) + &findings(&merged) + &render(&listed) + &findings(&listed)));
+}
+
 #[test]
 fn weights_beyond_what_envoy_adds_up_are_scaled_down() {
     let yaml = mesh("").replace("weight: 3", "weight: 4294967295");

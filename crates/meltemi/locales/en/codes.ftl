@@ -370,6 +370,9 @@ MEL0321 = Only the first of several endpoints is used
 MEL0322 = A certificate is asked for that the client cannot have
     .help = The connection will fail, as nothing is sent in plain text instead. Give the rule a `workloadSelector`, or name files that the proxies have.
 
+MEL0323 = An endpoint with a name is left out where addresses are needed
+    .help = Proxies look up names only for hosts whose first ServiceEntry, the oldest, has the resolution `DNS` or `DNS_ROUND_ROBIN`. Where several entries define one host, give all of them the same resolution. Names in EndpointSlices (`addressType: FQDN`) are used nowhere.
+
 MEL0330 = A service is not reachable through a listener that another one has
     .help = Two services want one address and port, and their connections cannot be told apart; the oldest has it. Give the other one a port or an address of its own.
 

@@ -65,6 +65,33 @@ spec:
     assert_eq!(response.backend(), Some("named"), "{}", response.text());
 }
 
+/// Envoy refuses the endpoints of all services for one name among those that it is sent.
+#[tokio::test]
+async fn a_name_beside_addresses_harms_nobody() {
+    let first = backend("first").await;
+    let entry = |name: &str, resolution: &str, address: &str| {
+        format!(
+            "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  hosts: [mixed.example]
+  resolution: {resolution}
+  location: MESH_EXTERNAL
+  ports: [{{number: 7080, name: http, protocol: HTTP}}]
+  endpoints: [{{address: {address}}}]
+"
+        )
+    };
+    let entries = entry("a", "STATIC", &first.address().ip().to_string())
+        + &entry("b", "DNS", "elsewhere.example");
+    let shop = Shop::start(&["v1"], &entries).await;
+    let response = send(&Request::get(shop.address, "mixed.example", "/")).await;
+    assert_eq!(response.backend(), Some("first"), "{}", response.text());
+    assert_eq!(shop.get("/").await.backend(), Some("web-v1"));
+}
+
 #[tokio::test]
 async fn the_http_proxy_leads_to_every_service() {
     let proxy = ports::loopback_socket(7090);
