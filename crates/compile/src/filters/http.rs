@@ -273,7 +273,7 @@ fn take_role(manager: &mut HttpConnectionManager, options: &HcmOptions) {
 fn http_filters(options: &HcmOptions) -> Vec<HttpFilter> {
     let mut filters = Vec::with_capacity(8 + options.security.len());
     if options.settings.on_demand {
-        filters.extend(on_demand::filters());
+        filters.push(on_demand::filter());
     }
     filters.extend(options.security.iter().cloned());
     if options.protocol == Protocol::GrpcWeb {

@@ -18,6 +18,7 @@ mod lifetime;
 mod mtls;
 mod on_demand;
 mod on_demand_ahead;
+mod on_demand_rules;
 mod on_demand_size;
 mod on_demand_soak;
 mod on_demand_tcp;

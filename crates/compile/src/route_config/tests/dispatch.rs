@@ -100,7 +100,7 @@ fn answers_about_unknown_hosts_dispatch_as_well() {
     let edge = "outbound|80||edge.infra.svc.cluster.local";
     assert_eq!(answer.clusters, ["PassthroughCluster".into(), edge.into()]);
     let waits = |route: &&envoy::config::route::v3::Route| match &route.action {
-        Some(Action::Route(action)) => action.max_stream_duration.is_none(),
+        Some(Action::Route(action)) => action.idle_timeout.as_ref().is_none_or(|it| it.seconds > 0),
         _ => false,
     };
     assert_eq!(host.routes.iter().filter(waits).count(), 0, "the limit of the wait is lifted");
