@@ -38,7 +38,7 @@ use snapshot::{KeySource, PolicyRecord};
 use crate::{Compiled, lazy_gateway::Identities};
 
 pub use authorizer::{Authorizer, AuthorizerProtocol};
-pub(crate) use relay::refuse_ambiguous;
+pub(crate) use relay::{refuse, refuse_ambiguous};
 pub use select::select_security;
 
 /// Everything that decides about a workload's callers.

@@ -96,6 +96,9 @@ impl HttpSettings {
     }
 }
 
+/// The only upgrade that goes through.
+pub(super) const UPGRADE: &str = "websocket";
+
 /// On which side of the mesh a connection manager stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HttpRole {
@@ -155,7 +158,7 @@ pub fn http_connection_manager(options: &HcmOptions) -> Filter {
         use_remote_address: Some(false),
         proxy_100_continue: true,
         upgrade_configs: vec![UpgradeConfig {
-            upgrade_type: "websocket".to_owned(),
+            upgrade_type: UPGRADE.to_owned(),
             ..UpgradeConfig::default()
         }],
         request_id_extension: Some(RequestIdExtension {
@@ -273,7 +276,7 @@ fn take_role(manager: &mut HttpConnectionManager, options: &HcmOptions) {
 fn http_filters(options: &HcmOptions) -> Vec<HttpFilter> {
     let mut filters = Vec::with_capacity(8 + options.security.len());
     if options.settings.on_demand {
-        filters.push(on_demand::filter());
+        filters.extend(on_demand::filters());
     }
     filters.extend(options.security.iter().cloned());
     if options.protocol == Protocol::GrpcWeb {

@@ -10,7 +10,8 @@
 use envoy::{
     config::{
         core::v3::{DataSource, data_source},
-        route::v3::{Route, route::Action},
+        rbac::v3::{Principal, principal::Identifier},
+        route::v3::{HeaderMatcher, Route, header_matcher::HeaderMatchSpecifier, route::Action},
     },
     extensions::filters::{
         http::on_demand::v3::OnDemand,
@@ -18,10 +19,11 @@ use envoy::{
             HttpConnectionManager, HttpFilter, LocalReplyConfig, ResponseMapper,
         },
     },
+    types::matcher::v3::{StringMatcher, string_matcher::MatchPattern},
 };
 
-use super::{http_filter, seconds};
-use crate::telemetry::expression_filter;
+use super::{http::UPGRADE, http_filter, seconds};
+use crate::{security::refuse, telemetry::expression_filter};
 
 /// How long a request waits for its route, or a connection for its cluster, in seconds.
 pub(super) const WAIT: i64 = 5;
@@ -32,9 +34,25 @@ const NO_ROUTE: &str = "no route to this host came in time: the control plane ca
 const WAITED: &str = "response.code_details == 'stream_idle_timeout' && has(request.host) && \
                       !has(xds.route_name)";
 
-/// The filter that goes in front of all others.
-pub(super) fn filter() -> HttpFilter {
-    http_filter(ON_DEMAND, &OnDemand::default())
+/// The filters that go in front of all others.
+pub(super) fn filters() -> [HttpFilter; 2] {
+    [refuse_upgrades(), http_filter(ON_DEMAND, &OnDemand::default())]
+}
+
+/// Envoy refuses upgrades by itself only where it knows the route from the start; a first call would
+/// go through. It has taken the header out of all requests that are no upgrades.
+fn refuse_upgrades() -> HttpFilter {
+    let allowed = StringMatcher {
+        ignore_case: true,
+        match_pattern: Some(MatchPattern::Exact(UPGRADE.to_owned())),
+    };
+    let other = HeaderMatcher {
+        name: "upgrade".to_owned(),
+        invert_match: true,
+        header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(allowed)),
+        ..HeaderMatcher::default()
+    };
+    refuse("upgrade", vec![Principal { identifier: Some(Identifier::Header(other)) }])
 }
 
 /// Ends the wait with 503.

@@ -80,7 +80,8 @@ pub(super) fn refuse_peers(name: &str, peers: &[Arc<str>]) -> HttpFilter {
     refuse(name, vec![is_one_of(peers)])
 }
 
-fn refuse(name: &str, principals: Vec<Principal>) -> HttpFilter {
+/// Refuses requests of any of these.
+pub(crate) fn refuse(name: &str, principals: Vec<Principal>) -> HttpFilter {
     let rules = Some(denial_of(name, principals));
     http_filter(HTTP_RBAC, &HttpRbac { rules, ..HttpRbac::default() })
 }

@@ -4,6 +4,10 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use testkit::http::Behaviour;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     fence,
@@ -72,4 +76,23 @@ async fn deadlines_of_callers_reach_a_service_with_a_timeout() {
         assert_eq!(answer.grpc_status(), Some(14), "{deadline}: {answer:?}");
         assert!(start.elapsed() >= Duration::from_millis(900), "{deadline}: {:?}", start.elapsed());
     }
+}
+
+/// Envoy refuses it by itself only where the route is known.
+#[tokio::test]
+async fn an_upgrade_that_is_not_allowed_is_refused_from_the_first_call_on() {
+    let shop = fenced("  http: [{route: [{destination: {host: web}}]}]\n").await;
+    let head = async |headers: &str| {
+        let mut stream = TcpStream::connect(shop.address).await.unwrap();
+        let head = format!("GET / HTTP/1.1\r\nHost: web\r\n{headers}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        String::from_utf8_lossy(&status).into_owned()
+    };
+    let upgrade = "Connection: Upgrade\r\nUpgrade: foo";
+    assert_eq!(head(upgrade).await, "HTTP/1.1 403");
+    assert_eq!(head("Upgrade: foo").await, "HTTP/1.1 200", "nobody asks for it");
+    assert_eq!(head(upgrade).await, "HTTP/1.1 403");
+    assert_eq!(shop.received(), [1]);
 }
