@@ -91,6 +91,9 @@ pub struct EgressListener {
 pub struct OpenPorts {
     /// The class asks for hosts.
     pub http: BTreeSet<u16>,
+    /// Those of these where a service may be meant by its address, whatever Host is called: its protocol
+    /// is detected.
+    pub detected: BTreeSet<u16>,
     /// It says the server names that it calls. Connections with these wait until it is told of their services.
     pub tls: BTreeMap<u16, ServerNames>,
 }
@@ -98,7 +101,9 @@ pub struct OpenPorts {
 impl OpenPorts {
     /// Whether these are the same ports, whatever names they have.
     fn are_those_of(&self, other: &Self) -> bool {
-        self.http == other.http && self.tls.keys().eq(other.tls.keys())
+        self.http == other.http
+            && self.detected == other.detected
+            && self.tls.keys().eq(other.tls.keys())
     }
 }
 

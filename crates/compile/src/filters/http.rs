@@ -82,6 +82,9 @@ pub struct HttpSettings {
     pub dynamic_dns: bool,
     /// Requests for hosts without a route ask for one, and wait.
     pub on_demand: bool,
+    /// What nothing defines is reported also where requests ask, as it may have an address that means
+    /// something.
+    pub reports_unknown: bool,
 }
 
 impl HttpSettings {
@@ -92,6 +95,7 @@ impl HttpSettings {
             idle_timeout: client.idle_timeout.parse().ok(),
             dynamic_dns: false,
             on_demand: false,
+            reports_unknown: false,
         }
     }
 }
@@ -145,7 +149,8 @@ pub struct HcmOptions {
 pub fn http_connection_manager(options: &HcmOptions) -> Filter {
     let tracing = options.telemetry.tracing.as_ref();
     // Who asks for hosts is heard already.
-    let reports = options.telemetry.reports.as_ref().filter(|_| !options.settings.on_demand);
+    let is_heard = options.settings.on_demand && !options.settings.reports_unknown;
+    let reports = options.telemetry.reports.as_ref().filter(|_| !is_heard);
     let mut manager = HttpConnectionManager {
         stat_prefix: options.stat_prefix.clone(),
         http_filters: http_filters(options),

@@ -28,6 +28,7 @@ fn options() -> HcmOptions {
             idle_timeout: None,
             dynamic_dns: false,
             on_demand: false,
+            reports_unknown: false,
         },
         telemetry: Shared::new(Telemetry::default()),
     }

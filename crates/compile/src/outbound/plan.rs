@@ -361,10 +361,15 @@ impl<'a> Planner<'a> {
             fallback: Some(self.fallback.clone()),
             inspects_tls: entry.inspects_tls,
             inspection_timeout: self.mesh.config.protocol_detection_timeout,
-            http: self.http.clone(),
+            http: HttpSettings { reports_unknown: self.reports_unknown(port), ..self.http.clone() },
             telemetry: self.telemetry.clone(),
             pod: entry.pod,
         }
+    }
+
+    /// Whether a request without a route may be for a service that is told by its address.
+    fn reports_unknown(&self, port: u16) -> bool {
+        self.scope.listeners.iter().any(|it| it.open_ports.detected.contains(&port))
     }
 
     /// With two IP families, "any address" is two addresses.

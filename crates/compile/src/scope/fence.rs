@@ -134,7 +134,7 @@ impl Visible {
     ) -> BTreeSet<u16> {
         let open = self.listeners.iter().map(|places| &places.open_ports);
         let mut ports = BTreeSet::new();
-        for OpenPorts { http, tls } in open {
+        for OpenPorts { http, tls, .. } in open {
             ports.extend(http.iter().filter(|_| opens_http));
             ports.extend(tls.keys().filter(|_| fence.opens_tls()));
         }
@@ -307,6 +307,7 @@ impl Interest {
             rules: rules.into_iter().map(|place| listener.rules[place].clone()).collect(),
             open_ports: OpenPorts {
                 http: self.http_ports(listener, places, fence),
+                detected: places.open_ports.detected.clone(),
                 tls: fence.tls_ports(&places.open_ports.tls),
             },
             untold,

@@ -149,6 +149,7 @@ impl Arranged {
             }
             if service.resolution != Resolution::Alias {
                 self.open_ports.http.extend(http);
+                self.open_ports.detected.extend(detected_ports(service));
                 self.add_server_name(service, listener);
             }
         }
@@ -192,6 +193,12 @@ pub(crate) fn http_ports(service: &Service) -> impl Iterator<Item = u16> {
     let http =
         service.ports.iter().filter(|it| it.protocol.is_http() || it.protocol.is_unsupported());
     http.map(|port| port.number)
+}
+
+/// Ports of a service that speak whatever they are spoken to, at an address of its own.
+fn detected_ports(service: &Service) -> impl Iterator<Item = u16> {
+    let detected = service.ports.iter().filter(|it| it.protocol.is_unsupported());
+    detected.map(|it| it.number).filter(|port| !service.addresses_of(*port).is_empty())
 }
 
 /// Ports of a service whose listeners may be for all addresses.

@@ -2,7 +2,7 @@
 //!
 //! - For learning alone. What a proxy asks for needs no report, and what it has been told of is no
 //!   news; so there is one for each connection that leaves by a catch-all, and for each request that
-//!   finds no other route where hosts are not asked for.
+//!   finds no other route where hosts are not asked for, or where its address may mean a service.
 //! - They go to the cluster of the bootstrap that the proxy has its configuration from, if the node
 //!   names one. Envoy takes a listener that names no cluster, and drops the reports.
 //! - Not here: what is learned from them (`scope`).

@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     fence,
     shop::{
-        Instance, Shop, ShopSettings, backend, egress, eventually, require, send, service,
+        Instance, PORT, Shop, ShopSettings, backend, egress, eventually, require, send, service,
         service_on,
     },
 };
@@ -211,4 +211,27 @@ spec:
     assert!(!clusters.text().contains("hidden.internal"));
     assert_eq!(report(&shop, "nobody", &["store"]).await, Err(3));
     shop.mesh.expect_synced(1).await.unwrap();
+}
+
+/// Hosts are asked for, and this one is nobody's: where it leaves says which service was meant.
+#[tokio::test]
+async fn a_request_to_the_address_of_a_service_is_learned_whatever_its_host() {
+    let auto = backend("auto").await;
+    let fence = fence::namespace("on-demand");
+    let files = [(fence::FILE, &*fence)];
+    let settings = ShopSettings { versions: &["v1"], files: &files, ..ShopSettings::default() };
+    let shop = Shop::start_with(settings).await;
+    let instance = Instance::new("v1", &auto);
+    let service = service_on("auto", ("data", PORT), &[instance]);
+    // Nothing redirects connections: the listener itself has the address.
+    let place = format!("spec:\n  clusterIP: {}", shop.address.ip());
+    shop.taken_in(|mesh| mesh.write("auto.yaml", &service.replacen("spec:", &place, 1))).await;
+    let request = Request::get(shop.address, "www.elsewhere.example", "/");
+    eventually(async || {
+        send(&request).await;
+        let learned = learned(&shop).await;
+        let expected = ("auto.shop.svc.cluster.local".to_owned(), json!(["access-log"]));
+        require(learned == [expected], format!("{learned:?}"))
+    })
+    .await;
 }

@@ -23,7 +23,7 @@ use crate::{
     Compiled,
     filters::testing::{render_listener, validate},
     fixture,
-    outbound::{compile_listener, plan_outbound},
+    outbound::{OutboundPlan, compile_listener, plan_outbound},
 };
 
 const SERVICES: &str = "
@@ -65,7 +65,10 @@ fn reports(logs: &[AccessLog]) -> Vec<AccessLog> {
 /// What each chain writes to the control plane, by listener and chain.
 fn find(proxy: Proxy, mode: &str) -> Vec<(String, Vec<AccessLog>)> {
     let mesh = SERVICES.replace("MODE", mode);
-    let plan = Case { proxy, ..Case::new(&mesh) }.plan();
+    find_in(&Case { proxy, ..Case::new(&mesh) }.plan())
+}
+
+fn find_in(plan: &OutboundPlan) -> Vec<(String, Vec<AccessLog>)> {
     let compiled: Vec<Compiled> = plan.listeners.iter().map(compile_listener).collect();
     validate(&compiled, &[]);
     let mut found = Vec::new();
@@ -86,13 +89,17 @@ fn find(proxy: Proxy, mode: &str) -> Vec<(String, Vec<AccessLog>)> {
     found
 }
 
-#[track_caller]
-fn check(proxy: Proxy, mode: &str, expected: Expect) {
+fn render(found: Vec<(String, Vec<AccessLog>)>) -> String {
     let mut out = String::new();
-    for (chain, reports) in find(proxy, mode) {
+    for (chain, reports) in found {
         writeln!(out, "{chain}: {}", if reports.is_empty() { "-" } else { "reports" }).unwrap();
     }
-    expected.assert_eq(&out);
+    out
+}
+
+#[track_caller]
+fn check(proxy: Proxy, mode: &str, expected: Expect) {
+    expected.assert_eq(&render(find(proxy, mode)));
 }
 
 #[test]
@@ -125,6 +132,37 @@ fn what_is_asked_for_needs_no_report() {
         virtualOutbound PassthroughCluster: reports
     "#]],
     );
+}
+
+/// Whatever its Host is called, a request to the address of a service whose protocol is detected is the
+/// service's.
+#[test]
+fn what_may_be_told_by_its_address_is_reported_where_hosts_are_asked_for() {
+    let mesh = "
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}, {name: data, port: 81}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: pods, namespace: shop}
+spec: {clusterIP: None, ports: [{name: data, port: 82}]}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {meltemi.io/scope: on-demand}}
+";
+    let snapshot = fixture::snapshot(mesh);
+    let (client, scope) = fixture::told(&proxy(), &snapshot, &[]);
+    let found = find_in(&plan_outbound(&scope, &client, &Reader::new(&snapshot)));
+    let http = found.into_iter().filter(|(chain, _)| chain.ends_with(" http")).collect();
+    expect![[r#"
+        0.0.0.0_80 http: -
+        0.0.0.0_81 http: reports
+        0.0.0.0_82 http: -
+    "#]]
+    .assert_eq(&render(http));
 }
 
 #[test]
