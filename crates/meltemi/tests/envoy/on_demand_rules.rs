@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use http::Method;
-use testkit::http::Behaviour;
+use testkit::http::{Behaviour, Request};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     fence,
-    shop::{Shop, ShopSettings, send, virtual_service},
+    shop::{Shop, ShopSettings, eventually, send, virtual_service},
 };
 
 /// A fenced client with these rules for `web`.
@@ -95,4 +95,35 @@ async fn an_upgrade_that_is_not_allowed_is_refused_from_the_first_call_on() {
     assert_eq!(head("Upgrade: foo").await, "HTTP/1.1 200", "nobody asks for it");
     assert_eq!(head(upgrade).await, "HTTP/1.1 403");
     assert_eq!(shop.received(), [1]);
+}
+
+const SIDECAR: &str = "---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default, namespace: shop}
+spec: {egress: [{hosts: ['./*']}]}
+";
+
+/// The workload is of another class then, which has asked for nothing. Envoy asks for no name twice.
+#[tokio::test]
+async fn what_was_asked_has_an_answer_when_a_sidecar_comes_and_goes() {
+    let fence = fence::namespace("on-demand");
+    let files = &[(fence::FILE, &*fence)];
+    let mesh_config = "outboundTrafficPolicy: {mode: REGISTRY_ONLY}";
+    let settings = ShopSettings { versions: &["v1"], files, mesh_config, ..Default::default() };
+    let shop = Shop::start_with(settings).await;
+    let statuses = async || {
+        let mut statuses = Vec::new();
+        for host in ["web", "nobody.example"] {
+            statuses.push(send(&Request::get(shop.address, host, "/")).await.status.as_u16());
+        }
+        statuses
+    };
+    assert_eq!(statuses().await, [200, 502]);
+    shop.taken_in(|mesh| mesh.write("sidecar.yaml", SIDECAR)).await;
+    eventually(async || shop.mesh.expect_synced(1).await).await;
+    assert_eq!(statuses().await, [200, 502], "it came");
+    shop.taken_in(|mesh| mesh.remove("sidecar.yaml")).await;
+    eventually(async || shop.mesh.expect_synced(1).await).await;
+    assert_eq!(statuses().await, [200, 502], "it went");
 }
