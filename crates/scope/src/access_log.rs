@@ -2,9 +2,13 @@
 //!
 //! - Pure. The cluster says it best; where traffic left the mesh, the authority or the server name of
 //!   TLS does, and where there is none, the address that the caller had dialled.
+//! - Where a rule led elsewhere, authority and cluster differ: both were called.
 //! - Only hosts that a service has are told: what else stands in a log is anybody's text.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use envoy::{
     config::core::v3::{Address, address, socket_address::PortSpecifier},
@@ -39,8 +43,8 @@ pub fn called_hosts(
 ) -> BTreeMap<Hostname, u32> {
     let mut called = BTreeMap::<Hostname, u32>::new();
     let mut add = |common: Option<&AccessLogCommon>, authority: &str| {
-        let host = common.and_then(|it| called_host(it, authority, namespace, log, places));
-        if let Some(host) = host {
+        let hosts = common.map(|it| called_by(it, authority, namespace, log, places));
+        for host in hosts.into_iter().flatten() {
             *called.entry(host).or_default() += 1;
         }
     };
@@ -63,13 +67,14 @@ pub fn called_hosts(
     called
 }
 
-fn called_host(
+/// The hosts of one entry.
+fn called_by(
     common: &AccessLogCommon,
     authority: &str,
     namespace: &Namespace,
     log: CallLog,
     places: &(impl Places + ?Sized),
-) -> Option<Hostname> {
+) -> BTreeSet<Hostname> {
     // Envoy says the name that the cluster has in statistics, which ours end with a mark.
     let cluster = common.upstream_cluster.trim_end_matches(';');
     // Of what never got to the other side it says none. Where all is logged, that may also be
@@ -79,17 +84,22 @@ fn called_host(
         CallLog::Unknown => cluster.is_empty(),
     };
     let service = service_of(cluster);
+    let named = || complete_host(authority, namespace, places);
     if has_left
         || LEADS_ANYWHERE.contains(&cluster)
         || service.as_ref().is_some_and(|host| places.is_gateway(host))
     {
-        let named = complete_host(authority, namespace, places);
-        return named.or_else(|| {
+        let dialled = || {
             let (address, port) = dialled(common.downstream_local_address.as_ref()?)?;
             places.at(address, port)
-        });
+        };
+        return named().or_else(dialled).into_iter().collect();
     }
-    service.filter(|host| places.has(host))
+    // Whatever else has a cluster is no call of this workload, and its authority names itself.
+    let Some(service) = service else { return BTreeSet::new() };
+    // Without the host that was called there would be no route to where the rule leads.
+    let service = Some(service).filter(|host| places.has(host));
+    service.into_iter().chain(named()).collect()
 }
 
 /// The host in `outbound|80|v1|cart.shop.svc.cluster.local`; whatever else is not a call of a service.
@@ -196,7 +206,25 @@ mod tests {
              xds-grpc                                   cart        -
              outbound|80                                cart        -",
             expect![[r"
+                http cart.shop.svc.cluster.local 3
+                tcp pay.bank.svc.cluster.local 1
+            "]],
+        );
+    }
+
+    #[test]
+    fn where_a_rule_led_elsewhere_both_hosts_were_called() {
+        check(
+            "outbound|80||pay.bank.svc.cluster.local   cart:80          10.9.9.9
+             outbound|80|v1|cart.shop.svc.cluster.local cart             -
+             outbound|80||pay.bank.svc.cluster.local   nobody           10.0.0.1
+             outbound|80||pay.bank.svc.cluster.local   junk%20junk      -
+             outbound|443||pay.bank.svc.cluster.local  tls:a.example.net -
+             inbound|8080||                            cart             -",
+            expect![[r"
                 http cart.shop.svc.cluster.local 2
+                http pay.bank.svc.cluster.local 3
+                tcp *.example.net 1
                 tcp pay.bank.svc.cluster.local 1
             "]],
         );
