@@ -53,9 +53,10 @@ pub(crate) fn explain(proxy: &Proxy, host: &Hostname, told: &Told, snapshot: &Sn
     let reader = Reader::new(snapshot);
     let client = Client::reduce(proxy, &reader);
     let visible = Scope::select(&unfenced(&client), &reader);
-    let Some(service) = visible.service(host).cloned() else {
-        return unseen(host, &client, &reader);
-    };
+    let service = visible.service(host).cloned();
+    if service.is_none() && !is_ruled(host, &visible) {
+        return unseen(host, &client, snapshot);
+    }
     let Some(fence) = &client.fence else {
         return match snapshot.fence_off(&proxy.workload()) {
             Some(target) => Verdict::of(true, "fence-off", target),
@@ -69,8 +70,12 @@ pub(crate) fn explain(proxy: &Proxy, host: &Hostname, told: &Told, snapshot: &Sn
     let visible = Visible::new(visible, &client.namespace, &reader);
     let fenced = visible.fenced(fence, &asked, &reader);
     let scope = &fenced.scope;
-    let mut verdict = Verdict { is_in: scope.service(host).is_some(), ..Verdict::default() };
-    by_fences(proxy, &service, snapshot, &mut verdict);
+    let is_in = match &service {
+        Some(_) => scope.service(host).is_some(),
+        None => is_ruled(host, scope),
+    };
+    let mut verdict = Verdict { is_in, ..Verdict::default() };
+    by_fences(proxy, host, service.as_ref(), snapshot, &mut verdict);
     if asked.contains(host) {
         verdict.add("asked", "");
     }
@@ -94,22 +99,30 @@ pub(crate) fn explain(proxy: &Proxy, host: &Hostname, told: &Told, snapshot: &Sn
     if scope.detour.is_some() && visible.is_hidden(host) {
         verdict.add("not-public", "");
     }
-    if fenced.shares_port(&service) {
+    if service.as_ref().is_some_and(|service| fenced.shares_port(service)) {
         verdict.add("shared-port", "");
     }
     if verdict.is_in && verdict.reasons.is_empty() {
         verdict.add("alias", "");
     }
     if !verdict.is_in && verdict.reasons.is_empty() {
-        by_mode(fence, &service, told, scope.detour.is_some(), &mut verdict);
+        by_mode(fence, service.as_ref(), told, scope.detour.is_some(), &mut verdict);
     }
     verdict
+}
+
+/// Whether a rule of a scope is for the host, which need not be a service.
+fn is_ruled(host: &Hostname, scope: &Scope) -> bool {
+    scope.listeners.iter().any(|listener| {
+        !listener.untold.rule_hosts.contains(host)
+            && listener.rules.iter().any(|rule| rule.hosts.contains(host))
+    })
 }
 
 /// What becomes of a first call.
 fn by_mode(
     fence: &ClientFence,
-    service: &Service,
+    service: Option<&Shared<Service>>,
     told: &Told,
     has_detour: bool,
     verdict: &mut Verdict,
@@ -119,7 +132,7 @@ fn by_mode(
         false if has_detour => "by-gateway",
         false => "not-declared",
     };
-    let ports = service.ports.iter().map(|it| it.number);
+    let ports = service.into_iter().flat_map(|it| it.ports.iter()).map(|it| it.number);
     let (closed, open): (Vec<u16>, Vec<u16>) =
         ports.partition(|port| fence.loads_on_demand && told.closed_ports.contains(port));
     if !closed.is_empty() {
@@ -158,25 +171,38 @@ fn by_ways_out(
 }
 
 /// Why a workload may not see a host.
-fn unseen(host: &Hostname, client: &Client, reader: &Reader<'_>) -> Verdict {
-    let defined = reader.services_named(host);
-    let Some(first) = defined.first() else { return Verdict::of(false, "not-defined", "") };
-    let is_exported =
-        reader.visible_services(&client.namespace).iter().any(|it| it.hostname() == host);
-    match (&client.sidecar, is_exported) {
-        (Some(sidecar), true) => Verdict::of(false, "sidecar", sidecar),
-        (_, _) => Verdict::of(false, "not-exported", &first.origin),
+fn unseen(host: &Hostname, client: &Client, snapshot: &Snapshot) -> Verdict {
+    let reader = Reader::new(snapshot);
+    let rules = reader.visible_virtual_services(&client.namespace);
+    let is_for_host =
+        |it: &&Shared<VirtualServiceRecord>| it.binds_to_mesh() && it.hosts.contains(host);
+    let is_exported = rules.iter().any(is_for_host)
+        || reader.visible_services(&client.namespace).iter().any(|it| it.hostname() == host);
+    if let (Some(sidecar), true) = (&client.sidecar, is_exported) {
+        return Verdict::of(false, "sidecar", sidecar);
+    }
+    if let Some(first) = reader.services_named(host).first() {
+        return Verdict::of(false, "not-exported", &first.origin);
+    }
+    match snapshot.virtual_services().find(is_for_host) {
+        Some(rule) => Verdict::of(false, "not-exported", &rule.key),
+        None => Verdict::of(false, "not-defined", ""),
     }
 }
 
 /// What is written down about it.
-fn by_fences(proxy: &Proxy, service: &Service, snapshot: &Snapshot, verdict: &mut Verdict) {
-    let host = service.hostname();
-    let namespace = format!("{}/*", service.namespace());
+fn by_fences(
+    proxy: &Proxy,
+    host: &Hostname,
+    service: Option<&Shared<Service>>,
+    snapshot: &Snapshot,
+    verdict: &mut Verdict,
+) {
+    let namespace = service.map(|it| format!("{}/*", it.namespace()));
     for fence in snapshot.fences_around(&proxy.namespace, &proxy.labels) {
         let holds = |(key, domain): &(&String, &Domain)| {
             domain.hosts.contains(host)
-                || **key == namespace
+                || namespace.as_ref() == Some(*key)
                 || key.as_str() == "*/*"
                 || key.starts_with('*') && Hostname::new(key).covers(host)
         };
@@ -189,11 +215,13 @@ fn by_fences(proxy: &Proxy, service: &Service, snapshot: &Snapshot, verdict: &mu
             verdict.add(kind, format!("{}: {key}", fence.key));
         }
     }
-    if snapshot.fencing().always.has(service) {
+    let always = &snapshot.fencing().always;
+    if always.names(host) || service.is_some_and(|service| always.has(service)) {
         verdict.add("stable-host", "");
     }
-    if *service.namespace() == snapshot.mesh().root_namespace {
-        verdict.add("root-namespace", service.namespace());
+    let root = &snapshot.mesh().root_namespace;
+    if service.is_some_and(|service| service.namespace() == root) {
+        verdict.add("root-namespace", root);
     }
 }
 

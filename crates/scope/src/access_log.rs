@@ -3,7 +3,7 @@
 //! - Pure. The cluster says it best; where traffic left the mesh, the authority or the server name of
 //!   TLS does, and where there is none, the address that the caller had dialled.
 //! - Where a rule led elsewhere, authority and cluster differ: both were called.
-//! - Only hosts that a service has are told: what else stands in a log is anybody's text.
+//! - Only hosts of services and of rules are told: what else stands in a log is anybody's text.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

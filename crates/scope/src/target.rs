@@ -1,4 +1,4 @@
-//! What a caller named → the host of a service.
+//! What a caller named → the host of a service, or one that a rule of the mesh is for.
 //!
 //! - A name is completed as a resolver of Kubernetes would: by the caller's namespace, then by the
 //!   domain of the cluster. An address is the service that has it.
@@ -14,7 +14,7 @@ pub trait Places {
     fn domain(&self) -> &str;
     /// Whether the host is that of the gateway through which others are called.
     fn is_gateway(&self, host: &Hostname) -> bool;
-    /// Whether a service has exactly this host.
+    /// Whether a service has exactly this host, or a rule of the mesh is for it.
     fn has(&self, host: &Hostname) -> bool;
     /// Whether a service has exactly this host, and no address: its pods have names below it.
     fn has_pods(&self, host: &Hostname) -> bool;
@@ -22,8 +22,8 @@ pub trait Places {
     fn at(&self, address: IpAddr, port: Option<u16>) -> Option<Hostname>;
 }
 
-/// The host of the service that a caller in `namespace` means by `name`, which may have a port.
-/// `None` when no service is meant.
+/// The host that a caller in `namespace` means by `name`, which may have a port: that of a service, or
+/// of a rule. `None` when it is neither.
 pub fn complete_host(
     name: &str,
     namespace: &Namespace,

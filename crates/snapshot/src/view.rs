@@ -118,6 +118,11 @@ impl Snapshot {
         self.services.iter().map(|(_, service)| service)
     }
 
+    /// All VirtualServices that can be bound to something, for status.
+    pub fn virtual_services(&self) -> impl Iterator<Item = &Shared<VirtualServiceRecord>> {
+        self.virtual_services.iter().map(|(_, record)| record)
+    }
+
     /// The endpoints of a service, for status.
     pub fn endpoints(&self, service: &ServiceKey) -> Option<&EndpointSet> {
         self.endpoints.get(service)

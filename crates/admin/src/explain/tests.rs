@@ -93,6 +93,43 @@ fn whoever_says_so_is_named() {
 }
 
 #[test]
+fn a_host_that_only_a_rule_is_for_is_explained_like_a_service() {
+    let rules = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: virtual, namespace: shop}
+spec:
+  hosts: [called.svc.cluster.local, other.svc.cluster.local, fenced.svc.cluster.local]
+  http: [{route: [{destination: {host: cart}}]}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: own, namespace: infra}
+spec:
+  hosts: [own.svc.cluster.local]
+  exportTo: [.]
+  http: [{route: [{destination: {host: log}}]}]
+---
+apiVersion: microservice.slime.io/v1alpha1
+kind: ServiceFence
+metadata: {name: web, namespace: shop}
+spec: {enable: true, host: {fenced.svc.cluster.local: {}}}
+";
+    let case = Case { label: "learned", ..Case::new(rules).learned("called") };
+    case.check(
+        &["called", "other", "fenced", "own", "gone", "cart.shop"],
+        expect![[r#"
+        called in: learned
+        other out: not-declared learned
+        fenced in: declared ServiceFence shop/web: fenced
+        own out: not-exported VirtualService infra/own
+        gone out: not-defined
+        cart.shop in: declared ServiceFence shop/web: fenced; led-to VirtualService shop/virtual
+    "#]],
+    );
+}
+
+#[test]
 fn what_nobody_named_waits_for_a_call_or_never_comes() {
     Case::new("").check(
         &["cart.shop"],

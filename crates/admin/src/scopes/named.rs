@@ -31,9 +31,6 @@ pub(super) fn resolve(written: &str, namespace: &Namespace, places: &MeshPlaces)
     if let Some(host) = found.or_else(|| places.has(&host).then(|| host.clone())) {
         return Named { host, is_defined: true };
     }
-    if is_ruled(&host, &places.snapshot) {
-        return Named { host, is_defined: true };
-    }
     Named { host: full(host, &places.snapshot), is_defined: false }
 }
 
@@ -115,15 +112,6 @@ pub(super) fn near(name: &str, namespace: &Namespace, snapshot: &Snapshot) -> Op
     None
 }
 
-/// Whether a VirtualService is about the host: it need not be a service.
-fn is_ruled(host: &Hostname, snapshot: &Snapshot) -> bool {
-    let rules = snapshot.objects().values().filter(|it| it.key.kind == Kind::VirtualService);
-    rules.into_iter().any(|object| match &object.spec {
-        api::Spec::VirtualService(rule) => rule.hosts.iter().any(|it| Hostname::new(it) == *host),
-        _ => false,
-    })
-}
-
 fn is_host(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -157,7 +145,7 @@ apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: virtual, namespace: shop}
 spec:
-  hosts: [virtual.shop.internal]
+  hosts: [virtual.shop.internal, '*.ruled.internal']
   http: [{route: [{destination: {host: cart}}]}]
 ";
 
@@ -197,6 +185,7 @@ spec:
                 "www.example.com",
                 "*.example.com",
                 "virtual.shop.internal",
+                "a.ruled.internal",
             ],
             expect![[r#"
                 cart -> cart.shop.svc.cluster.local
@@ -210,6 +199,7 @@ spec:
                 www.example.com -> *.example.com
                 *.example.com -> *.example.com
                 virtual.shop.internal -> virtual.shop.internal
+                a.ruled.internal -> *.ruled.internal
             "#]],
         );
     }
