@@ -199,12 +199,15 @@ fn by_fences(
     verdict: &mut Verdict,
 ) {
     let namespace = service.map(|it| format!("{}/*", it.namespace()));
+    let may_be_covered = verdict.is_in && service.is_none();
     for fence in snapshot.fences_around(&proxy.namespace, &proxy.labels) {
         let holds = |(key, domain): &(&String, &Domain)| {
             domain.hosts.contains(host)
                 || namespace.as_ref() == Some(*key)
                 || key.as_str() == "*/*"
                 || key.starts_with('*') && Hostname::new(key).covers(host)
+                // What is declared may be called by a rule with a wildcard.
+                || may_be_covered && host.covers(&Hostname::new(key))
         };
         for (key, domain) in fence.domains.iter().filter(holds) {
             let kind = match domain.status {

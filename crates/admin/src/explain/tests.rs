@@ -99,7 +99,7 @@ apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: virtual, namespace: shop}
 spec:
-  hosts: [called.svc.cluster.local, other.svc.cluster.local, fenced.svc.cluster.local]
+  hosts: [called.svc.cluster.local, other.svc.cluster.local, '*.wild.svc.cluster.local']
   http: [{route: [{destination: {host: cart}}]}]
 ---
 apiVersion: networking.istio.io/v1
@@ -113,19 +113,19 @@ spec:
 apiVersion: microservice.slime.io/v1alpha1
 kind: ServiceFence
 metadata: {name: web, namespace: shop}
-spec: {enable: true, host: {fenced.svc.cluster.local: {}}}
+spec: {enable: true, host: {a.wild.svc.cluster.local: {}}}
 ";
     let case = Case { label: "learned", ..Case::new(rules).learned("called") };
     case.check(
-        &["called", "other", "fenced", "own", "gone", "cart.shop"],
+        &["called", "other", "*.wild", "own", "gone", "cart.shop"],
         expect![[r#"
-        called in: learned
-        other out: not-declared learned
-        fenced in: declared ServiceFence shop/web: fenced
-        own out: not-exported VirtualService infra/own
-        gone out: not-defined
-        cart.shop in: declared ServiceFence shop/web: fenced; led-to VirtualService shop/virtual
-    "#]],
+            called in: learned
+            other out: not-declared learned
+            *.wild in: declared ServiceFence shop/web: a.wild
+            own out: not-exported VirtualService infra/own
+            gone out: not-defined
+            cart.shop in: declared ServiceFence shop/web: a.wild; led-to VirtualService shop/virtual
+        "#]],
     );
 }
 

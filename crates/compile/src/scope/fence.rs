@@ -67,6 +67,7 @@ impl Visible {
         let gateway = self.gateway(fence, reader);
         let detoured = self.detoured.as_ref().filter(|_| gateway.is_some());
         kept.extend(detoured.into_iter().flat_map(|it| &it.hidden).cloned());
+        self.follow_rules(fence, &mut kept);
         self.scope.follow_aliases(&mut kept);
         self.follow_names(&mut kept, fence);
         self.follow_wildcards(&mut kept);
@@ -110,6 +111,25 @@ impl Visible {
     fn knows(&self, host: &Hostname) -> bool {
         self.scope.service(host).is_some()
             || self.listeners.iter().any(|places| places.rules.contains_key(host))
+    }
+
+    /// A declared host that is none of a service may be one of a rule, by a wildcard too: the closest one
+    /// says where it leads.
+    fn follow_rules(&self, fence: &ClientFence, kept: &mut BTreeSet<Hostname>) {
+        let named = fence.declared.hosts.iter();
+        for host in named.filter(|it| !it.is_wildcard() && self.scope.service(it).is_none()) {
+            let places = self.scope.listeners.iter().zip(&self.listeners);
+            let closest = places.filter_map(|(listener, places)| {
+                let wild = places.wildcard_rules.iter().map(|place| &listener.rules[*place]);
+                let hosts = wild.flat_map(|rule| rule.hosts.iter());
+                let covering = hosts.filter(|it| it.is_wildcard() && it.covers(host));
+                let is_named = places.rules.contains_key(host);
+                covering.max_by_key(|it| it.as_str().len()).filter(|_| !is_named)
+            });
+            kept.extend(closest.cloned());
+            // A rule for it may come.
+            kept.insert(host.clone());
+        }
     }
 
     /// A wildcard would answer for all names below it: whatever else these mean is needed too.

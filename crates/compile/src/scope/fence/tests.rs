@@ -134,6 +134,44 @@ spec: {hosts: [web.shop], http: [{route: [{destination: {host: store.data.svc.cl
 }
 
 #[test]
+fn a_declared_host_brings_the_rule_whose_wildcard_covers_it() {
+    let mesh = MESH.to_owned()
+        + "
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: wild, namespace: shop}
+spec:
+  hosts: ['*.wild.internal', other.internal]
+  http: [{route: [{destination: {host: web}}]}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: wilder, namespace: shop}
+spec:
+  hosts: ['*.internal']
+  http: [{route: [{destination: {host: web}}]}]
+---
+apiVersion: microservice.slime.io/v1alpha1
+kind: ServiceFence
+metadata: {name: web, namespace: shop}
+spec: {enable: true, host: {a.wild.internal: {}}}
+";
+    let told = |mesh: &str| {
+        let labels = [("app", "web")].into_iter().collect();
+        let proxy = Proxy { labels, ..proxy() };
+        let (_, fenced) = fixture::told(&proxy, &fixture::snapshot(mesh), &[]);
+        let listener = &fenced.listeners[0];
+        let hosts = listener.rules.iter().flat_map(|rule| rule.hosts.iter());
+        let told = hosts.filter(|host| !listener.untold.rule_hosts.contains(*host));
+        told.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mesh), ["*.wild.internal"], "the closest one");
+    let named = mesh.replace("hosts: [named.internal]", "hosts: [a.wild.internal]");
+    assert_eq!(told(&named), ["a.wild.internal"]);
+}
+
+#[test]
 fn a_fence_keeps_where_a_sidecar_sends_what_is_unknown() {
     let sidecar = "---
 apiVersion: networking.istio.io/v1
