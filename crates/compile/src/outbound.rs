@@ -29,7 +29,6 @@ use crate::{
     telemetry::Telemetry,
 };
 
-pub use address::Cidr;
 pub(crate) use bind::STATIC_PORTS;
 pub use chain::{ChainMatch, TransportProtocol};
 pub use compile::compile_listener;

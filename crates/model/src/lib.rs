@@ -5,6 +5,7 @@
 //! - Not here: how people write these things (`api`), what Envoy is told of them (`compile`),
 //!   how they are indexed (`snapshot`).
 
+mod cidr;
 mod diagnostic;
 mod hash;
 mod identity;
@@ -18,6 +19,7 @@ mod service;
 mod shared;
 mod workload;
 
+pub use cidr::Cidr;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use hash::{Map, Set};
 pub use identity::{Identity, IdentityParseError};

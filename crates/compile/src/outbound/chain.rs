@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use envoy::config::{core::v3::CidrRange, listener::v3::FilterChainMatch};
-
-use crate::outbound::Cidr;
+use model::Cidr;
 
 /// Plain HTTP as the HTTP inspector names it.
 const HTTP_PROTOCOLS: [&str; 2] = ["http/1.1", "h2c"];

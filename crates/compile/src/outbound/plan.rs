@@ -7,7 +7,7 @@ use std::{
 };
 
 use model::{
-    EndpointAddress, Hostname, Protocol, Registry, Resolution, Service, ServicePort, Shared,
+    Cidr, EndpointAddress, Hostname, Protocol, Registry, Resolution, Service, ServicePort, Shared,
 };
 use snapshot::{Mesh, OutboundPolicy, Reader};
 
@@ -16,8 +16,8 @@ use crate::{
     filters::{HttpSettings, TcpRoute},
     names,
     outbound::{
-        Capture, ChainAction, ChainInput, ChainMatch, Cidr, HttpRouteSource, HttpRoutes,
-        ListenerInput, OutboundPlan,
+        Capture, ChainAction, ChainInput, ChainMatch, HttpRouteSource, HttpRoutes, ListenerInput,
+        OutboundPlan,
         address::{Reach, is_usable, reaches},
         bind::Binding,
         entry::{Entries, Entry, Request},

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use api::istio::virtual_service::{L4MatchAttributes, RouteDestination, TlsMatchAttributes};
-use model::{Hostname, ObjectKey, Protocol, Service};
+use model::{Cidr, Hostname, ObjectKey, Protocol, Service};
 use snapshot::{Reader, VirtualServiceRecord};
 
 use crate::{
@@ -12,8 +12,7 @@ use crate::{
     filters::{TcpPolicy, TcpRoute, WeightedDestination},
     names,
     outbound::{
-        ChainAction, ChainInput, ChainMatch, Cidr, ServerNameRoute, plan::Planner,
-        policy::tcp_policy,
+        ChainAction, ChainInput, ChainMatch, ServerNameRoute, plan::Planner, policy::tcp_policy,
     },
     scope::ServerNames,
     virtual_host::short_names,
