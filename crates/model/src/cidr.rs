@@ -28,6 +28,12 @@ impl Cidr {
         Self { address, length: if address.is_ipv4() { 32 } else { 128 } }
     }
 
+    /// Whether the address is in it; one of the other family is not.
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.address.is_ipv4() == address.is_ipv4()
+            && network_of(address, self.length) == self.address
+    }
+
     /// Whether it is that of one address.
     pub fn is_single(self) -> bool {
         self == Self::single(self.address)

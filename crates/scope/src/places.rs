@@ -1,12 +1,13 @@
 //! The hosts of a snapshot, for whoever completes what callers wrote.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, HashSet},
     net::IpAddr,
     sync::{Arc, OnceLock},
 };
 
-use model::{Hostname, Service, Shared};
+use model::{Cidr, Hostname, Service, Shared};
 use snapshot::{Reader, Snapshot};
 
 use crate::Places;
@@ -16,9 +17,37 @@ pub struct MeshPlaces {
     /// Where they are from.
     pub snapshot: Arc<Snapshot>,
     /// Made when the first address is asked for.
-    addresses: OnceLock<HashMap<IpAddr, Vec<Shared<Service>>>>,
+    addresses: OnceLock<Addresses>,
     /// Hosts of VirtualServices, which may be no services. Made when one that is none is asked for.
     ruled: OnceLock<HashSet<Hostname>>,
+}
+
+/// The services of virtual addresses.
+#[derive(Default)]
+struct Addresses {
+    single: HashMap<IpAddr, Vec<Shared<Service>>>,
+    /// The narrowest first.
+    ranges: Vec<(Cidr, Shared<Service>)>,
+}
+
+impl Addresses {
+    fn of<'a>(services: impl Iterator<Item = &'a Shared<Service>>) -> Self {
+        let mut addresses = Self::default();
+        for service in services {
+            let of_ports = service.ports.iter().filter_map(|port| port.addresses.as_ref());
+            let written = of_ports.chain([&service.addresses]).flat_map(|all| all.iter());
+            let written = written.filter_map(|address| Cidr::parse(address));
+            for range in written.chain(service.allocated.iter().copied().map(Cidr::single)) {
+                if range.is_single() {
+                    addresses.single.entry(range.address).or_default().push(service.clone());
+                } else if !range.address.is_unspecified() {
+                    addresses.ranges.push((range, service.clone()));
+                }
+            }
+        }
+        addresses.ranges.sort_by_key(|(range, it)| (Reverse(range.length), it.hostname().clone()));
+        addresses
+    }
 }
 
 impl MeshPlaces {
@@ -55,27 +84,22 @@ impl Places for MeshPlaces {
         reader.services_named(host).iter().any(|service| service.is_headless())
     }
 
-    /// The service of a virtual address, else one that has an endpoint there.
+    /// The service of a virtual address, else one that has an endpoint there, else that of the
+    /// narrowest range.
     fn at(&self, address: IpAddr, port: Option<u16>) -> Option<Hostname> {
-        let addresses = self.addresses.get_or_init(|| {
-            let mut addresses = HashMap::<IpAddr, Vec<Shared<Service>>>::new();
-            for service in self.snapshot.services() {
-                let of_ports = service.ports.iter().filter_map(|port| port.addresses.as_ref());
-                let written = of_ports.chain([&service.addresses]).flat_map(|all| all.iter());
-                let written = written.filter_map(|address| address.parse().ok());
-                for address in written.chain(service.allocated.iter().copied()) {
-                    addresses.entry(address).or_default().push(service.clone());
-                }
-            }
-            addresses
-        });
+        let addresses = self.addresses.get_or_init(|| Addresses::of(self.snapshot.services()));
+        let serves = |it: &Service| port.is_none_or(|port| it.port(port).is_some());
         let first = |services: &mut dyn Iterator<Item = &Shared<Service>>| {
-            let serving = services.filter(|it| port.is_none_or(|port| it.port(port).is_some()));
-            serving.map(|service| service.hostname()).min().cloned()
+            services.filter(|it| serves(it)).map(|service| service.hostname()).min().cloned()
         };
-        let own = addresses.get(&address).and_then(|services| first(&mut services.iter()));
+        let own = addresses.single.get(&address).and_then(|services| first(&mut services.iter()));
         let reader = Reader::new(&self.snapshot);
-        own.or_else(|| first(&mut reader.services_at(address).into_iter()))
+        let of_range = || {
+            let mut ranges = addresses.ranges.iter();
+            let found = ranges.find(|(range, it)| range.contains(address) && serves(it));
+            found.map(|(_, service)| service.hostname().clone())
+        };
+        own.or_else(|| first(&mut reader.services_at(address).into_iter())).or_else(of_range)
     }
 }
 
@@ -125,6 +149,45 @@ spec:
         check(&places, "short.bank", Some("short.bank.svc.cluster.local"));
         for name in ["wild.internal", "other.internal", "outside.internal", "short"] {
             check(&places, name, None);
+        }
+    }
+
+    #[test]
+    fn an_address_is_that_of_the_narrowest_range_that_serves_its_port() {
+        let entry = |name: &str, addresses: &str, port: u16| {
+            format!(
+                "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  hosts: [{name}.test]
+  addresses: {addresses}
+  resolution: NONE
+  ports: [{{number: {port}, name: tcp, protocol: TCP}}]
+"
+            )
+        };
+        let entries = [
+            entry("wide", "[10.200.0.0/16, 'fd00:1::/48']", 3306),
+            entry("narrow", "[10.200.5.0/24]", 3306),
+            entry("single", "[10.200.5.6]", 3306),
+            entry("narrowest", "[10.200.5.0/28]", 80),
+            entry("anywhere", "[0.0.0.0/0]", 3306),
+        ];
+        let places = places(&entries.concat());
+        for (dialled, expected) in [
+            ("10.200.1.1:3306", Some("wide.test")),
+            ("10.200.1.1", Some("wide.test")),
+            ("[fd00:1::5]:3306", Some("wide.test")),
+            ("10.200.5.5:3306", Some("narrow.test")),
+            ("10.200.5.6:3306", Some("single.test")),
+            ("10.200.5.5:80", Some("narrowest.test")),
+            ("10.200.5.5:81", None),
+            ("10.201.0.1:3306", None),
+            ("[fd00:2::5]:3306", None),
+        ] {
+            check(&places, dialled, expected);
         }
     }
 }
