@@ -61,7 +61,8 @@ pub struct Declared {
     pub namespaces: BTreeSet<Namespace>,
     /// Some may be wildcards.
     pub hosts: BTreeSet<Hostname>,
-    /// Hosts of which the time is over: being called does not bring them back.
+    /// Hosts of which the time is over, some of them wildcards: being called does not bring back what
+    /// they cover.
     pub expired: BTreeSet<Hostname>,
 }
 
@@ -73,14 +74,14 @@ impl Declared {
 
     /// Whether the host is one of them, by its name or by a wildcard.
     pub fn names(&self, host: &Hostname) -> bool {
-        // Wildcards sort before all names.
-        let mut wildcards = self.hosts.iter().take_while(|it| it.is_wildcard());
-        self.hosts.contains(host) || wildcards.any(|it| it.covers(host))
+        self.hosts.contains(host) || is_covered(host, &self.hosts)
     }
 
-    /// Whether a host that was learned is left out of the scope.
+    /// Whether a host that was learned is left out of the scope. Who declares it by its own name means
+    /// it, whatever a wildcard says.
     pub fn bars(&self, host: &Hostname) -> bool {
-        self.expired.contains(host)
+        !self.hosts.contains(host)
+            && (self.expired.contains(host) || is_covered(host, &self.expired))
     }
 
     /// Adds what is declared elsewhere for the same workload: what holds in one place holds.
@@ -91,6 +92,12 @@ impl Declared {
         let hosts = &self.hosts;
         self.expired.retain(|host| !hosts.contains(host));
     }
+}
+
+/// Whether a wildcard of these covers the host.
+fn is_covered(host: &Hostname, by: &BTreeSet<Hostname>) -> bool {
+    // Wildcards sort before all names.
+    by.iter().take_while(|it| it.is_wildcard()).any(|it| it.covers(host))
 }
 
 /// Why there is a fence.

@@ -165,12 +165,27 @@ impl<D: Destinations> Computation<'_, D> {
         self.domains.entry("*/*".to_owned()).or_insert(domain);
     }
 
-    /// Adds a host and its aliases, which nothing ends.
+    /// Adds a host and its aliases, which nothing ends but a wildcard whose time is over.
     fn add_active(&mut self, host: &Hostname, source: DomainSource) {
+        if self.is_barred(host) {
+            return;
+        }
         let aliases = self.input.aliases.of(host);
         for host in std::iter::once(host).chain(&aliases) {
-            self.add(host, End::Never, source);
+            if !self.is_barred(host) {
+                self.add(host, End::Never, source);
+            }
         }
+    }
+
+    /// Whether a wildcard covers the host whose deadline is over. A key for exactly the host beats it.
+    fn is_barred(&self, host: &Hostname) -> bool {
+        // Wildcards sort before all names.
+        let wildcards = self.domains.iter().take_while(|(key, _)| key.starts_with('*'));
+        !self.domains.contains_key(host.as_str())
+            && wildcards
+                .filter(|(_, domain)| domain.bars())
+                .any(|(key, _)| Hostname::new(key).covers(host))
     }
 
     fn add(&mut self, host: &Hostname, end: End, source: DomainSource) {
@@ -215,6 +230,10 @@ impl<D: Destinations> Computation<'_, D> {
             if self.domains.contains_key(key) {
                 continue;
             }
+            let is_selected = matches!(domain.source, DomainSource::Labels | DomainSource::Status);
+            if is_selected && self.is_barred(&Hostname::new(key)) {
+                continue;
+            }
             let until = match domain.status {
                 DomainStatus::Active => now.saturating_add(self.input.expire_wait),
                 DomainStatus::ExpireWait => domain.until.unwrap_or(now),
@@ -243,6 +262,11 @@ impl Domain {
         let (hosts, status) = (Vec::new(), DomainStatus::Active);
         Self { hosts, status, source, until: None, is_recallable: false }
     }
+
+    /// Whether what it stands for is not brought back by being called.
+    pub fn bars(&self) -> bool {
+        self.status == DomainStatus::Expire && !self.is_recallable
+    }
 }
 
 impl Declared {
@@ -260,8 +284,7 @@ impl Declared {
             }
             declared.hosts.extend(domain.hosts.iter().cloned());
         }
-        let over = domains.iter().filter(|(_, it)| it.status == DomainStatus::Expire);
-        let barred = over.filter(|(_, domain)| !domain.is_recallable);
+        let barred = domains.iter().filter(|(_, domain)| domain.bars());
         let barred = barred.map(|(key, _)| Hostname::new(key));
         declared.expired = barred.filter(|host| !declared.hosts.contains(host)).collect();
         declared

@@ -179,6 +179,39 @@ fn the_first_source_of_a_host_counts() {
 }
 
 #[test]
+fn a_wildcard_whose_deadline_is_over_bars_what_it_covers() {
+    let spec = "{host: {'*.bank.svc.cluster.local': {deadline: {expire: {seconds: 100}}},
+                own.bank.svc.cluster.local: {}}}";
+    let selected = ["log.bank.svc.cluster.local", "log.shop.svc.cluster.local"];
+    let learned = ["own.bank.svc.cluster.local", "pay.bank.svc.cluster.local"];
+    let case = |now| Case { spec, selected: &selected, learned: &learned, now, ..Case::default() };
+    let before = compute(&case(Some(100)));
+    let is_there = |domains: &Domains| domains.contains_key("log.bank.svc.cluster.local");
+    assert!(is_there(&before), "{before:?}");
+    let over = Case { before: Some(&before), ..case(Some(101)) };
+    check(
+        &over,
+        expect![[r#"
+        *.bank.svc.cluster.local: Expire Host [*.bank.svc.cluster.local]
+        log.shop.svc.cluster.local: Active Labels [log.shop.svc.cluster.local]
+        own.bank.svc.cluster.local: Active Host [own.bank.svc.cluster.local]
+        namespaces -
+        hosts log.shop.svc.cluster.local own.bank.svc.cluster.local
+        expired *.bank.svc.cluster.local
+    "#]],
+    );
+    let declared = Declared::of(&compute(&over));
+    assert!(declared.bars(&"new.bank.svc.cluster.local".into()));
+    assert!(declared.bars(&"*.bank.svc.cluster.local".into()));
+    assert!(!declared.bars(&"own.bank.svc.cluster.local".into()), "it has a key of its own");
+    assert!(!declared.bars(&"new.shop.svc.cluster.local".into()));
+    // An automatic one comes back with the next call.
+    let spec = "{host: {'*.bank.svc.cluster.local': {auto: {duration: {seconds: 1}}, RecentlyCalled: {seconds: 1}}}}";
+    let declared = Declared::of(&compute(&Case { spec, ..case(Some(101)) }));
+    assert!(!declared.bars(&"new.bank.svc.cluster.local".into()));
+}
+
+#[test]
 fn a_deadline_is_over_after_its_second() {
     let spec = "{host: {a.x: {deadline: {expire: {seconds: '100', nanos: 7}}}, b.x: {stable: {}, deadline: {expire: {seconds: 1}}},
                 c.x: {deadline: {}}}}";
