@@ -20,7 +20,7 @@ use axum::{
 use model::{FenceTarget, Hostname, Name, Namespace, Proxy, ProxyKind, WorkloadKey};
 use push::FencedClass;
 use scope::{
-    DecisionError, Import, ImportInput, ImportedCall, MeshPlaces, NoteKind, ScopeEnded,
+    DecisionError, Import, ImportInput, ImportedCall, MeshPlaces, NoteKind, Places, ScopeEnded,
     ScopeHandle, Sensor, parse_import,
 };
 use snapshot::{DomainStatus, Snapshot};
@@ -268,15 +268,15 @@ pub struct CallGraph {
 
 impl CallGraph {
     /// Reads files in any of the forms that are known. Names without a namespace are in `namespace`,
-    /// and `domain` is the suffix of Kubernetes names. An error when one of them is no call graph.
+    /// and `places` is the mesh in which they are completed. An error when one of them is no call graph.
     pub fn read(
         files: &[InputFile],
         namespace: Option<&Namespace>,
-        domain: &str,
+        places: &impl Places,
     ) -> Result<Self, ApiError> {
         let mut graph = Self::default();
         for InputFile { name, text } in files {
-            let input = ImportInput { text, namespace, domain };
+            let input = ImportInput { text, namespace, places };
             let Import { calls, findings, .. } = parse_import(input).map_err(|error| {
                 let message = format!("{name}: {error}");
                 ApiError::new(Reason::BadInput, message).hint("nothing was learned")
@@ -296,10 +296,9 @@ async fn import(
     Json(request): Json<ScopeImportRequest>,
 ) -> Result<Json<ScopeImportReport>, ApiError> {
     let ScopeImportRequest { files, namespace, dry_run } = request;
-    let mesh = admin.engine.mesh().await.ok_or_else(ApiError::ending)?;
+    let places = MeshPlaces::new(admin.snapshot().await?);
     let namespace = (!namespace.is_empty()).then(|| Namespace::from(namespace));
-    let CallGraph { calls, findings } =
-        CallGraph::read(&files.files, namespace.as_ref(), &mesh.domain)?;
+    let CallGraph { calls, findings } = CallGraph::read(&files.files, namespace.as_ref(), &places)?;
     let mut report = ScopeImportReport { findings, dry_run, ..ScopeImportReport::default() };
     let handle = &admin.scope.handle;
     for of_one in calls.chunk_by(|one, other| one.workload == other.workload) {
@@ -310,6 +309,7 @@ async fn import(
                 host: call.host.to_string(),
                 count: call.count,
                 known: known.iter().any(|edge| edge.host == call.host),
+                undefined: !places.has(&call.host),
             });
         }
     }

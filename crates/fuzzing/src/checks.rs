@@ -112,7 +112,7 @@ pub fn graphs(data: &[u8]) {
     }
     let Ok(text) = str::from_utf8(data) else { return };
     let namespace = "shop".into();
-    let input = ImportInput { text, namespace: Some(&namespace), domain: "cluster.local" };
+    let input = ImportInput { text, namespace: Some(&namespace), places: &Everything };
     let Ok(import) = parse_import(input) else { return };
     assert_eq!(Ok(&import), parse_import(input).as_ref());
     for call in &import.calls {
@@ -140,6 +140,10 @@ impl Places for Everything {
 
     fn has_pods(&self, host: &Hostname) -> bool {
         self.has(host)
+    }
+
+    fn has_namespace(&self, _name: &str) -> bool {
+        true
     }
 
     fn at(&self, address: IpAddr, _port: Option<u16>) -> Option<Hostname> {

@@ -204,4 +204,5 @@ scope-reset = { $count ->
        *[other] { $count } dependencies of { $workload } are forgotten
     }
 scope-import = { $total } calls were taken in, { $new } of them new; { $left } entries were left out
+scope-import-undefined = nothing defines { $count } of the hosts yet, such as `{ $host }`: each is sent as soon as something does
 scope-import-dry-run = { $total } calls would be taken in, { $new } of them new; { $left } entries are left out

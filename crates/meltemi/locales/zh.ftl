@@ -168,4 +168,5 @@ scope-pin-unknown-workload = 没有人知道工作负载 { $workload }：它的�
 scope-unpin = `{ $host }` 在 { $workload } 的范围内不再固定：从现在起会老化
 scope-reset = 已遗忘 { $workload } 的 { $count } 个依赖
 scope-import = 接收了 { $total } 个调用，其中 { $new } 个是新的；略去 { $left } 条
+scope-import-undefined = 目前有 { $count } 个主机没有定义，例如 `{ $host }`：一旦有定义就会下发
 scope-import-dry-run = 会接收 { $total } 个调用，其中 { $new } 个是新的；略去 { $left } 条

@@ -1,15 +1,22 @@
 //! Call graphs of others → calls: lists in CSV and JSON, and what Jaeger, SkyWalking and Kiali say.
 //!
-//! - Pure. The form is told by the content.
+//! - Pure. The form is told by the content; names are completed as for a caller of the mesh.
+//! - What nothing defines is taken by its full name: it may come later.
 //! - An entry that makes no sense is left out with a finding that says where; its neighbours go on.
 
 mod csv;
 mod graph;
 
+use std::net::IpAddr;
+
 use model::{Hostname, Name, Namespace, WorkloadKey};
 use serde_json::Value;
+use snapshot::resolve_short_name;
 
-use crate::target::is_name;
+use crate::{
+    Places, complete_host, full_host,
+    target::{is_name, split_port},
+};
 
 /// The most calls that are taken from one file.
 const MOST: usize = 200_000;
@@ -17,14 +24,14 @@ const MOST: usize = 200_000;
 const MOST_FINDINGS: usize = 100;
 
 /// A file, and what completes its names.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ImportInput<'a> {
     /// Its content.
     pub text: &'a str,
     /// The namespace of names that have none.
     pub namespace: Option<&'a Namespace>,
-    /// The suffix of Kubernetes names.
-    pub domain: &'a str,
+    /// The mesh in which they are completed.
+    pub places: &'a dyn Places,
 }
 
 /// What a file says.
@@ -134,17 +141,21 @@ impl Import {
         self.findings.push(ImportFinding { place: place.into(), message: message.into() });
     }
 
-    /// Adds a call, unless caller or callee make no sense. What calls itself needs no edge.
+    /// Adds a call, unless caller, callee or count make no sense. What calls itself needs no edge.
     fn add(
         &mut self,
         place: &str,
         workload: Result<WorkloadKey, String>,
         host: Result<Hostname, String>,
-        count: u32,
+        count: Result<u32, String>,
     ) {
-        match (workload, host) {
-            (Ok(workload), Ok(host)) => self.calls.push(ImportedCall { workload, host, count }),
-            (Err(message), _) | (_, Err(message)) => self.leave_out(place, message),
+        match (workload, host, count) {
+            (Ok(workload), Ok(host), Ok(count)) => {
+                self.calls.push(ImportedCall { workload, host, count });
+            }
+            (Err(message), _, _) | (_, Err(message), _) | (_, _, Err(message)) => {
+                self.leave_out(place, message);
+            }
         }
     }
 }
@@ -176,27 +187,30 @@ impl ImportInput<'_> {
     /// A host, or what tools call a service. One without a namespace is in the caller's.
     fn host(&self, text: &str, caller: Option<&Namespace>) -> Result<Hostname, String> {
         let text = plain(text);
-        if !is_name(text) {
+        let Some(namespace) = caller.or(self.namespace) else {
+            return Err(format!("`{text}` has no namespace: name one with --namespace"));
+        };
+        if let Some(host) = complete_host(text, namespace, self.places) {
+            return Ok(host);
+        }
+        let (name, _) = split_port(text);
+        if is_address(text) {
+            return Err(format!("no service has the address `{name}`"));
+        }
+        let name = name.strip_suffix('.').unwrap_or(name);
+        if !is_name(name) {
             return Err(format!("`{text}` is no host"));
         }
-        let service = self.service(text);
-        let host = match service.split('.').count() {
-            1 => {
-                let Some(namespace) = caller.or(self.namespace) else {
-                    return Err(format!("`{text}` has no namespace: name one with --namespace"));
-                };
-                format!("{service}.{namespace}.svc.{}", self.domain)
-            }
-            2 => format!("{service}.svc.{}", self.domain),
-            _ => service.to_owned(),
-        };
-        Ok(Hostname::new(&host))
+        Ok(match name.contains('.') {
+            true => full_host(name, self.places),
+            false => resolve_short_name(name, namespace, self.places.domain()),
+        })
     }
 
     /// Without the end that all Kubernetes services have.
     fn service<'t>(&self, text: &'t str) -> &'t str {
-        let text =
-            text.strip_suffix(self.domain).and_then(|it| it.strip_suffix('.')).unwrap_or(text);
+        let domain = self.places.domain();
+        let text = text.strip_suffix(domain).and_then(|it| it.strip_suffix('.')).unwrap_or(text);
         match text.strip_suffix(".svc") {
             Some(service) if service.split('.').count() == 2 => service,
             Some(_) | None => text,
@@ -204,9 +218,26 @@ impl ImportInput<'_> {
     }
 }
 
+/// Some write it as `1e3` or `3.0`. What does not fit is as much as fits.
+fn whole_number(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok();
+    let whole = number.filter(|it: &f64| *it >= 0.0 && it.is_finite() && it.fract() == 0.0);
+    let unusable = || format!("`{text}` is no count: write a whole number");
+    whole.map(|number| number as u32).ok_or_else(unusable)
+}
+
+/// Whether it is an IP address, with a port or without.
+fn is_address(text: &str) -> bool {
+    let (name, _) = split_port(text);
+    name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+}
+
 /// SkyWalking puts a group before the name.
 fn plain(text: &str) -> &str {
     let text = text.trim();
+    if is_address(text) {
+        return text;
+    }
     text.rsplit_once("::").map_or(text, |(_, name)| name)
 }
 

@@ -37,6 +37,6 @@ pub use self::{
     sensor::{Sensor, Sensors},
     settings::ScopeSettings,
     switches::FenceOff,
-    target::{Places, complete_host},
+    target::{Places, complete_host, full_host},
     waits::WaitKeeper,
 };

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use model::{Cidr, Hostname, Service, Shared};
+use model::{Cidr, Hostname, Kind, Service, Shared};
 use snapshot::{Reader, Snapshot};
 
 use crate::Places;
@@ -82,6 +82,13 @@ impl Places for MeshPlaces {
     fn has_pods(&self, host: &Hostname) -> bool {
         let reader = Reader::new(&self.snapshot);
         reader.services_named(host).iter().any(|service| service.is_headless())
+    }
+
+    fn has_namespace(&self, name: &str) -> bool {
+        self.snapshot.objects().keys().any(|key| {
+            let is_itself = key.kind == Kind::Namespace && key.name.as_str() == name;
+            is_itself || key.namespace.as_str() == name
+        })
     }
 
     /// The service of a virtual address, else one that has an endpoint there, else that of the

@@ -18,6 +18,8 @@ pub trait Places {
     fn has(&self, host: &Hostname) -> bool;
     /// Whether a service has exactly this host, and no address: its pods have names below it.
     fn has_pods(&self, host: &Hostname) -> bool;
+    /// Whether there is such a namespace.
+    fn has_namespace(&self, name: &str) -> bool;
     /// The host of the service that has the address, on the port if one is named.
     fn at(&self, address: IpAddr, port: Option<u16>) -> Option<Hostname>;
 }
@@ -44,6 +46,20 @@ pub fn complete_host(
         candidates(service, namespace, domain).find(|host| places.has_pods(host))
     };
     named.or_else(of_pod).or_else(|| wildcards(name).find(|host| places.has(host)))
+}
+
+/// The full name of what nothing has yet: as that of a service in a namespace that there is. By a
+/// short name nothing would ever be found.
+pub fn full_host(name: &str, places: &(impl Places + ?Sized)) -> Hostname {
+    let domain = places.domain();
+    let labels: Vec<&str> = name.split('.').collect();
+    match labels[..] {
+        [_, _, "svc"] => Hostname::new(&format!("{name}.{domain}")),
+        [first, namespace] if first != "*" && places.has_namespace(namespace) => {
+            Hostname::new(&format!("{name}.svc.{domain}"))
+        }
+        _ => Hostname::new(name),
+    }
 }
 
 /// The hosts that a name may stand for.
@@ -76,7 +92,7 @@ pub(crate) fn is_name(name: &str) -> bool {
     (1..=253).contains(&name.len()) && name.bytes().all(is_part)
 }
 
-fn split_port(name: &str) -> (&str, Option<u16>) {
+pub(crate) fn split_port(name: &str) -> (&str, Option<u16>) {
     match name.rsplit_once(':') {
         // An address of IPv6 has colons of its own, and brackets when it has a port.
         Some((host, port))
@@ -117,6 +133,10 @@ pub(crate) mod tests {
 
         fn has_pods(&self, host: &Hostname) -> bool {
             host.as_str() == "pay.bank.svc.cluster.local"
+        }
+
+        fn has_namespace(&self, name: &str) -> bool {
+            ["shop", "bank"].contains(&name)
         }
 
         /// The first service is at one port.

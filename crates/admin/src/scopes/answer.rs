@@ -263,6 +263,9 @@ pub struct ScopeCall {
     pub count: u32,
     /// Whether it was known before.
     pub known: bool,
+    /// Nothing defines the host yet.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub undefined: bool,
 }
 
 impl ScopeWorkload {

@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use compile::clean_host;
-use model::{Hostname, Kind, Namespace};
-use scope::{MeshPlaces, Places, complete_host};
+use model::{Hostname, Namespace};
+use scope::{MeshPlaces, Places, complete_host, full_host};
 use snapshot::Snapshot;
 
 use crate::{ApiError, Reason};
@@ -31,27 +31,7 @@ pub(super) fn resolve(written: &str, namespace: &Namespace, places: &MeshPlaces)
     if let Some(host) = found.or_else(|| places.has(&host).then(|| host.clone())) {
         return Named { host, is_defined: true };
     }
-    Named { host: full(host, &places.snapshot), is_defined: false }
-}
-
-/// The full name of what is called as a service of a namespace that there is, or as one of any: by
-/// the short one nothing would ever be found.
-fn full(host: Hostname, snapshot: &Snapshot) -> Hostname {
-    let domain = &snapshot.mesh().domain;
-    let labels: Vec<&str> = host.as_str().split('.').collect();
-    let has = |namespace: &str| {
-        snapshot.objects().keys().any(|key| {
-            let is_itself = key.kind == Kind::Namespace && key.name.as_str() == namespace;
-            is_itself || key.namespace.as_str() == namespace
-        })
-    };
-    match labels[..] {
-        [_, _, "svc"] => Hostname::new(&format!("{host}.{domain}")),
-        [name, namespace] if name != "*" && has(namespace) => {
-            Hostname::new(&format!("{host}.svc.{domain}"))
-        }
-        _ => host,
-    }
+    Named { host: full_host(host.as_str(), places), is_defined: false }
 }
 
 /// The same for what is to be pinned: an error where that cannot be the host of anything.

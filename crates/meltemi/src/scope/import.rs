@@ -1,11 +1,13 @@
 //! `scope import`.
 
+use std::collections::BTreeSet;
+
 use admin::{ScopeImportReport, ScopeImportRequest};
 
 use crate::{
     client::Server,
     input::InputFiles,
-    output::{Exit, Format, Screen, Table},
+    output::{Exit, Format, Role, Screen, Table},
 };
 
 /// Take in call graphs: CSV and JSON, Jaeger, SkyWalking, Kiali.
@@ -77,5 +79,12 @@ fn print(
     ];
     let key = if report.dry_run { "scope-import-dry-run" } else { "scope-import" };
     screen.say(key, &words)?;
+    let undefined = report.calls.iter().filter(|call| call.undefined).map(|call| &*call.host);
+    let undefined: BTreeSet<&str> = undefined.collect();
+    if let Some(first) = undefined.first() {
+        let words = [("count", undefined.len().into()), ("host", (*first).into())];
+        let text = screen.text("scope-import-undefined", &words);
+        screen.mark(Role::Warning, &text)?;
+    }
     Ok(())
 }

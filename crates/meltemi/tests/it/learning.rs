@@ -10,7 +10,7 @@ use testkit::{
 use crate::plane::{Plane, SHOP};
 
 const CART: &str = "cart.shop.svc.cluster.local";
-const CALLS: &str = "workload,host,count\nshop/web,cart,3\nshop/web,pay.bank,1\nweb,cart\n";
+const CALLS: &str = "workload,host,count\nshop/web,cart,3\nshop/web,pay.bank.svc,1\nweb,cart\n";
 
 #[tokio::test]
 async fn people_see_explain_and_decide_what_is_learned() {
@@ -23,6 +23,10 @@ async fn people_see_explain_and_decide_what_is_learned() {
     let said = plane.run_with(&[&import[..], &["--dry-run"]].concat(), CALLS).await.expect(79);
     assert!(said.out.contains("2 calls would be taken in, 2 of them new"), "{said:?}");
     assert!(said.err.contains("stdin line 4: `web` has no namespace"), "{said:?}");
+    let ahead = "shop/web,web\nshop/web,new.shop\nshop/web,example.com\n";
+    let said = plane.run_with(&[&import[..], &["--dry-run"]].concat(), ahead).await.expect(0);
+    let hosts = "nothing defines 2 of the hosts yet, such as `example.com`";
+    assert!(said.out.contains(hosts), "{said:?}");
     plane.run(&["scope", "explain", "shop/web", CART]).await.expect(1);
     plane.run_with(&import, CALLS).await.expect(79);
     plane.run_with(&[&import[..], &["-n", "shop"]].concat(), CALLS).await.expect(0);

@@ -1,6 +1,6 @@
 //! `workload,host[,count]`, a line each; a head may name the columns in another order.
 
-use super::{Import, ImportInput};
+use super::{Import, ImportInput, whole_number};
 
 /// What a head may call the columns of who calls, whom, and how often.
 const CALLER: [&str; 4] = ["workload", "source", "caller", "from"];
@@ -25,12 +25,6 @@ impl Columns {
         };
         Some(Self { caller: place(&CALLER)?, callee: place(&CALLEE)?, count: place(&COUNT) })
     }
-}
-
-/// Some write it as `1e3` or `3.0`. What does not fit is as much as fits.
-fn whole_number(text: &str) -> Option<u32> {
-    let number: f64 = text.parse().ok()?;
-    (number >= 0.0 && number.is_finite() && number.fract() == 0.0).then_some(number as u32)
 }
 
 pub(super) fn parse(input: ImportInput<'_>) -> Import {
@@ -64,13 +58,9 @@ pub(super) fn parse(input: ImportInput<'_>) -> Import {
         };
         let said = columns.count.and_then(|it| fields.get(it)).filter(|it| !it.is_empty());
         let said = said.copied().unwrap_or("1");
-        let Some(count) = whole_number(said) else {
-            import.leave_out(place, format!("`{said}` is no count: write a whole number"));
-            continue;
-        };
         let workload = input.workload(workload);
         let caller = workload.as_ref().ok().map(|it| it.namespace.clone());
-        import.add(&place, workload, input.host(host, caller.as_ref()), count);
+        import.add(&place, workload, input.host(host, caller.as_ref()), whole_number(said));
     }
     import
 }

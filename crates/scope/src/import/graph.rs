@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{Hostname, Name, Namespace, WorkloadKey};
 use serde_json::Value;
 
-use super::{Import, ImportInput, is_name};
+use super::{Import, ImportInput, is_name, whole_number};
 
 /// `[{"workload": "shop/web", "host": "cart.shop", "count": 3}]`.
 pub(super) fn list(items: &[Value], input: ImportInput<'_>) -> Import {
@@ -35,11 +35,24 @@ fn pairs(
         }
         let workload = input.workload(from.unwrap_or_default());
         let namespace = workload.as_ref().ok().map(|it| it.namespace.clone());
-        let field = if workload.is_err() { caller } else { callee };
         let host = input.host(to.unwrap_or_default(), namespace.as_ref());
+        let field = wrong_one([caller, callee, count], workload.is_err(), host.is_err());
         import.add(&format!("{place}.{field}"), workload, host, number(&item[count]));
     }
     import
+}
+
+/// Where it is said what is wrong with a call.
+fn wrong_one<'a>(
+    [caller, callee, count]: [&'a str; 3],
+    by_caller: bool,
+    by_callee: bool,
+) -> &'a str {
+    match (by_caller, by_callee) {
+        (true, _) => caller,
+        (false, true) => callee,
+        (false, false) => count,
+    }
 }
 
 /// A service of SkyWalking.
@@ -79,13 +92,9 @@ pub(super) fn skywalking(value: &Value, input: ImportInput<'_>) -> Option<Import
         }
         let workload = input.workload(source.name);
         let namespace = workload.as_ref().ok().map(|it| it.namespace.clone());
-        // `mysql.shop:3306`: what is only seen by others is called by address.
-        let name = match target.is_real {
-            true => target.name,
-            false => target.name.split(':').next().unwrap_or_default(),
-        };
-        let field = if workload.is_err() { "source" } else { "target" };
-        let host = input.host(name, namespace.as_ref());
+        let host = input.host(target.name, namespace.as_ref());
+        let fields = ["source", "target", "count"];
+        let field = wrong_one(fields, workload.is_err(), host.is_err());
         import.add(&format!("{place}.{field}"), workload, host, number(&call["count"]));
     }
     Some(import)
@@ -121,7 +130,7 @@ pub(super) fn kiali(elements: &Value, input: ImportInput<'_>) -> Import {
         }
         for host in hosts {
             let workload = Ok(workload.clone());
-            import.add(&format!("{place}.target"), workload, Ok(host), 1);
+            import.add(&format!("{place}.target"), workload, host, Ok(1));
         }
     }
     let is_empty = import.calls.is_empty() && import.findings.is_empty();
@@ -143,18 +152,20 @@ fn kiali_workload(node: &Value) -> Option<WorkloadKey> {
 }
 
 /// The services by which a node is called.
-fn kiali_hosts(node: &Value, input: ImportInput<'_>) -> Vec<Hostname> {
+fn kiali_hosts(node: &Value, input: ImportInput<'_>) -> Vec<Result<Hostname, String>> {
     let behind = items(&node["destServices"]).iter();
     let named = behind.filter_map(|it| Some((text(&it["name"])?, text(&it["namespace"])?)));
     let own = text(&node["service"]).zip(text(&node["namespace"]));
-    let mut hosts: Vec<Hostname> = named
+    let mut hosts: Vec<_> = named
         .chain(own)
         .filter(|(name, namespace)| is_name(name) && is_name(namespace))
         .filter(|(name, _)| !["unknown", "PassthroughCluster", "BlackHoleCluster"].contains(name))
         .map(|(name, namespace)| match name.contains('.') {
             // A host of a ServiceEntry.
-            true => Hostname::new(name),
-            false => Hostname::new(&format!("{name}.{namespace}.svc.{}", input.domain)),
+            true => input.host(name, Some(&Namespace::from(namespace))),
+            false => {
+                input.host(&format!("{name}.{namespace}.svc"), Some(&Namespace::from(namespace)))
+            }
         })
         .collect();
     hosts.sort_unstable();
@@ -170,8 +181,13 @@ fn text(value: &Value) -> Option<&str> {
     value.as_str().filter(|text| !text.is_empty())
 }
 
-/// A count, which is one if it is not said. Some write whole numbers as `1e3`.
-fn number(value: &Value) -> u32 {
-    // What does not fit is as much as fits.
-    value.as_f64().map_or(1, |count| count.round() as u32)
+/// A count, which is one if it is not said.
+fn number(value: &Value) -> Result<u32, String> {
+    match value {
+        Value::Null => Ok(1),
+        Value::String(text) => whole_number(text.trim()),
+        Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            whole_number(&value.to_string())
+        }
+    }
 }

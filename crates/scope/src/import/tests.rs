@@ -3,10 +3,11 @@
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::target::tests::FakePlaces;
 
 #[track_caller]
 fn check(text: &str, expected: Expect) {
-    let input = ImportInput { text, namespace: None, domain: "cluster.local" };
+    let input = ImportInput { text, namespace: None, places: &FakePlaces };
     let shown = match parse_import(input) {
         Err(error) => format!("error: {error}\n"),
         Ok(import) => {
@@ -46,6 +47,58 @@ fn a_list_in_csv() {
             line 7: `web` has no namespace: write namespace/name, or name one with --namespace
             line 8: `a b` is no host
             line 9: `many` is no count: write a whole number
+        "#]],
+    );
+}
+
+#[test]
+fn a_host_is_completed_as_for_a_caller_of_the_mesh() {
+    check(
+        "shop/web,example.com\n\
+         shop/web,a.example.net\n\
+         shop/web,CART:80\n\
+         shop/web,cart.shop.svc.cluster.local.\n\
+         shop/web,10.0.0.1:9080\n\
+         shop/web,10.0.0.1:80\n\
+         shop/web,[fd00::9]:80\n\
+         shop/web,new\n\
+         shop/web,new.bank:80\n\
+         shop/web,new.bank.svc\n\
+         shop/web,new.later\n",
+        expect![[r#"
+            csv
+            shop/web -> example.com 1
+            shop/web -> *.example.net 1
+            shop/web -> cart.shop.svc.cluster.local 1
+            shop/web -> cart.shop.svc.cluster.local 1
+            shop/web -> cart.shop.svc.cluster.local 1
+            shop/web -> new.shop.svc.cluster.local 1
+            shop/web -> new.bank.svc.cluster.local 1
+            shop/web -> new.bank.svc.cluster.local 1
+            shop/web -> new.later 1
+            line 6: no service has the address `10.0.0.1`
+            line 7: no service has the address `[fd00::9]`
+        "#]],
+    );
+}
+
+#[test]
+fn counts_of_json_are_whole_numbers_also_as_texts() {
+    check(
+        r#"[{"workload": "shop/web", "host": "cart", "count": "7"},
+            {"workload": "shop/web", "host": "cart", "count": null},
+            {"workload": "shop/web", "host": "cart", "count": -5},
+            {"workload": "shop/web", "host": "cart", "count": 0.4},
+            {"workload": "shop/web", "host": "cart", "count": "many"},
+            {"workload": "shop/web", "host": "cart", "count": [1]}]"#,
+        expect![[r#"
+            json
+            shop/web -> cart.shop.svc.cluster.local 7
+            shop/web -> cart.shop.svc.cluster.local 1
+            [2].count: `-5` is no count: write a whole number
+            [3].count: `0.4` is no count: write a whole number
+            [4].count: `many` is no count: write a whole number
+            [5].count: `[1]` is no count: write a whole number
         "#]],
     );
 }
@@ -236,7 +289,7 @@ fn what_is_no_call_graph_is_said_to_be_none() {
 fn a_namespace_is_given_to_names_that_have_none() {
     let namespace = Namespace::from("shop");
     let text = r#"{"data": [{"parent": "web", "child": "cart", "callCount": 1}]}"#;
-    let input = ImportInput { text, namespace: Some(&namespace), domain: "cluster.local" };
+    let input = ImportInput { text, namespace: Some(&namespace), places: &FakePlaces };
     let call = &parse_import(input).unwrap().calls[0];
     assert_eq!(format!("{} {}", call.workload, call.host), "shop/web cart.shop.svc.cluster.local");
 }

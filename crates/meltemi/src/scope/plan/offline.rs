@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
-use admin::{CallGraph, ScopePlan, plan_fences};
+use admin::{CallGraph, InputFile, ScopePlan, plan_fences};
 use api::{istio::mesh_config::MeshConfig, slime::lazyload::LazyloadSettings};
 use model::{FenceTarget, FenceTargetParseError, Hostname, Severity, Shared, WorkloadKey};
+use scope::MeshPlaces;
 use snapshot::{Change, FencingSettings, Index};
 use source_directory::load_once;
 
@@ -78,27 +79,30 @@ impl Offline {
         let target: FenceTarget = target
             .parse()
             .map_err(|error: FenceTargetParseError| Failure::new(Exit::Usage, error.to_string()))?;
-        let (files, graph) = self.resolve(&target, screen)?;
-        let FoundFiles { paths, mesh_config, domain, fencing } = files;
+        let FoundFiles { paths, mesh_config, domain, fencing, imports } = self.resolve(screen)?;
         let (objects, findings) = load_once(&paths, mesh_config.as_deref());
         let errors = findings.iter().filter(|it| it.severity == Severity::Error).count();
+        let (fencing, fencing_findings) = FencingSettings::convert(&fencing);
+        let index =
+            Index::new(Arc::new(MeshConfig::default()), istiod::features(environment), &domain);
+        let mut index = index.with_fencing(fencing);
+        let said = objects.iter().cloned().map(Change::Put);
+        index.apply([Change::Time(check::now())].into_iter().chain(said));
+        let places = MeshPlaces::new(index.snapshot());
+        let graph = CallGraph::read(&imports, Some(target.namespace()), &places);
+        let graph = graph.map_err(failure)?;
         let mut notes = graph.findings;
         let exit = if notes.is_empty() { Exit::Done } else { Exit::Findings };
         if errors > 0 {
             notes.push(screen.text("scope-plan-errors", &[("count", errors.into())]));
         }
-        let (fencing, findings) = FencingSettings::convert(&fencing);
-        notes.extend(findings.iter().map(ToString::to_string));
-        let index =
-            Index::new(Arc::new(MeshConfig::default()), istiod::features(environment), &domain);
-        let mut index = index.with_fencing(fencing);
+        notes.extend(fencing_findings.iter().map(ToString::to_string));
         let calls = graph.calls.into_iter().map(|call| (call.workload, call.host));
         let learned = by_workload(calls);
         let callers: Vec<WorkloadKey> = learned.keys().cloned().collect();
-        let said = objects.iter().cloned().map(Change::Put);
         let learned = learned.into_iter();
         let learned = learned.map(|(key, hosts)| Change::Learned(key, Some(Shared::new(hosts))));
-        index.apply([Change::Time(check::now())].into_iter().chain(said).chain(learned));
+        index.apply(learned);
         let snapshot = index.snapshot();
         let Workloads { listed, named } = Workloads::find(&target, &objects, callers, &snapshot);
         let reckoned = Reckoned { listed: listed.len(), named: named.len(), notes, exit };
@@ -114,11 +118,7 @@ impl Offline {
 
     /// What is named, read as far as it must be before the objects are. Flags beat the file of
     /// `--settings`.
-    fn resolve(
-        self,
-        target: &FenceTarget,
-        screen: &Screen<'_>,
-    ) -> Result<(FoundFiles, CallGraph), Failure> {
+    fn resolve(self, screen: &Screen<'_>) -> Result<FoundFiles, Failure> {
         let Self { files, mesh_config, domain, import } = self;
         let MeshFiles { directory, settings } = files;
         let file = settings.map(|path| SettingsFile::read(&path, screen)).transpose()?;
@@ -136,10 +136,8 @@ impl Offline {
             require_readable(path, "check-unreadable-hint", screen)?;
         }
         let domain = domain.or(file.domain).unwrap_or_else(|| "cluster.local".to_owned());
-        let read = InputFiles::of(import).read(screen)?;
-        let graph = CallGraph::read(&read.files, Some(target.namespace()), &domain);
-        let graph = graph.map_err(failure)?;
-        Ok((FoundFiles { paths, mesh_config, domain, fencing: file.lazyload }, graph))
+        let imports = InputFiles::of(import).read(screen)?.files;
+        Ok(FoundFiles { paths, mesh_config, domain, fencing: file.lazyload, imports })
     }
 }
 
@@ -149,6 +147,8 @@ struct FoundFiles {
     mesh_config: Option<PathBuf>,
     domain: String,
     fencing: LazyloadSettings,
+    /// Call graphs.
+    imports: Vec<InputFile>,
 }
 
 fn by_workload(
