@@ -43,11 +43,7 @@ fn pairs(
 }
 
 /// Where it is said what is wrong with a call.
-fn wrong_one<'a>(
-    [caller, callee, count]: [&'a str; 3],
-    by_caller: bool,
-    by_callee: bool,
-) -> &'a str {
+fn wrong_one([caller, callee, count]: [&str; 3], by_caller: bool, by_callee: bool) -> &str {
     match (by_caller, by_callee) {
         (true, _) => caller,
         (false, true) => callee,
