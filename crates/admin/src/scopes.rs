@@ -3,6 +3,7 @@
 
 mod answer;
 mod decide;
+mod declared;
 mod known;
 mod named;
 
@@ -23,7 +24,7 @@ use scope::{
     DecisionError, Import, ImportInput, ImportedCall, MeshPlaces, NoteKind, Places, ScopeEnded,
     ScopeHandle, Sensor, parse_import,
 };
-use snapshot::{DomainStatus, Snapshot};
+use snapshot::Snapshot;
 
 pub(crate) use self::answer::time;
 pub use self::answer::{
@@ -34,6 +35,7 @@ pub use self::answer::{
 pub use self::known::ScopeKnown;
 use self::{
     answer::{describe_edge, describe_workload},
+    declared::add_declared,
     named::Named,
 };
 use crate::{
@@ -177,29 +179,6 @@ async fn edges(
 fn proxy_of(admin: &Shared, workload: &WorkloadKey) -> Option<Arc<Proxy>> {
     let mut proxies = admin.streams.proxies().into_iter();
     proxies.find(|it| it.kind == ProxyKind::Sidecar && it.workload() == *workload)
-}
-
-/// What fences around a proxy declare.
-fn add_declared(proxy: &Proxy, snapshot: &Snapshot, edges: &mut BTreeMap<String, ScopeEdge>) {
-    let fences = snapshot.fences_around(&proxy.namespace, &proxy.labels);
-    for (key, domain) in fences.into_iter().flat_map(|fence| &fence.domains) {
-        let state = match domain.status {
-            DomainStatus::Active => "declared",
-            DomainStatus::ExpireWait => "declared-no-longer",
-            DomainStatus::Expire => "deadline",
-        };
-        let declared = Sensor::Declared.to_string();
-        match edges.get_mut(key) {
-            Some(known) if known.sensors.first() == Some(&declared) => (),
-            Some(known) => known.sensors.insert(0, declared),
-            None => {
-                let (host, state) = (key.clone(), state.to_owned());
-                let sensors = vec![declared];
-                let edge = ScopeEdge { host, sensors, state, ..ScopeEdge::default() };
-                edges.insert(key.clone(), edge);
-            }
-        }
-    }
 }
 
 async fn explain(

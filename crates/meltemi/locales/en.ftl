@@ -197,6 +197,7 @@ scope-note-refused = { $at }: not learned ({ $reason })
 scope-pin = `{ $host }` is pinned in the scope of { $workload }
 scope-pin-undefined = nothing defines `{ $host }` yet: it is sent as soon as something does
 scope-pin-near = did you mean `{ $near }`? Then `meltemi scope unpin { $workload } { $host }`
+scope-pin-barred = the deadline in { $by } is over: `{ $host }` is not sent until that key is removed
 scope-pin-unknown-workload = nobody knows the workload { $workload }: it counts when a proxy of it connects
 scope-unpin = `{ $host }` is no longer pinned in the scope of { $workload }: it ages from now on
 scope-reset = { $count ->

@@ -164,6 +164,7 @@ scope-note-refused = { $at }：没有学习（{ $reason }）
 scope-pin = 已在 { $workload } 的范围内固定 `{ $host }`
 scope-pin-undefined = 目前没有定义 `{ $host }`：一旦有定义就会下发
 scope-pin-near = 是不是指 `{ $near }`？若是，请执行 `meltemi scope unpin { $workload } { $host }`
+scope-pin-barred = { $by } 中的期限已过：移除该键之前不会下发 `{ $host }`
 scope-pin-unknown-workload = 没有人知道工作负载 { $workload }：它的代理连接后才会生效
 scope-unpin = `{ $host }` 在 { $workload } 的范围内不再固定：从现在起会老化
 scope-reset = 已遗忘 { $workload } 的 { $count } 个依赖

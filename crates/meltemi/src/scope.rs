@@ -254,12 +254,14 @@ impl Decide {
             ("workload", workload.as_str().into()),
             ("host", meant.as_str().into()),
             ("near", near.into()),
+            ("by", decision.barred_by.as_deref().unwrap_or_default().into()),
         ];
         screen.say(key, &words)?;
         for (key, is_so) in [
             ("scope-pin-undefined", decision.undefined),
             ("scope-pin-near", decision.near.is_some()),
             ("scope-pin-unknown-workload", decision.unknown_workload),
+            ("scope-pin-barred", decision.barred_by.is_some()),
         ] {
             if is_so {
                 let text = screen.text(key, &words);

@@ -226,6 +226,9 @@ pub struct ScopeDecision {
     /// Nothing is known of the workload, or of the namespace.
     #[serde(skip_serializing_if = "is_false")]
     pub unknown_workload: bool,
+    /// The fence and its key whose deadline is over, so that the host stays out all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub barred_by: Option<String>,
 }
 
 fn is_false(value: &bool) -> bool {

@@ -4,13 +4,14 @@
 use axum::{Json, Router, extract::State, routing::post};
 use model::{Hostname, WorkloadKey};
 use scope::MeshPlaces;
+use snapshot::Snapshot;
 
 use super::{
     answer::{ScopeDecision, ScopeTarget},
-    host,
+    declared, host,
     known::knows_workload,
     named::{self, Named},
-    workload,
+    proxy_of, workload,
 };
 use crate::{ApiError, Reason, Shared};
 
@@ -30,6 +31,7 @@ async fn pin(
     let Named { host, is_defined } =
         named::resolve_pinned(&target.host, &workload.namespace, &places)?;
     let is_known = knows_workload(&admin, &workload, &places.snapshot).await?;
+    let barred_by = barred_by(&admin, &workload, &host, &places.snapshot);
     admin.scope.handle.pin(&workload, &host).await?;
     tracing::info!(%workload, %host, "A dependency was pinned");
     let near = (!is_defined)
@@ -41,7 +43,23 @@ async fn pin(
         undefined: !is_defined,
         near: near.map(|it| it.to_string()),
         unknown_workload: !is_known,
+        barred_by,
     }))
+}
+
+/// The fence whose deadline is stronger than a pin: by the labels of a proxy of the workload, or else
+/// of its pods.
+fn barred_by(
+    admin: &Shared,
+    workload: &WorkloadKey,
+    host: &Hostname,
+    snapshot: &Snapshot,
+) -> Option<String> {
+    let labels = match proxy_of(admin, workload) {
+        Some(proxy) => proxy.labels.clone(),
+        None => snapshot.members().into_iter().find(|it| it.workload == *workload)?.labels,
+    };
+    declared::barred_by(host, &workload.namespace, &labels, snapshot)
 }
 
 /// The hosts that may be meant: what is written first, as an old entry may be called so.

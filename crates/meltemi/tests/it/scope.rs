@@ -81,6 +81,9 @@ async fn fences_show_their_dependencies_in_slimes_shape() {
     assert_eq!(&said["items"][0]["status"]["domains"], domains);
     let said = plane.run(&["scope", "fences", "elsewhere"]).await.expect(1);
     assert_eq!(said.out, "nothing is fenced there\n");
+    let pin = ["scope", "pin", "shop/web-1", "old.trade.svc.cluster.local"];
+    let said = plane.run(&pin).await.expect(0);
+    assert!(said.out.contains("the deadline in ServiceFence shop/web: old.trade"), "{said:?}");
 }
 
 const FENCED: &str = "
