@@ -1,10 +1,11 @@
-//! What of a workload's scope needs no call: what its fences declare.
+//! What of a workload's scope needs no call: what its fences declare, and what every fence holds.
 
 use std::collections::BTreeMap;
 
+use compile::names;
 use model::{Hostname, Labels, Namespace, Proxy};
 use scope::Sensor;
-use snapshot::{Domain, DomainStatus, Reader, Snapshot};
+use snapshot::{DispatchTarget, Domain, DomainStatus, Reader, Snapshot};
 
 use super::answer::ScopeEdge;
 
@@ -30,6 +31,10 @@ pub(super) fn add_declared(
             edge.state = "deadline".to_owned();
         }
     }
+    // No deadline of one fence ends what all have.
+    for (source, key) in held_by_all(snapshot) {
+        add(edges, &key, source, "declared");
+    }
 }
 
 fn add(edges: &mut BTreeMap<String, ScopeEdge>, key: &str, source: &str, state: &str) {
@@ -41,6 +46,26 @@ fn add(edges: &mut BTreeMap<String, ScopeEdge>, key: &str, source: &str, state: 
     if !edge.sensors.iter().any(|it| it == source) {
         edge.sensors.insert(0, source.to_owned());
     }
+}
+
+/// What is in every fence, by the words of `explain` for where that is said.
+fn held_by_all(snapshot: &Snapshot) -> Vec<(&'static str, String)> {
+    let fencing = snapshot.fencing();
+    let stable = fencing.always.namespaces.iter().map(|namespace| format!("{namespace}/*"));
+    let stable = stable.chain(fencing.always.hosts.iter().map(|host| match host.as_str() {
+        "*" => "*/*".to_owned(),
+        host => host.to_owned(),
+    }));
+    let root = &snapshot.mesh().root_namespace;
+    let has_services = snapshot.services().any(|service| service.namespace() == root);
+    let root = has_services.then(|| format!("{root}/*"));
+    let dispatched = fencing.dispatches.iter().filter_map(|dispatch| match &dispatch.target {
+        DispatchTarget::Cluster(cluster) => names::service_of(cluster),
+        DispatchTarget::Passthrough | DispatchTarget::Gateway => None,
+    });
+    let stable = stable.map(|key| ("stable-host", key));
+    let root = root.into_iter().map(|key| ("root-namespace", key));
+    stable.chain(root).chain(dispatched.map(|host| ("dispatch", host.to_string()))).collect()
 }
 
 /// The fence and its key whose deadline keeps a host out of the scope of workloads with these labels.
@@ -63,7 +88,10 @@ pub(super) fn barred_by(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use expect_test::expect;
+    use snapshot::{Change, Declared, Dispatch, Features, FencingSettings, Index};
 
     use super::*;
     use crate::fixture::{full, mesh, web};
@@ -103,11 +131,57 @@ spec:
         expect![[r#"
             *.infra declared deadline
             cart.shop import learned
+            edge.infra dispatch declared
             log.infra import deadline
             old.bank declared,import deadline
             pay.bank declared,import learned
         "#]]
         .assert_eq(&render(&edges));
+    }
+
+    #[test]
+    fn what_every_fence_holds_is_there_with_who_says_so() {
+        let cluster = "outbound|80||edge.infra.svc.cluster.local".to_owned();
+        let dispatch = |name: &str, target| Dispatch {
+            name: name.to_owned(),
+            target,
+            domains: Vec::new(),
+            domain_regex: None,
+        };
+        let always = Declared {
+            namespaces: ["base".into()].into(),
+            hosts: [full("log.infra"), "*.example.com".into()].into(),
+            ..Declared::default()
+        };
+        let dispatches = vec![
+            dispatch("edge", DispatchTarget::Cluster(cluster)),
+            dispatch("out", DispatchTarget::Passthrough),
+        ];
+        let fencing = FencingSettings { always, dispatches, ..FencingSettings::default() };
+        let index = Index::new(Arc::default(), Features::default(), "cluster.local");
+        let mut index = index.with_fencing(fencing);
+        let root = "
+apiVersion: v1
+kind: Service
+metadata: {name: istiod, namespace: istio-system}
+spec: {ports: [{port: 80, name: http}]}
+";
+        let (objects, findings) = api::parse_documents("mesh.yaml", root.as_bytes());
+        assert!(findings.is_empty(), "{findings:?}");
+        index.apply(objects.into_iter().map(Change::Put));
+        let mut edges = learned(&["log.infra"]);
+        add_declared(&web("learned"), &index.snapshot(), &mut edges);
+        expect![[r#"
+            *.example.com stable-host declared
+            base/* stable-host declared
+            edge.infra dispatch declared
+            istio-system/* root-namespace declared
+            log.infra stable-host,import learned
+        "#]]
+        .assert_eq(&render(&edges));
+        let mut edges = learned(&["log.infra"]);
+        add_declared(&web("full"), &index.snapshot(), &mut edges);
+        assert_eq!(render(&edges), "log.infra import learned\n", "it has no fence");
     }
 
     #[test]
