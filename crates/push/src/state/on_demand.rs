@@ -61,12 +61,10 @@ pub(super) struct Questions {
     sent: Answers,
     /// Those that the proxy has. It asks for no name twice, not even when a fence has gone and come back.
     past: Answers,
-    /// Of these, those of which the answer may be gone.
+    /// Of these, those of which the answer may be gone, or is, with its route configuration.
     unsure: BTreeSet<Arc<str>>,
     /// Clusters that it has asked for, of which the same is true.
     clusters: BTreeSet<Arc<str>>,
-    /// Their route configurations, and whether these are gone.
-    routes: BTreeMap<Arc<str>, bool>,
     /// How many were not listened to.
     dropped: usize,
 }
@@ -98,6 +96,7 @@ impl Questions {
         self.answered.retain(|it, _| !is_gone(it));
         self.sent.retain(|it, _| !is_gone(it));
         self.past.retain(|it, _| !is_gone(it));
+        self.unsure.retain(|it| !is_gone(it));
     }
 
     /// The proxy has these answers.
@@ -106,11 +105,6 @@ impl Questions {
             let known = self.past.values().map(BTreeSet::len).sum::<usize>();
             if known + asked.len() > MAX_PAST {
                 return;
-            }
-            if let Some((route, _)) = split_host(&resource)
-                && !self.routes.contains_key(route)
-            {
-                self.routes.insert(route.into(), false);
             }
             self.past.entry(resource).or_default().extend(asked);
         }
@@ -160,12 +154,13 @@ impl StreamState {
         self.ask_for_gone();
         self.ask_for_lost();
         let mut questions = std::mem::take(&mut self.questions);
-        let has_route = |question: &Arc<str>| {
-            split_host(question)
-                .is_some_and(|(route, _)| self.target(ResourceKind::Route, route).is_some())
-        };
-        questions.again.extend(questions.waiting.extract_if(.., has_route));
+        questions.again.extend(questions.waiting.extract_if(.., |it| self.has_route(it)));
         self.questions = questions;
+    }
+
+    /// Whether the route configuration of a question, or of its answer, is to be had.
+    fn has_route(&self, host: &str) -> bool {
+        split_host(host).is_some_and(|(route, _)| self.target(ResourceKind::Route, route).is_some())
     }
 
     /// Looks for answers in place of those that are gone.
@@ -197,39 +192,20 @@ impl StreamState {
         }
     }
 
-    /// Looks again for clusters that go, for answers that are gone, and for those on route configurations that
-    /// were gone.
+    /// Looks again for clusters that go, and for answers that are gone, as soon as there is a route
+    /// configuration for them.
     fn ask_for_lost(&mut self) {
         let mut questions = std::mem::take(&mut self.questions);
-        let mut back: BTreeSet<&str> = BTreeSet::new();
-        for (route, was_gone) in &mut questions.routes {
-            let is_gone = self.target(ResourceKind::Route, route).is_none();
-            if std::mem::replace(was_gone, is_gone) && !is_gone {
-                back.insert(route);
-            }
-        }
-        let is_lost = |resource: &Arc<str>| {
-            self.target(ResourceKind::VirtualHost, resource).is_none()
-                && split_host(resource)
-                    .is_some_and(|(route, _)| self.target(ResourceKind::Route, route).is_some())
-        };
-        let unsure = std::mem::take(&mut questions.unsure);
-        let gone = unsure.iter().filter(|it| is_lost(it));
-        let gone: Vec<_> = gone.filter_map(|it| questions.past.remove(it)).collect();
-        questions.again.extend(gone.into_iter().flatten());
+        questions.unsure.retain(|it| self.target(ResourceKind::VirtualHost, it).is_none());
+        let lost = questions.unsure.extract_if(.., |it| self.has_route(it));
+        let asked = lost.filter_map(|resource| questions.past.remove(&resource));
+        questions.again.extend(asked.flatten());
         // The class may not know that one of its proxies has asked for it.
         let clusters = self.of(ResourceKind::Cluster);
         let goes = |name: &&Arc<str>| {
             self.target(ResourceKind::Cluster, name).is_none() && clusters.held.contains(name)
         };
         questions.again.extend(questions.clusters.iter().filter(goes).cloned());
-        if !back.is_empty() {
-            let is_back = |resource: &Arc<str>| {
-                split_host(resource).is_some_and(|(route, _)| back.contains(route))
-            };
-            let lost = questions.past.extract_if(.., |it, _| is_back(it) && is_lost(it));
-            questions.again.extend(lost.flat_map(|(_, asked)| asked));
-        }
         self.questions = questions;
     }
 

@@ -27,29 +27,23 @@ impl Columns {
     }
 }
 
+fn fields_of(line: &str) -> Vec<&str> {
+    line.split([',', ';', '\t']).map(|it| it.trim().trim_matches('"').trim()).collect()
+}
+
 pub(super) fn parse(input: ImportInput<'_>) -> Import {
     let mut import = Import { form: "csv", ..Import::default() };
-    let mut columns = None;
-    for (index, line) in input.text.lines().enumerate() {
-        let line = line.trim_start_matches('\u{feff}').trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let fields: Vec<&str> =
-            line.split([',', ';', '\t']).map(|it| it.trim().trim_matches('"').trim()).collect();
-        // Only the first line can be a head.
-        let columns = match columns {
-            Some(ref known) => known,
-            None => {
-                let head = Columns::of_head(&fields);
-                let is_head = head.is_some();
-                let known = columns.insert(head.unwrap_or(Columns::PLAIN));
-                if is_head {
-                    continue;
-                }
-                known
-            }
-        };
+    let lines = input.text.lines().enumerate();
+    let lines = lines.map(|(index, line)| (index, line.trim_start_matches('\u{feff}').trim()));
+    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let mut lines = lines.map(|(index, line)| (index, fields_of(line))).peekable();
+    // Only the first line can be a head.
+    let head = lines.peek().and_then(|(_, fields)| Columns::of_head(fields));
+    if head.is_some() {
+        lines.next();
+    }
+    let columns = head.unwrap_or(Columns::PLAIN);
+    for (index, fields) in lines {
         let place = format!("line {}", index + 1);
         let (Some(workload), Some(host)) = (fields.get(columns.caller), fields.get(columns.callee))
         else {
