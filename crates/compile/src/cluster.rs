@@ -33,7 +33,7 @@ use snapshot::{EndpointSet, Mesh, Reader};
 pub(crate) use limits::{default_connect_timeout, keepalive, positive};
 pub use mutual::{Mutual, PeerNames};
 pub(crate) use outlier::max_ejection_percent;
-pub use special::special_clusters;
+pub use special::{SpecialCluster, special_clusters};
 
 use crate::{
     Client, Compiled, Role, grpc, names,

@@ -40,7 +40,10 @@ use envoy::config::listener::v3::Filter;
 use model::{Diagnostic, Generator, ObjectKey, Proxy, ServiceKey, Shared};
 use snapshot::{PolicyRecord, Reader};
 
-pub(crate) use self::access_log::{expression_filter, http_logs, listener_logs, tcp_logs};
+pub(crate) use self::{
+    access_log::{expression_filter, http_logs, listener_logs, tcp_logs},
+    labels::UNKNOWN,
+};
 pub use self::{
     client::TelemetryClient,
     collector::{Collectors, select_collectors},

@@ -7,7 +7,7 @@ use std::{
 
 use compile::{
     ClusterForm, Compiled, CompiledVirtualHost, RouteInput, VirtualHostInput,
-    cluster::ClusterInput,
+    cluster::{ClusterInput, SpecialCluster},
     endpoint::EndpointInput,
     gateway::{GatewayHostInput, GatewayListenerInput, GatewayRouteInput},
     outbound::ListenerInput,
@@ -89,6 +89,7 @@ impl<I: Clone + Eq + Hash, O> Known<I, O> {
 #[derive(Debug, Default)]
 pub(crate) struct Memos {
     pub clusters: Memo<(ClusterForm, ClusterInput), Compiled>,
+    pub special: Memo<SpecialCluster, Compiled>,
     pub assignments: Memo<(ClusterForm, EndpointInput), Compiled>,
     pub listeners: Memo<ListenerInput, Compiled>,
     pub routes: Memo<RouteInput, Compiled>,

@@ -22,58 +22,66 @@ use super::{
 };
 use crate::{Client, Compiled, filters::seconds, names, traffic_policy::Policy};
 
+/// A cluster that belongs to no service, and all that it is made from: most proxies of a mesh share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SpecialCluster {
+    destination: Destination,
+    connect_timeout: prost_types::Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Destination {
+    /// Nowhere: what is refused.
+    BlackHole,
+    /// Wherever the caller was going.
+    Passthrough,
+    /// Wherever the request's host leads.
+    DynamicDns,
+}
+
 /// The clusters for what is refused and for destinations that the mesh does not know. A gateway
 /// knows all its destinations, and needs the first only; gRPC's client asks for none.
-pub fn special_clusters(client: &Client, mesh: &Mesh, policy: OutboundPolicy) -> Vec<Compiled> {
-    if client.generator == Generator::Grpc {
-        return Vec::new();
-    }
-    let mut clusters = vec![black_hole(mesh)];
-    match client.kind {
-        ProxyKind::Router => {}
-        ProxyKind::Sidecar => {
-            clusters.push(passthrough(mesh));
-            match policy {
-                OutboundPolicy::AllowAnyDynamicDns => clusters.push(dynamic_dns(mesh)),
-                OutboundPolicy::AllowAny | OutboundPolicy::RegistryOnly => {}
-            }
+pub fn special_clusters(
+    client: &Client,
+    mesh: &Mesh,
+    policy: OutboundPolicy,
+) -> impl Iterator<Item = SpecialCluster> + use<> {
+    let destinations: &[Destination] = match (client.generator, client.kind, policy) {
+        (Generator::Grpc, ..) => &[],
+        (_, ProxyKind::Router, _) => &[Destination::BlackHole],
+        (_, ProxyKind::Sidecar, OutboundPolicy::AllowAnyDynamicDns) => {
+            &[Destination::BlackHole, Destination::Passthrough, Destination::DynamicDns]
         }
-    }
-    let resources = clusters
-        .into_iter()
-        .map(|cluster| Resource::from_message(cluster.name.clone(), type_url::CLUSTER, &cluster));
-    resources.map(Compiled::new).collect()
+        (_, ProxyKind::Sidecar, OutboundPolicy::AllowAny | OutboundPolicy::RegistryOnly) => {
+            &[Destination::BlackHole, Destination::Passthrough]
+        }
+    };
+    let connect_timeout = default_connect_timeout(mesh);
+    destinations.iter().map(move |it| SpecialCluster { destination: *it, connect_timeout })
 }
 
-fn named(name: &str, mesh: &Mesh) -> Cluster {
-    Cluster {
-        name: name.to_owned(),
-        alt_stat_name: format!("{name};"),
-        connect_timeout: Some(default_connect_timeout(mesh)),
-        ..Cluster::default()
-    }
-}
-
-fn black_hole(mesh: &Mesh) -> Cluster {
-    Cluster {
-        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Static.into())),
-        ..named(names::BLACK_HOLE_CLUSTER, mesh)
-    }
-}
-
-/// To wherever the caller was going.
-fn passthrough(mesh: &Mesh) -> Cluster {
-    Cluster {
-        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into())),
-        ..open(named(names::PASSTHROUGH_CLUSTER, mesh))
-    }
-}
-
-/// To wherever the request's host leads.
-fn dynamic_dns(mesh: &Mesh) -> Cluster {
-    Cluster {
-        cluster_discovery_type: Some(dynamic_forward_proxy()),
-        ..open(named(names::DYNAMIC_DNS_CLUSTER, mesh))
+impl SpecialCluster {
+    pub fn compile(&self) -> Compiled {
+        let built_in = |it: DiscoveryType| ClusterDiscoveryType::Type(it.into());
+        let (name, discovery) = match self.destination {
+            Destination::BlackHole => (names::BLACK_HOLE_CLUSTER, built_in(DiscoveryType::Static)),
+            Destination::Passthrough => {
+                (names::PASSTHROUGH_CLUSTER, built_in(DiscoveryType::OriginalDst))
+            }
+            Destination::DynamicDns => (names::DYNAMIC_DNS_CLUSTER, dynamic_forward_proxy()),
+        };
+        let named = Cluster {
+            name: name.to_owned(),
+            alt_stat_name: format!("{name};"),
+            connect_timeout: Some(self.connect_timeout),
+            cluster_discovery_type: Some(discovery),
+            ..Cluster::default()
+        };
+        let cluster = match self.destination {
+            Destination::BlackHole => named,
+            Destination::Passthrough | Destination::DynamicDns => open(named),
+        };
+        Compiled::new(Resource::from_message(cluster.name.clone(), type_url::CLUSTER, &cluster))
     }
 }
 

@@ -209,7 +209,7 @@ fn sidecars_have_clusters_for_what_the_mesh_does_not_know() {
     let client = fixture::client("shop");
     let names = |client: &Client, policy| -> Vec<String> {
         let all = special_clusters(client, snapshot.mesh(), policy);
-        all.iter().map(|it| it.resource.name().to_string()).collect()
+        all.map(|it| it.compile().resource.name().to_string()).collect()
     };
     let dynamic = OutboundPolicy::AllowAnyDynamicDns;
     let expected = ["BlackHoleCluster", "PassthroughCluster", "AllowAnyDynamicDNSCluster"];
@@ -217,7 +217,7 @@ fn sidecars_have_clusters_for_what_the_mesh_does_not_know() {
     assert_eq!(names(&client, OutboundPolicy::RegistryOnly), expected[..2]);
     assert_eq!(names(&router("shop"), dynamic), expected[..1]);
     let all = special_clusters(&client, snapshot.mesh(), dynamic);
-    let text: String = all.iter().map(|it| fixture::render(&it.resource) + "---\n").collect();
+    let text: String = all.map(|it| fixture::render(&it.compile().resource) + "---\n").collect();
     expect![[r#"
         alt_stat_name: BlackHoleCluster;
         connect_timeout: 10s

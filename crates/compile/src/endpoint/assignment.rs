@@ -12,7 +12,9 @@ use envoy::config::{
 use model::{Endpoint, EndpointAddress, Health, Locality};
 use prost_types::{Struct, Value, value};
 
-use crate::{filters::socket_address, peer::PlainPeers, traffic_policy::CLUSTER_LABEL};
+use crate::{
+    filters::socket_address, peer::PlainPeers, telemetry::UNKNOWN, traffic_policy::CLUSTER_LABEL,
+};
 
 /// Endpoints of one locality with one priority.
 #[derive(Clone, Debug)]
@@ -168,15 +170,20 @@ fn lb_endpoint(endpoint: &Endpoint, described: &Described<'_>, weight: u32) -> O
 pub(super) const SOCKET_MATCH: &str = "envoy.transport_socket_match";
 pub(super) const ISTIO: &str = "istio";
 
-/// What is said of an endpoint.
+/// What is said of an endpoint. Envoy makes much of each text, for each endpoint: what most have twice,
+/// as `app` and `service`, is said once. `telemetry::labels` reads it.
 pub(super) struct Said<'a> {
     /// It ends mTLS, and this is said.
     pub is_mutual: bool,
+    /// As `service` if it is empty.
     app: &'a str,
+    /// The mesh's own if it is empty.
     cluster: &'a str,
+    /// As `service` if it is empty.
     name: &'a str,
     revision: &'a str,
     service: &'a str,
+    /// As `revision` if it is empty.
     version: &'a str,
     /// `workload;namespace;canonical name;canonical revision;cluster`.
     workload: String,
@@ -194,18 +201,20 @@ impl<'a> Said<'a> {
         let cluster = endpoint.labels.get(CLUSTER_LABEL).unwrap_or(described.cluster_id);
         let namespace = endpoint.namespace.as_str();
         let parts = [name, namespace, service, revision.unwrap_or("latest"), cluster];
+        let workload = parts.join(";");
+        let revision = revision.unwrap_or_default();
         Self {
             is_mutual: described.mutual
                 && endpoint.mtls
                 && !described.plain.contains(&endpoint.labels, port),
-            app: label(&["app"]).unwrap_or_default(),
+            app: unless(service, label(&["app"]).unwrap_or_default()),
             // It says no more than `workload` does by itself.
             cluster: if cluster == described.cluster_id { "" } else { cluster },
-            name,
-            revision: revision.unwrap_or_default(),
+            name: unless(service, name),
+            revision,
             service,
-            version: label(&["version"]).unwrap_or_default(),
-            workload: parts.join(";"),
+            version: unless(revision, label(&["version"]).unwrap_or_default()),
+            workload,
         }
     }
 
@@ -221,5 +230,14 @@ impl<'a> Said<'a> {
             ("workload", &self.workload),
         ];
         all.into_iter().filter(|(_, text)| !text.is_empty())
+    }
+}
+
+/// What is to be said beside the usual text.
+fn unless<'a>(usual: &str, text: &'a str) -> &'a str {
+    match text {
+        _ if text == usual => "",
+        "" => UNKNOWN,
+        _ => text,
     }
 }

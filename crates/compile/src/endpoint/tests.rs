@@ -160,16 +160,16 @@ fn an_endpoint_carries_its_workload() {
                 metadata:
                   filter_metadata:
                     istio:
-                      app: cart
-                      name: cart
                       revision: v1
                       service: cart
-                      version: v1
                       workload: cart;shop;cart;v1;Kubernetes
             load_balancing_weight: 1
             locality:
               region: a
               sub_zone: x
+              zone: 1
+          - lb_endpoints:
+              - endpoint:
     "#]]
     .assert_eq(&(first.join("\n") + "\n"));
 }

@@ -36,7 +36,8 @@ use crate::{
 /// The namespace of metadata that labels are read from.
 const METADATA: &str = "istio";
 const PEER_NAMESPACE: &str = "source_workload_namespace";
-const UNKNOWN: &str = "unknown";
+/// What stands for a name that is not known.
+pub(crate) const UNKNOWN: &str = "unknown";
 
 /// The names that both ends of a call have.
 const NAMES: [&str; 7] = [
@@ -166,14 +167,20 @@ pub(super) fn tags(side: Side, known: &Known) -> Tags {
                 let label = format!("source_{name}");
                 set(&label, from_connection(&label));
             }
-            // Endpoints name their cluster only if it is another.
+            // Endpoints name their cluster only if it is another, and say nothing twice.
             let cluster_id = known.get("source_cluster").map_or(UNKNOWN, String::as_str);
             let host = |key: &str| format!("%METADATA(UPSTREAM_HOST:{METADATA}:{key})%");
+            let host_or = |keys: [&str; 2]| {
+                let [first, second] = keys.map(|key| {
+                    format!(r#"{{"command":"METADATA","param":"UPSTREAM_HOST:{METADATA}:{key}"}}"#)
+                });
+                format!(r#"%COALESCE({{"operators":[{first},{second}]}})%"#)
+            };
             let cluster = |key: &str| format!("%METADATA(CLUSTER:{METADATA}:{key})%");
             for (label, text, otherwise) in [
-                ("destination_app", host("app"), UNKNOWN),
-                ("destination_version", host("version"), UNKNOWN),
-                ("destination_workload", host("name"), UNKNOWN),
+                ("destination_app", host_or(["app", "service"]), UNKNOWN),
+                ("destination_version", host_or(["version", "revision"]), UNKNOWN),
+                ("destination_workload", host_or(["name", "service"]), UNKNOWN),
                 ("destination_canonical_service", host("service"), UNKNOWN),
                 ("destination_canonical_revision", host("revision"), "latest"),
                 ("destination_cluster", host("cluster"), cluster_id),

@@ -130,8 +130,7 @@ impl Made {
         let plan = plan_outbound(&scope, &client, &reader);
         plan.listeners.iter().for_each(|input| self.add(&compile_listener(input)));
         special_clusters(&client, reader.mesh(), scope.outbound_policy)
-            .iter()
-            .for_each(|compiled| self.add(compiled));
+            .for_each(|cluster| self.add(&cluster.compile()));
         self.routes(plan.routes.iter().map(String::as_str), &scope, &client, &reader);
         self.clusters(proxy, &scope, &client, &reader);
         let inbound = select_inbound(proxy, &client, &reader);

@@ -210,7 +210,7 @@ impl<'a> Compiler<'a> {
     fn outbound_of(&mut self, scope: &Scope, base: Option<Arc<Base>>, client: &Client) -> Class {
         let mesh = self.reader.mesh().clone();
         let mut class = Class::default();
-        class.extend(special_clusters(client, &mesh, scope.outbound_policy));
+        class.extend(special_clusters(client, &mesh, scope.outbound_policy).map(|it| it.compile()));
         for service in own_services(scope, base.as_deref()) {
             let rules = select_rules(service, client, &self.reader);
             let wanted = every_cluster(service, &rules);
@@ -276,7 +276,7 @@ impl<'a> Compiler<'a> {
             let rules = select_rules(&service, client, &self.reader);
             self.add_clusters(&service, rules, wanted, client, &mut class);
         }
-        class.extend(special_clusters(client, &mesh, mesh.outbound_policy));
+        class.extend(special_clusters(client, &mesh, mesh.outbound_policy).map(|it| it.compile()));
         class
     }
 

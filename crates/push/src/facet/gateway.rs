@@ -7,7 +7,7 @@ use std::{
 
 use compile::{
     Client, CompiledVirtualHost,
-    cluster::special_clusters,
+    cluster::{SpecialCluster, special_clusters},
     gateway::{
         GatewayHostInput, GatewayRouteInput, GatewayScope, OwnPorts, compile_gateway_host,
         compile_gateway_listener, compile_gateway_route, find_service, gateway_clusters,
@@ -49,12 +49,15 @@ impl Gateway {
         let scope = select_gateways(&self.client, &self.ports, work.reader);
         let mesh = work.reader.mesh();
         let special = special_clusters(&self.client, mesh, mesh.outbound_policy);
+        let made =
+            special.map(|it| work.memos.special.get_or_compile(&it, SpecialCluster::compile));
+        let made = made.map(|it| (ResourceKind::Cluster, it)).collect();
         if self.scope.as_ref().is_none_or(|old| **old != scope) {
             work.dirty.insert(Job::Listeners);
             work.dirty.extend(self.routes.keys().cloned().map(Job::Route));
             self.scope = Some(Arc::new(scope));
         }
-        Some(special.into_iter().map(|it| (ResourceKind::Cluster, Arc::new(it))).collect())
+        Some(made)
     }
 
     fn run_listeners(&mut self, work: &mut Work<'_>) -> Option<Made> {

@@ -7,7 +7,7 @@ use std::{
 
 use compile::{
     Client, CompiledVirtualHost, RouteInput, RouteName, Scope, VirtualHostInput,
-    cluster::special_clusters,
+    cluster::{SpecialCluster, special_clusters},
     compile_detour_cluster, compile_route, compile_virtual_host, grpc, host_resources,
     lazy_gateway::{LazyGatewayPlan, compile_lazy_gateway, plan_lazy_gateway},
     outbound::{compile_listener, plan_outbound},
@@ -52,8 +52,11 @@ impl Outbound {
         let fenced = self.on_demand.narrow(&self.client, work);
         let scope = fenced.unwrap_or_else(|| Arc::new(Scope::select(&self.client, work.reader)));
         let mesh = work.reader.mesh();
-        let mut special = special_clusters(&self.client, mesh, scope.outbound_policy);
-        special.extend(scope.detour.as_ref().map(|it| compile_detour_cluster(it, mesh)));
+        let special = special_clusters(&self.client, mesh, scope.outbound_policy);
+        let detour = scope.detour.as_ref().map(|it| Arc::new(compile_detour_cluster(it, mesh)));
+        let made =
+            special.map(|it| work.memos.special.get_or_compile(&it, SpecialCluster::compile));
+        let made = made.chain(detour).map(|it| (ResourceKind::Cluster, it)).collect();
         if self.scope.as_ref().is_none_or(|old| *old != scope) {
             work.dirty.insert(Job::Listeners);
             work.dirty.extend(self.routes.keys().cloned().map(Job::Route));
@@ -66,7 +69,7 @@ impl Outbound {
             self.scope = Some(scope);
             self.set_services(work);
         }
-        Some(special.into_iter().map(|it| (ResourceKind::Cluster, Arc::new(it))).collect())
+        Some(made)
     }
 
     /// What the class sees, and where its reports go.

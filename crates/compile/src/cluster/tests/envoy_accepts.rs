@@ -63,8 +63,8 @@ fn a_real_envoy_accepts_every_shape() {
     }
     let snapshot = fixture::snapshot("");
     let policy = OutboundPolicy::AllowAnyDynamicDns;
-    for compiled in special_clusters(&fixture::client("shop"), snapshot.mesh(), policy) {
-        add(&compiled);
+    for cluster in special_clusters(&fixture::client("shop"), snapshot.mesh(), policy) {
+        add(&cluster.compile());
     }
     validate(&[], &clusters);
 }

@@ -65,7 +65,7 @@ fn a_dns_entry_is_resolved_by_envoy() {
                       metadata:
                         filter_metadata:
                           istio:
-                            name: bank
+                            app: unknown
                             service: bank
                             workload: bank;shop;bank;latest;Kubernetes
                   load_balancing_weight: 1
@@ -134,7 +134,7 @@ fn a_round_robin_entry_takes_one_name_and_the_family_of_the_proxy() {
                       metadata:
                         filter_metadata:
                           istio:
-                            name: bank
+                            app: unknown
                             service: bank
                             workload: bank;shop;bank;latest;Kubernetes
                   load_balancing_weight: 1

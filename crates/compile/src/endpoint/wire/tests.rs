@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::{super::assignment::load_assignment, *};
-use crate::endpoint::group_by_locality;
+use crate::{endpoint::group_by_locality, telemetry::UNKNOWN};
 
 fn text(choices: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
     prop::sample::select(choices)
@@ -90,5 +90,23 @@ proptest! {
         let described = Described { port: "http", cluster_id, plain: &plain, mutual };
         let message = load_assignment(cluster, &described, groups.clone());
         prop_assert_eq!(encode_assignment(cluster, &described, groups), message.encode_to_vec());
+    }
+    /// As `telemetry::labels` reads it.
+    #[test]
+    fn what_is_not_said_twice_is_known_all_the_same(endpoint in endpoint()) {
+        let plain = Default::default();
+        let described = Described { port: "http", cluster_id: "a", plain: &plain, mutual: false };
+        let said = Said::of(&endpoint, 80, &described);
+        let read = |keys: &[&str]| {
+            let find = |key: &&str| said.istio().find(|(name, _)| name == key);
+            keys.iter().find_map(find).map_or(UNKNOWN, |(_, text)| text).to_owned()
+        };
+        let or_unknown = |text: Option<&str>| match text {
+            None | Some("") => UNKNOWN.to_owned(),
+            Some(text) => text.to_owned(),
+        };
+        prop_assert_eq!(read(&["app", "service"]), or_unknown(endpoint.labels.get("app")));
+        prop_assert_eq!(read(&["name", "service"]), or_unknown(Some(&endpoint.workload_name)));
+        prop_assert_eq!(read(&["version", "revision"]), or_unknown(endpoint.labels.get("version")));
     }
 }

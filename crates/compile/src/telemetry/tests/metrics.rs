@@ -100,7 +100,7 @@ fn no_label_is_an_expression() {
     let client = labels(&http_logs(&select_telemetry(Side::Client, &client, &reader).0, None));
     expect![[r#"
         connection_security_policy unknown
-        destination_app %METADATA(UPSTREAM_HOST:istio:app)%
+        destination_app %COALESCE({"operators":[{"command":"METADATA","param":"UPSTREAM_HOST:istio:app"},{"command":"METADATA","param":"UPSTREAM_HOST:istio:service"}]})%
         destination_canonical_revision %METADATA(UPSTREAM_HOST:istio:revision)%
         destination_canonical_service %METADATA(UPSTREAM_HOST:istio:service)%
         destination_cluster %METADATA(UPSTREAM_HOST:istio:cluster)%
@@ -108,8 +108,8 @@ fn no_label_is_an_expression() {
         destination_service %METADATA(CLUSTER:istio:host)%
         destination_service_name %METADATA(CLUSTER:istio:name)%
         destination_service_namespace %METADATA(CLUSTER:istio:namespace)%
-        destination_version %METADATA(UPSTREAM_HOST:istio:version)%
-        destination_workload %METADATA(UPSTREAM_HOST:istio:name)%
+        destination_version %COALESCE({"operators":[{"command":"METADATA","param":"UPSTREAM_HOST:istio:version"},{"command":"METADATA","param":"UPSTREAM_HOST:istio:revision"}]})%
+        destination_workload %COALESCE({"operators":[{"command":"METADATA","param":"UPSTREAM_HOST:istio:name"},{"command":"METADATA","param":"UPSTREAM_HOST:istio:service"}]})%
         destination_workload_namespace %METADATA(CLUSTER:istio:namespace)%
         grpc_response_status %GRPC_STATUS_NUMBER%
         reporter source
