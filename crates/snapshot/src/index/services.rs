@@ -9,7 +9,7 @@ use api::{
     meta::ObjectMeta,
 };
 use model::{
-    Hostname, Namespace, ObjectKey, Protocol, Registry, Resolution, Service, ServiceKey,
+    Cidr, Hostname, Namespace, ObjectKey, Protocol, Registry, Resolution, Service, ServiceKey,
     ServicePort, TargetPort, TrafficDistribution, Visibility,
 };
 
@@ -147,6 +147,12 @@ fn kubernetes_protocol(number: u16, port: &KubernetesPort) -> Protocol {
     }
 }
 
+/// A range of one address as that address.
+fn without_length(address: &str) -> &str {
+    let is_single = Cidr::parse(address).is_some_and(Cidr::is_single);
+    address.split_once('/').filter(|_| is_single).map_or(address, |(address, _)| address)
+}
+
 /// Converts a ServiceEntry: one service per host.
 pub(super) fn convert_service_entry(
     key: &ObjectKey,
@@ -162,11 +168,8 @@ pub(super) fn convert_service_entry(
         EntryResolution::DynamicDns => Resolution::DynamicDns,
     };
     let ports: Arc<[ServicePort]> = entry.ports.iter().filter_map(convert_entry_port).collect();
-    let addresses: Arc<[Arc<str>]> = entry
-        .addresses
-        .iter()
-        .map(|address| address.strip_suffix("/32").unwrap_or(address).into())
-        .collect();
+    let addresses: Arc<[Arc<str>]> =
+        entry.addresses.iter().map(|address| without_length(address).into()).collect();
     let selector = entry.workload_selector.as_ref();
     entry
         .hosts
@@ -255,4 +258,24 @@ fn addresses_of_port(port: u16, definitions: &[&Service]) -> Vec<Arc<str>> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_length;
+
+    #[test]
+    fn a_range_of_one_address_is_that_address() {
+        let cases = [
+            ("10.0.0.1", "10.0.0.1"),
+            ("10.0.0.1/32", "10.0.0.1"),
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("fd00::1/128", "fd00::1"),
+            ("fd00:1::/32", "fd00:1::/32"),
+            ("/run/a/32", "/run/a/32"),
+        ];
+        for (written, expected) in cases {
+            assert_eq!(without_length(written), expected);
+        }
+    }
 }
