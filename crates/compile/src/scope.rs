@@ -6,6 +6,7 @@
 
 mod changed;
 mod detour;
+mod endings;
 mod fence;
 mod import;
 mod visible;

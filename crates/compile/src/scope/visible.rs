@@ -1,7 +1,12 @@
 //! A scope arranged for fences: what is left of it is found by name, and what has changed of it is
 //! found once for all workloads that see it.
 
-use std::{cmp::Reverse, collections::BTreeSet, hash::Hash, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::BTreeSet,
+    hash::Hash,
+    sync::{Arc, OnceLock},
+};
 
 use model::{Hostname, Map, Namespace, Resolution, Service, ServicePort, Shared};
 use snapshot::Reader;
@@ -9,6 +14,7 @@ use snapshot::Reader;
 use super::{
     EgressListener, OpenPorts, RuleRef, Scope,
     detour::{DetourDomains, Detoured},
+    endings::Endings,
 };
 
 /// With more server names on a port, connections wait for none of them: all are in its listener.
@@ -26,6 +32,10 @@ pub struct Visible {
     pub(super) bytes_by_port: Map<u16, Vec<Hostname>>,
     /// What the gateway has of it, if there is one.
     pub(super) detoured: Option<Detoured>,
+    /// Places of services with a wildcard.
+    pub(super) wildcard_services: Vec<usize>,
+    /// Made when the first host is asked for that nothing defines.
+    endings: OnceLock<Endings>,
 }
 
 /// Where things are in an egress listener.
@@ -67,11 +77,22 @@ impl Visible {
                 bytes_by_port.entry(port).or_default().push(service.hostname().clone());
             }
         }
-        let listeners = scope.listeners.iter().map(Arranged::of).collect();
-        let (scope, detoured) = (Arc::new(scope), None);
-        let mut visible = Self { scope, listeners, by_namespace, bytes_by_port, detoured };
+        let wild = scope.services.iter().enumerate().filter(|(_, it)| it.hostname().is_wildcard());
+        let mut visible = Self {
+            listeners: scope.listeners.iter().map(Arranged::of).collect(),
+            wildcard_services: wild.map(|(place, _)| place).collect(),
+            scope: Arc::new(scope),
+            by_namespace,
+            bytes_by_port,
+            detoured: None,
+            endings: OnceLock::new(),
+        };
         visible.add_detour(namespace, reader);
         visible
+    }
+
+    pub(super) fn endings(&self) -> &Endings {
+        self.endings.get_or_init(|| Endings::of(&self.scope))
     }
 
     /// What has changed since `before`.

@@ -82,15 +82,20 @@ impl Visible {
     /// Names with a wildcard, and those that only rules know: the narrowest first, down to the first
     /// that a service has.
     fn find_wildcards(&self, names: &[Hostname], written: Written<'_>) -> Vec<Hostname> {
-        let services = self.scope.services.iter();
-        let wild = services.filter(|it| it.hostname().is_wildcard() && written.serves(it));
+        let wild = self.wildcard_services.iter().map(|place| &self.scope.services[*place]);
+        let wild = wild.filter(|it| written.serves(it));
         let listeners = self.scope.listeners.iter().zip(&self.listeners);
         let here = listeners
             .filter(|(it, _)| it.port.as_ref().is_none_or(|port| port.number == written.port));
         let ruled = here.flat_map(|(listener, places)| {
-            let rules = listener.rules.iter().enumerate();
-            let hosts = rules.flat_map(|(rule, it)| it.hosts.iter().map(move |host| (rule, host)));
-            let free = hosts.filter(|(rule, host)| places.has_host(*rule, host, written.port));
+            let exact = names.iter().filter_map(|name| places.rules.get_key_value(name));
+            let exact = exact.flat_map(|(host, rules)| rules.iter().map(move |it| (*it, host)));
+            let wild = places.wildcard_rules.iter().flat_map(|rule| {
+                let hosts = listener.rules[*rule].hosts.iter();
+                hosts.filter(|it| it.is_wildcard()).map(move |host| (*rule, host))
+            });
+            let all = exact.chain(wild);
+            let free = all.filter(|(rule, host)| places.has_host(*rule, host, written.port));
             free.map(|(_, host)| (host, false))
         });
         let patterns = wild.map(|it| (it.hostname(), true)).chain(ruled);
@@ -106,8 +111,7 @@ impl Visible {
     /// name of anything that the class may see.
     pub fn unknown_domain(&self, written: Written<'_>) -> String {
         let host = without_port(written.host);
-        let shared = self.known_names(written).map(|name| common_suffix(&name, host));
-        let longest = shared.max().unwrap_or_default();
+        let longest = self.endings().longest(host, written.dns_domain);
         if longest + 1 >= host.len() || !host.is_ascii() {
             return host.to_owned();
         }
@@ -151,10 +155,6 @@ impl Arranged {
     }
 }
 
-fn common_suffix(one: &str, other: &str) -> usize {
-    one.bytes().rev().zip(other.bytes().rev()).take_while(|(one, other)| one == other).count()
-}
-
 /// As Envoy reads it where it looks past ports. An address keeps its brackets.
 pub(crate) fn without_port(host: &str) -> &str {
     let port = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
@@ -194,7 +194,76 @@ pub(super) fn names_like(host: &Hostname, dns_domain: &str) -> Vec<Hostname> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use model::Proxy;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{Client, fixture};
+
+    /// Services inside and outside of the caller's namespace, with addresses, and rules with hosts of their own.
+    static SEEN: LazyLock<(Client, Visible)> = LazyLock::new(|| {
+        let service = |name: &str, namespace: &str, address: &str| {
+            format!(
+                "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+                 spec: {{clusterIP: {address}, ports: [{{name: http, port: 80}}]}}\n---\n"
+            )
+        };
+        let services = [
+            service("a", "shop", "10.0.0.1"),
+            service("ab", "shop", "10.0.1.12"),
+            service("b", "a", "10.1.0.1"),
+            service("ba", "svc", "None"),
+        ];
+        let rest = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: outside, namespace: shop}
+spec:
+  hosts: ['*.b.a', b.ab, ab.local]
+  ports: [{name: http, number: 80, protocol: HTTP}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: ruled, namespace: shop}
+spec:
+  hosts: [aa.b, '*.ba']
+  http: [{route: [{destination: {host: a}}]}]
+";
+        let snapshot = fixture::snapshot(&(services.concat() + rest));
+        fixture::visible(&Proxy { loads_on_demand: true, ..fixture::proxy("shop") }, &snapshot)
+    });
+
+    /// What a caller may write: some of a name that there is behind something else.
+    fn written() -> impl Strategy<Value = String> {
+        let (client, visible) = &*SEEN;
+        let anything = Written { host: "", port: 80, dns_domain: &client.dns_domain };
+        let names: Vec<String> = visible.known_names(anything).collect();
+        let ends = (prop::sample::select(names), any::<prop::sample::Index>(), "[ab.]{0,3}");
+        ends.prop_map(|(name, cut, before)| format!("{before}{}", &name[cut.index(name.len())..]))
+    }
+
+    proptest! {
+        #[test]
+        fn the_name_with_the_most_in_common_is_found_without_a_look_at_all(host in written()) {
+            let (client, visible) = &*SEEN;
+            let written = Written { host: &host, port: 80, dns_domain: &client.dns_domain };
+            let common = |name: &String| {
+                name.bytes().rev().zip(host.bytes().rev()).take_while(|(it, own)| it == own).count()
+            };
+            let expected = visible.known_names(written).map(|name| common(&name)).max();
+            let found = visible.endings().longest(&host, &client.dns_domain);
+            // More is harmless: the domain is narrower than it could be.
+            prop_assert!(Some(found) >= expected, "{} of {:?}", found, expected);
+            if visible.find_hosts(written).is_empty() {
+                let domain = visible.unknown_domain(written);
+                let covers = Hostname::new(&domain).covers(&Hostname::new(&host)) || domain == host;
+                prop_assert!(covers, "{}", domain);
+                prop_assert!(visible.is_unknown(Written { host: &domain, ..written }), "{}", domain);
+            }
+        }
+    }
 
     #[test]
     fn ports_are_looked_past_as_envoy_does() {
