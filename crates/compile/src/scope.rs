@@ -87,6 +87,28 @@ pub struct EgressListener {
     pub untold: Untold,
 }
 
+impl EgressListener {
+    /// Whether a class can ask for services of it one by one. At a port of its own that takes a Host: by bytes, of
+    /// a proxy, or at a socket in the file system, no service is asked for.
+    pub(crate) fn asks_for_hosts(&self) -> bool {
+        self.port.as_ref().is_none_or(|port| {
+            let is_proxy = port.protocol == Protocol::HttpProxy;
+            port.protocol.is_http() && !is_proxy && port.number != 0
+        })
+    }
+
+    /// The services that nothing can ask for: all of a place where no Host is said, but for those that are told
+    /// from others by the server name of TLS.
+    pub(crate) fn unasked(&self) -> impl Iterator<Item = &Shared<Service>> {
+        let asks = self.asks_for_hosts();
+        let takes_names = self.port.as_ref().is_some_and(|port| port.protocol.is_tls());
+        let is_named = move |service: &Service| {
+            takes_names && service.ports.iter().all(|it| it.protocol.is_tls())
+        };
+        self.services.iter().filter(move |service| !asks && !is_named(service))
+    }
+}
+
 /// Ports that have a listener also without a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenPorts {

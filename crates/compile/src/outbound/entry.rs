@@ -33,6 +33,8 @@ pub(super) struct Entry {
     pub pod: Option<IpAddr>,
     /// TLS is looked at although no chain asks for it.
     pub inspects_tls: bool,
+    /// It is there for services that may be asked for, and no service has added to it.
+    is_open: bool,
     locked: bool,
 }
 
@@ -56,6 +58,7 @@ impl Entries {
         let Some(entry) = self.map.get(&(bind.clone(), port)) else { return false };
         let shared = !entry.protocol.is_tcp() && protocol.is_http();
         let sniffed = entry.protocol.is_unsupported() && protocol.is_unsupported();
+        let sniffed = sniffed && !entry.is_bound_and_open();
         entry.locked || (shared && protocol != Protocol::HttpProxy) || sniffed
     }
 
@@ -76,17 +79,25 @@ impl Entries {
             self.diagnostics.push(conflict(&request, "its protocol cannot be told from theirs"));
             return;
         }
+        let takes_bytes = current.protocol.is_http() || current.is_bound_and_open();
         let replaces = request.protocol == Protocol::HttpProxy
-            || (request.protocol.is_unsupported() && current.protocol.is_http());
+            || (request.protocol.is_unsupported() && takes_bytes);
         if replaces {
             *current = Entry::new(request);
             return;
         }
+        current.is_open = false;
         current.pod = current.pod.filter(|_| request.pod.is_some());
         if !(current.protocol.is_tcp() && request.protocol.is_tcp()) {
             current.protocol = Protocol::Unsupported;
         }
         self.merge(&key, request);
+    }
+
+    /// Adds a place for services that may be asked for.
+    pub(super) fn open(&mut self, request: Request) {
+        let entry = Entry { is_open: true, ..Entry::new(request.clone()) };
+        self.map.entry((request.bind, request.port)).or_insert(entry);
     }
 
     /// Has TLS looked at, at a place that may have no service, and takes a chain for server names that have no
@@ -103,6 +114,7 @@ impl Entries {
             chains: Vec::new(),
             pod: None,
             inspects_tls: true,
+            is_open: false,
             locked: false,
         };
         let entry = self.map.entry(place).or_insert_with(open);
@@ -154,6 +166,11 @@ impl ChainInput {
 }
 
 impl Entry {
+    /// Where nothing is redirected, what is no HTTP has nowhere to go but to a service.
+    fn is_bound_and_open(&self) -> bool {
+        self.is_open && self.capture == Capture::Bound
+    }
+
     fn new(request: Request) -> Self {
         let mut chains: Vec<ChainInput> = Vec::with_capacity(request.chains.len());
         // One service may ask for the same match twice, by two rules of a VirtualService.
@@ -168,6 +185,7 @@ impl Entry {
             chains,
             pod: request.pod,
             inspects_tls: false,
+            is_open: false,
             locked: false,
         }
     }

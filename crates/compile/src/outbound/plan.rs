@@ -46,6 +46,8 @@ pub(super) struct Planner<'a> {
     pub reader: &'a Reader<'a>,
     pub mesh: &'a Mesh,
     pub http: HttpSettings,
+    /// Whether services of the egress listener at hand are asked for.
+    asks: bool,
     pub telemetry: Shared<Telemetry>,
     pub fallback: TcpRoute,
     pub wildcard: Arc<str>,
@@ -93,6 +95,7 @@ impl<'a> Planner<'a> {
             reader,
             mesh,
             fallback: policy::fallback(scope, http.idle_timeout),
+            asks: http.on_demand,
             http,
             telemetry,
             wildcard: client.wildcard().into(),
@@ -103,6 +106,7 @@ impl<'a> Planner<'a> {
 
     fn add_egress(&mut self, listener: &EgressListener) {
         let binding = Binding::of(listener, self.client);
+        self.asks = self.http.on_demand && listener.asks_for_hosts();
         let rules = RuleIndex::new(&listener.rules);
         if listener.port.is_none() {
             self.entries.lock();
@@ -278,7 +282,7 @@ impl<'a> Planner<'a> {
             return;
         }
         let chain = self.http_chain_for(Protocol::Http, self.route_name(&bind, port), Sniff::Yes);
-        self.entries.add(Request {
+        self.entries.open(Request {
             bind,
             port,
             capture: binding.capture,
@@ -309,7 +313,7 @@ impl<'a> Planner<'a> {
     fn route_name(&self, bind: &Arc<str>, port: u16) -> Arc<str> {
         match port {
             0 => bind.clone(),
-            port if self.http.on_demand => RouteName::OnDemand(port).to_string().into(),
+            port if self.asks => RouteName::OnDemand(port).to_string().into(),
             port => RouteName::Port(port).to_string().into(),
         }
     }

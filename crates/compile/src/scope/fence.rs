@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use model::{Hostname, Map, Protocol, Service, Shared};
+use model::{Hostname, Map, Service, Shared};
 use snapshot::{DispatchTarget, Reader};
 
 use super::{
@@ -67,6 +67,7 @@ impl Visible {
         let gateway = self.gateway(fence, reader);
         let detoured = self.detoured.as_ref().filter(|_| gateway.is_some());
         kept.extend(detoured.into_iter().flat_map(|it| &it.hidden).cloned());
+        kept.extend(self.told_whole(fence));
         self.follow_rules(fence, &mut kept);
         self.scope.follow_aliases(&mut kept);
         self.follow_names(&mut kept, fence);
@@ -96,6 +97,14 @@ impl Visible {
         let egress_proxy = self.scope.egress_proxy.clone();
         let scope = Scope::new(listeners, services, self.scope.outbound_policy);
         Fenced { scope: Arc::new(Scope { egress_proxy, detour, ..scope }), interest }
+    }
+
+    /// What is at places of a Sidecar where nothing can be asked for, and where no call would be learned: there
+    /// is no listener without a service.
+    fn told_whole(&self, fence: &ClientFence) -> impl Iterator<Item = Hostname> {
+        let listeners = self.scope.listeners.iter();
+        let unasked = listeners.filter(|_| fence.mode.learns()).flat_map(EgressListener::unasked);
+        unasked.map(|service| service.hostname().clone())
     }
 
     /// Hosts that callers may write as they write one that is left: whose the name is, is found among all of them.
@@ -242,8 +251,11 @@ impl Fenced {
                 .iter()
                 .any(|name| self.interest.has_host(name, fence))
         };
+        let is_whole = |it: &EgressListener| fence.mode.learns() && !it.asks_for_hosts();
+        let tells_whole = || now.scope.listeners.iter().any(is_whole);
         change.is_general
             || change.open_ports
+            || (!change.hosts.is_empty() || !change.rules.is_empty()) && tells_whole()
             || change.server_names && fence.loads_on_demand
             || change.detour && fence.detour.is_some()
             || change.hosts.iter().any(|it| {
@@ -285,12 +297,10 @@ impl Interest {
         places: &Arranged,
         fence: &ClientFence,
     ) -> BTreeSet<u16> {
-        let all = &places.open_ports.http;
-        let own = listener.port.as_ref().filter(|it| it.protocol != Protocol::HttpProxy);
-        match (fence.opens_http(self.detours), own) {
-            (true, _) => all.clone(),
-            (false, Some(port)) => all.get(&port.number).copied().into_iter().collect(),
-            (false, None) => BTreeSet::new(),
+        match &listener.port {
+            Some(port) => listener.asks_for_hosts().then_some(port.number).into_iter().collect(),
+            None if fence.opens_http(self.detours) => places.open_ports.http.clone(),
+            None => BTreeSet::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use push::{Access, EngineHandle, PushService};
+use push::{EngineHandle, PushService};
 use runtime::BlockReady;
 use scope::ScopeHandle;
 use tokio::{net::TcpListener, sync::watch};
@@ -50,7 +50,14 @@ impl ProxyPort {
         let limits = xds::Settings { tls, ..settings.limits.xds() };
         let server = Server::new(limits, self.metrics).steered_by(self.control);
         let server = granting.method.into_iter().fold(server, Server::mount);
-        let server = with_sensors(server, &granting.access, self.places, &self.scope, &self.engine);
+        let queries = QueryService {
+            access: granting.access,
+            mesh: self.places,
+            scope: self.scope,
+            engine: self.engine,
+            streams: service.registry().clone(),
+        };
+        let server = with_sensors(server, queries);
         drop(block);
         server.run(self.listener, Arc::new(service), shutdown.clone()).await;
         Ok(())
@@ -84,15 +91,8 @@ impl Settings {
 }
 
 /// What tells of calls on the port of the ADS streams.
-fn with_sensors(
-    server: Server,
-    access: &Access,
-    mesh: NewestPlaces,
-    scope: &ScopeHandle,
-    engine: &EngineHandle,
-) -> Server {
+fn with_sensors(server: Server, queries: QueryService) -> Server {
+    let QueryService { access, mesh, scope, .. } = &queries;
     let reports = ReportService::new(access.clone(), mesh.clone(), scope.clone());
-    let (access, scope, engine) = (access.clone(), scope.clone(), engine.clone());
-    let queries = QueryService { access, mesh, scope, engine };
     server.mount(Arc::new(queries)).mount_sink(Arc::new(reports))
 }

@@ -1,8 +1,8 @@
 //! `Queries/Report`: names that applications look up, before they connect.
 //!
 //! - Whoever answers an application's queries (DNS, or a registry's client) says so in the name of its
-//!   proxy, and must prove the same as that. It is answered when the proxies of the workload have been
-//!   told of what was looked up, so that it can hold its own answer for so long.
+//!   proxy, and must prove the same as that. It is answered when the proxies of the workload have
+//!   acknowledged what was looked up, so that it can hold its own answer for so long.
 //! - What no service is called is of no interest, and not kept.
 
 use std::{
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use envoy::config::core::v3::Node;
 use model::{Hostname, WorkloadKey};
 use prost::Message;
-use push::{Access, EngineHandle, proxy_of};
+use push::{Access, EngineHandle, StreamRegistry, proxy_of};
 use scope::{ScopeHandle, Sensor, complete_host};
 use snapshot::{Reader, Snapshot};
 use tokio::time;
@@ -25,6 +25,8 @@ use super::places::NewestPlaces;
 
 /// Names of one report that are looked at.
 const MAX_NAMES: usize = 256;
+/// Envoy acknowledges a listener before its workers have it.
+const HANDOVER: Duration = Duration::from_millis(5);
 /// How long an answer waits at most: whoever asks has somebody waiting too.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -53,6 +55,7 @@ pub(super) struct QueryService {
     pub(super) mesh: NewestPlaces,
     pub(super) scope: ScopeHandle,
     pub(super) engine: EngineHandle,
+    pub(super) streams: StreamRegistry,
 }
 
 impl UnaryMethod for QueryService {
@@ -90,7 +93,8 @@ impl QueryService {
         Ok(QueryReportAnswer { services }.encode_to_vec().into())
     }
 
-    /// Returns when the streams of the workload were told.
+    /// Returns when the proxies of the workload have taken what they were told: a connection that begins then
+    /// finds its listener.
     async fn learn(&self, workload: &WorkloadKey, hosts: BTreeSet<Hostname>) {
         let calls = hosts.iter().map(|host| (workload.clone(), host.clone(), 1)).collect();
         if self.scope.learn(calls, Sensor::Dns).await.is_err() {
@@ -113,5 +117,7 @@ impl QueryService {
             return;
         };
         self.engine.settled(revision).await;
+        self.streams.taken(|proxy| proxy.workload() == *workload).await;
+        time::sleep(HANDOVER).await;
     }
 }

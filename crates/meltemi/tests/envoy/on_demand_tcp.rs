@@ -3,7 +3,10 @@
 //! Nothing redirects connections here, so that one to an unknown destination arrives at the listener
 //! of its port and can only be refused; elsewhere it passes through, with the same report.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use envoy::config::core::v3::Node;
 use prost::Message;
@@ -20,8 +23,7 @@ use tokio::{
 use crate::{
     fence,
     shop::{
-        Instance, PORT, Shop, ShopSettings, backend, egress, eventually, require, send, service,
-        service_on,
+        Instance, PORT, Shop, ShopSettings, backend, eventually, require, send, service, service_on,
     },
 };
 
@@ -29,7 +31,7 @@ use crate::{
 const BYTES: &[u8] = b"\0hello";
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A service of bytes with an address of its own, at which the sidecar listens.
+/// A service of bytes with an address of its own, at which the sidecar listens on a port that nobody else has.
 struct Store {
     backend: TcpBackend,
     address: SocketAddr,
@@ -37,10 +39,11 @@ struct Store {
 }
 
 impl Store {
-    async fn start(name: &str, port: u16) -> Self {
+    async fn start(name: &str) -> Self {
+        let port = ports::free_port();
         let backend = TcpBackend::start(name, ports::loopback_socket(port)).await.unwrap();
         let host = format!("{name}.shop.svc.cluster.local");
-        Self { backend, address: ports::loopback_socket(port), host }
+        Self { backend, address: (Ipv4Addr::LOCALHOST, port).into(), host }
     }
 
     /// Its protocol is detected: such a port is open to a fenced workload.
@@ -52,8 +55,8 @@ impl Store {
         service.replace(&selector, &format!("{selector}\n  clusterIP: {}", self.address.ip()))
     }
 
-    fn egress(&self) -> String {
-        egress(self.address, "TCP", &self.host)
+    fn cluster(&self) -> String {
+        format!("outbound|{}||{}", self.address.port(), self.host)
     }
 
     /// Whether a connection gets to the service.
@@ -63,9 +66,16 @@ impl Store {
     }
 }
 
+/// Each at its own address, as without a Sidecar.
+fn egress(stores: &[(&str, &Store)]) -> String {
+    let hosts: Vec<String> =
+        stores.iter().map(|(_, store)| format!("shop/{}", store.host)).collect();
+    format!("  - hosts: [{}]\n", hosts.join(", "))
+}
+
 async fn start(stores: &[(&str, &Store)], yaml: &str) -> Shop {
     let services = stores.iter().map(|(name, store)| store.yaml(name)).collect::<String>();
-    let egress = stores.iter().map(|(_, store)| store.egress()).collect::<String>();
+    let egress = egress(stores);
     let yaml = format!("{services}{yaml}");
     let fence = fence::namespace("on-demand");
     let files = [(fence::FILE, &*fence)];
@@ -92,7 +102,7 @@ pub(crate) async fn learned(shop: &Shop) -> Vec<(String, Value)> {
 
 #[tokio::test]
 async fn a_connection_to_an_unknown_service_is_learned_and_the_next_one_meshed() {
-    let (store, other) = (Store::start("store", 9000).await, Store::start("other", 9001).await);
+    let (store, other) = (Store::start("store").await, Store::start("other").await);
     let shop = start(&[("store", &store), ("other", &other)], "").await;
     assert!(!store.is_reached().await, "it was told of before it was called");
     eventually(async || {
@@ -104,7 +114,7 @@ async fn a_connection_to_an_unknown_service_is_learned_and_the_next_one_meshed()
     assert_eq!(learned(&shop).await, [(host.clone(), json!(["access-log"]))]);
     // By a cluster of its own, with what follows from that.
     let clusters = shop.envoy.admin_get("/clusters").await.unwrap();
-    assert!(clusters.text().contains(&format!("outbound|9000||{host}::")));
+    assert!(clusters.text().contains(&format!("{}::", store.cluster())));
     // What is learned later leaves running connections alone.
     let mut running = TcpStream::connect(store.address).await.unwrap();
     running.write_all(BYTES).await.unwrap();
@@ -176,7 +186,7 @@ async fn report(shop: &Shop, node: &str, names: &[&str]) -> Result<u32, u32> {
 
 #[tokio::test]
 async fn a_name_that_is_looked_up_is_there_before_the_first_connection() {
-    let store = Store::start("store", 9000).await;
+    let store = Store::start("store").await;
     let known = store.yaml("store").replace("name: data", "name: tcp-data");
     let hidden = "---
 apiVersion: networking.istio.io/v1
@@ -189,22 +199,26 @@ spec:
   resolution: STATIC
   endpoints: [{address: 10.9.9.9}]
 ";
-    let (yaml, egress) = (format!("{known}{hidden}"), store.egress());
+    let (yaml, egress) = (format!("{known}{hidden}"), egress(&[("store", &store)]));
     let fence = fence::namespace("on-demand");
     let files = [(fence::FILE, &*fence)];
     let settings =
         ShopSettings { yaml: &yaml, egress: &egress, files: &files, ..ShopSettings::default() };
     let shop = Shop::start_with(settings).await;
+    let knows = async || {
+        let clusters = shop.envoy.admin_get("/clusters").await.unwrap();
+        clusters.text().contains(&store.cluster())
+    };
     assert!(TcpStream::connect(store.address).await.is_err(), "nobody has asked for it");
     let node = "sidecar~127.0.0.1~client.shop~shop.svc.cluster.local";
     let junk: Vec<String> = (0..100).map(|number| format!("junk-{number}.example.com")).collect();
     let junk: Vec<&str> = junk.iter().map(String::as_str).collect();
     assert_eq!(report(&shop, node, &junk).await, Ok(0));
     assert_eq!(report(&shop, node, &["STORE", "store.shop.", "junk"]).await, Ok(1));
-    shop.wait_listening(store.address).await;
-    assert!(store.is_reached().await);
+    assert!(knows().await, "it is answered before the proxy has it");
     let expected = ("store.shop.svc.cluster.local".to_owned(), json!(["dns"]));
     assert_eq!(learned(&shop).await, [expected]);
+    eventually(async || require(store.is_reached().await, "it is not meshed")).await;
     // What another namespace keeps for itself exists, and is not seen all the same.
     assert_eq!(report(&shop, node, &["hidden.internal"]).await, Ok(1));
     let clusters = shop.envoy.admin_get("/clusters").await.unwrap();

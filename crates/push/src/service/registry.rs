@@ -68,6 +68,8 @@ pub(super) enum Query {
     Standing(oneshot::Sender<Standing>),
     /// When it is live, or has refused something.
     Watch(oneshot::Sender<Standing>),
+    /// When it has answered all that can be sent now.
+    Taken(oneshot::Sender<()>),
     /// By what it proves who it is, and whom it believes.
     Identity(oneshot::Sender<HeldIdentity>),
 }
@@ -91,6 +93,7 @@ impl Query {
                 let _ = reply.send(Standing::of(state));
             }
             Self::Watch(reply) => watchers.add(reply),
+            Self::Taken(reply) => watchers.add_taken(reply),
             Self::Identity(reply) => {
                 let _ = reply.send(HeldIdentity::of(state));
             }
@@ -285,6 +288,24 @@ impl StreamRegistry {
             watches.push(Watch { stream, proxy: entry.proxy, outcome });
         }
         watches
+    }
+
+    /// Returns when these proxies have answered what the engine has told their streams so far, but for what
+    /// waits for something that nothing defines.
+    pub async fn taken(&self, wanted: impl Fn(&Proxy) -> bool) {
+        let entries: Vec<Entry> =
+            self.lock().values().filter(|entry| wanted(&entry.proxy)).cloned().collect();
+        let mut answers = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let (reply, answer) = oneshot::channel();
+            if entry.queries.send(Query::Taken(reply)).await.is_ok() {
+                answers.push(answer);
+            }
+        }
+        for answer in answers {
+            // A stream that ends has nothing to wait for.
+            let _ = answer.await;
+        }
     }
 
     fn entries(&self) -> Vec<(u64, Entry)> {

@@ -54,26 +54,41 @@ pub struct Watch {
     pub outcome: oneshot::Receiver<Standing>,
 }
 
-/// Who waits for a stream to be live.
+/// Who waits for a stream.
 #[derive(Debug, Default)]
-pub(super) struct Watchers(Vec<oneshot::Sender<Standing>>);
+pub(super) struct Watchers {
+    /// To be live, or to have refused something.
+    standing: Vec<oneshot::Sender<Standing>>,
+    /// To have answered all that can be sent now.
+    taken: Vec<oneshot::Sender<()>>,
+}
 
 impl Watchers {
     pub(super) fn add(&mut self, watcher: oneshot::Sender<Standing>) {
-        self.0.push(watcher);
+        self.standing.push(watcher);
+    }
+
+    pub(super) fn add_taken(&mut self, watcher: oneshot::Sender<()>) {
+        self.taken.push(watcher);
     }
 
     /// To be called when the state may have changed. Costs nothing while nobody waits.
     pub(super) fn look(&mut self, state: &StreamState) {
-        self.0.retain(|watcher| !watcher.is_closed());
-        if self.0.is_empty() {
+        self.taken.retain(|watcher| !watcher.is_closed());
+        if !self.taken.is_empty() && pending(state).is_empty() {
+            for watcher in self.taken.drain(..) {
+                let _ = watcher.send(());
+            }
+        }
+        self.standing.retain(|watcher| !watcher.is_closed());
+        if self.standing.is_empty() {
             return;
         }
         let standing = Standing::of(state);
         if matches!(standing, Standing::Waiting(_)) {
             return;
         }
-        for watcher in self.0.drain(..) {
+        for watcher in self.standing.drain(..) {
             // Who asked may have gone.
             let _ = watcher.send(standing.clone());
         }
@@ -87,21 +102,22 @@ impl Standing {
         if !refused.is_empty() {
             return Self::Refused(refused);
         }
-        let mut waiting = Waiting { held_back: held_back(state), ..Waiting::default() };
-        for kind in ResourceKind::ALL {
-            let pending = state.pending(kind);
-            if pending > 0 {
-                waiting.pending.insert(kind, pending);
-            }
-        }
-        // What a proxy has acknowledged may make it ask for more, a moment later.
-        if waiting.pending.is_empty() {
-            waiting.pending = unasked(state);
-        }
+        let waiting = Waiting { held_back: held_back(state), pending: pending(state) };
         match waiting.pending.is_empty() && waiting.held_back.is_empty() {
             true => Self::Live,
             false => Self::Waiting(waiting),
         }
+    }
+}
+
+/// How many names are still to be sent, asked for or acknowledged.
+fn pending(state: &StreamState) -> BTreeMap<ResourceKind, usize> {
+    let counts = ResourceKind::ALL.into_iter().map(|kind| (kind, state.pending(kind)));
+    let pending: BTreeMap<_, _> = counts.filter(|(_, count)| *count > 0).collect();
+    match pending.is_empty() {
+        // What a proxy has acknowledged may make it ask for more, a moment later.
+        true => unasked(state),
+        false => pending,
     }
 }
 

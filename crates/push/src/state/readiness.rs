@@ -94,7 +94,8 @@ impl StreamState {
         compiled.clusters.iter().any(|it| self.readiness(it) == Readiness::Coming)
     }
 
-    /// `target` with the hosts of `base` where its own name missing clusters.
+    /// `target` with the hosts of `base` where its own name missing clusters. A new host is left out if it leads
+    /// nowhere.
     fn without(
         &self,
         target: &Compiled,
@@ -103,10 +104,15 @@ impl StreamState {
     ) -> Option<Compiled> {
         let (target, base) = (target.parts.as_ref()?, base.parts.as_ref()?);
         let hosts = target.hosts.iter().filter_map(|host| {
-            if !host.clusters.iter().any(|cluster| missing.contains(cluster)) {
-                return Some(host.clone());
+            let leads =
+                |is_missing| host.clusters.iter().any(|it| missing.contains(it) == is_missing);
+            let old = || base.hosts.iter().find(|it| it.name == host.name);
+            match (leads(true), leads(false)) {
+                (false, _) => Some(host.clone()),
+                // Without it, all that it leads to would be reached past it, or not at all.
+                (true, true) => Some(old().unwrap_or(host).clone()),
+                (true, false) => old().cloned(),
             }
-            base.hosts.iter().find(|it| it.name == host.name).cloned()
         });
         let hosts = hosts.collect();
         let mut last = target.last.iter().flat_map(|last| &last.clusters);

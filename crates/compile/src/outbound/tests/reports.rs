@@ -124,13 +124,13 @@ fn what_is_asked_for_needs_no_report() {
         proxy(),
         "on-demand",
         expect![[r#"
-        0.0.0.0_80 http: -
-        0.0.0.0_80 PassthroughCluster: reports
-        10.0.0.1_9000 outbound|9000||web.shop.svc.cluster.local: -
-        127.0.0.1_3128 http: -
-        virtualOutbound BlackHoleCluster: reports
-        virtualOutbound PassthroughCluster: reports
-    "#]],
+            0.0.0.0_80 http: -
+            0.0.0.0_80 PassthroughCluster: reports
+            10.0.0.1_9000 outbound|9000||web.shop.svc.cluster.local: -
+            127.0.0.1_3128 http: reports
+            virtualOutbound BlackHoleCluster: reports
+            virtualOutbound PassthroughCluster: reports
+        "#]],
     );
 }
 

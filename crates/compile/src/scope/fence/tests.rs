@@ -231,15 +231,60 @@ spec:
   - {port: {number: 3128, protocol: HTTP_PROXY, name: proxy}, bind: 127.0.0.1, captureMode: NONE, hosts: ['./*']}
   - hosts: ['./*']
 ";
-    for mode in ["declared", "learned"] {
-        let mesh = MESH.replace("scope: on-demand", &format!("scope: {mode}"));
-        let snapshot = fixture::snapshot(&format!("{mesh}{sidecar}"));
-        let (client, scope) = fixture::told(&proxy(), &snapshot, &[]);
-        let plan = plan_outbound(&scope, &client, &Reader::new(&snapshot));
-        let bound = plan.listeners.iter().filter(|it| it.bind.starts_with("127."));
-        let bound: Vec<&str> = bound.map(|it| &*it.name).collect();
-        assert_eq!(bound, ["127.0.0.1_80"], "{mode}");
+    for (mode, expected) in [
+        ("declared", &["127.0.0.1_80"][..]),
+        // Nobody learns what is called where nobody listens.
+        ("learned", &["127.0.0.1_3128", "127.0.0.1_80"]),
+    ] {
+        assert_eq!(bound(mode, sidecar), expected, "{mode}");
     }
+}
+
+/// Listeners at places of their own that a class with this Sidecar is told of before its first call.
+fn bound(mode: &str, sidecar: &str) -> Vec<String> {
+    let mesh = MESH.replace("scope: on-demand", &format!("scope: {mode}"));
+    let snapshot = fixture::snapshot(&format!("{mesh}{sidecar}"));
+    let (client, scope) = fixture::told(&proxy(), &snapshot, &[]);
+    let plan = plan_outbound(&scope, &client, &Reader::new(&snapshot));
+    let bound = plan.listeners.iter().filter(|it| !it.bind.starts_with("0."));
+    bound.map(|it| it.name.to_string()).collect()
+}
+
+#[test]
+fn where_no_service_can_be_asked_for_a_class_has_all() {
+    let place = |port: &str, bind: &str, host: &str| {
+        format!(
+            "---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {{name: default, namespace: shop}}
+spec:
+  egress:
+  - {{port: {port}, bind: '{bind}', captureMode: NONE, hosts: ['{host}']}}
+  - hosts: ['./*']
+"
+        )
+    };
+    let local = "127.0.0.1";
+    let cases = [
+        place("{number: 3128, protocol: HTTP_PROXY, name: proxy}", local, "./*"),
+        place("{number: 9000, protocol: TCP, name: tcp}", local, "./cart.shop.svc.cluster.local"),
+        place("{number: 80, protocol: MONGO, name: db}", local, "./web.shop.svc.cluster.local"),
+        place("{number: 0, protocol: HTTP, name: http}", "unix:///run/web.sock", "./*"),
+    ];
+    for sidecar in cases {
+        let expected = bound("full", &sidecar);
+        assert_eq!(expected.len(), 1, "{sidecar}");
+        for mode in ["on-demand", "learned", "gateway"] {
+            assert_eq!(bound(mode, &sidecar), expected, "{mode}: {sidecar}");
+        }
+    }
+    let asked = place("{number: 9000, protocol: HTTP, name: http}", local, "./web.*");
+    assert_eq!(
+        bound("on-demand", &asked),
+        ["127.0.0.1_9000"],
+        "also where no service has the port"
+    );
 }
 
 #[test]

@@ -35,7 +35,12 @@ impl Callers {
         let [client, other, web, address] = std::array::from_fn(|_| ports::loopback_address());
         let port = ports::free_port();
         let behind = [(HTTP, "HTTP", backend.address().port())];
-        let sidecar = |name: &str, address| client_sidecar(address).replace("client", name);
+        // At a place of bytes all is told from the start.
+        let sidecar = |name: &str, address| {
+            let all = client_sidecar(address).replace("client", name);
+            let lines = all.lines().filter(|line| !line.contains("protocol: TCP"));
+            lines.map(|line| format!("{line}\n")).collect::<String>()
+        };
         let yaml = [
             service(web, LABEL),
             server_sidecar(web, &behind),

@@ -167,6 +167,16 @@ fn a_new_host_that_names_a_missing_cluster_comes_with_it() {
     talk.settles("cds b | eds b | rds r(h=a,i=b)");
 }
 
+/// A header may lead to what is missing, and everybody else to what is there.
+#[test]
+fn a_new_host_of_which_some_is_missing_is_not_left_out() {
+    let mut talk = Talk::synced(Delta, A);
+    talk.see("cds a b lds l(r) rds r(h=a,i=b+c)");
+    talk.settles("cds b | eds b | rds r(h=a,i=b+c)");
+    talk.see("cds a b lds l(r) rds r(h=a+d,i=b)");
+    talk.settles("rds r(h=a,i=b)");
+}
+
 #[test]
 fn the_host_for_all_else_is_held_back_like_the_others() {
     let mut talk = Talk::synced(Delta, "cds a lds l(r) rds r(h=a,*=a)");

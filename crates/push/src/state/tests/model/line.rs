@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use compile::Compiled;
 use proptest::prelude::*;
 use xds::{Protocol, Request};
 
@@ -226,7 +227,9 @@ impl Line {
             for cluster in &held.clusters {
                 // Only what held nothing, or named it already, may name what does not exist.
                 let allowed = !expected.contains(cluster)
-                    && old.is_none_or(|old| old.clusters.contains(cluster));
+                    && old.is_none_or(|old| {
+                        old.clusters.contains(cluster) || is_new_beside_others(cluster, held, old)
+                    });
                 // An answer is right behind what it leads to: nobody knows yet whether that is refused.
                 let is_answer = old.is_none() && !aliases(resource).is_empty();
                 let is_refused = || self.refused.iter().any(|(_, name)| name == cluster);
@@ -338,4 +341,12 @@ impl Line {
 /// The virtual host of a fenced workload with this number.
 fn host_name(host: usize) -> String {
     format!("d/h{host}")
+}
+
+/// Whether a cluster is named by new hosts alone, each of which leads elsewhere too.
+fn is_new_beside_others(cluster: &Arc<str>, held: &Compiled, old: &Compiled) -> bool {
+    let (Some(held), Some(old)) = (&held.parts, &old.parts) else { return false };
+    let is_new = |name: &Arc<str>| old.hosts.iter().all(|it| it.name != *name);
+    let mut naming = held.hosts.iter().filter(|it| it.clusters.contains(cluster));
+    naming.all(|it| is_new(&it.name) && it.clusters.len() > 1)
 }
