@@ -212,6 +212,7 @@ impl Mesh {
         let objects = self.stage.index.objects().values().cloned().map(Change::Put);
         let objects = objects.chain(self.stage.learned()).collect();
         let mut fresh = Self::new(objects, self.streams.keys().copied());
+        fresh.stage.remember(&self.stage);
         for (number, stream) in &self.streams {
             let (held, expected) =
                 (self.stage.contents(*stream), fresh.stage.contents(fresh.streams[number]));

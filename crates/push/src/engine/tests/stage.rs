@@ -176,6 +176,11 @@ impl Stage {
         }
     }
 
+    /// Knows what the other has learned; otherwise the first thing that is learned would stand in its place.
+    pub(super) fn remember(&mut self, other: &Self) {
+        self.learned = other.learned.clone();
+    }
+
     /// What was learned, as changes.
     pub(super) fn learned(&self) -> Vec<Change> {
         let learned = self.learned.iter();
