@@ -18,14 +18,16 @@ mod visible;
 use std::{collections::BTreeSet, sync::Arc};
 
 use compile::{
-    Client, Compiled, RouteInput, ScopeKey, compile_route, compile_virtual_host,
+    Client, Compiled, RouteInput, ScopeKey,
+    cluster::{SpecialCluster, special_clusters},
+    compile_route, compile_virtual_host,
     endpoint::Place,
     gateway::OwnPorts,
     inbound::InboundInput,
     telemetry::{RuntimeInput, compile_runtime, select_runtime},
 };
 use model::{Diagnostic, Diagnostics, Hostname, Namespace, Proxy, ServiceKey, Shared, WorkloadKey};
-use snapshot::{Reader, Reads};
+use snapshot::{Mesh, OutboundPolicy, Reader, Reads};
 
 pub(crate) use self::{
     found::Found,
@@ -100,6 +102,13 @@ fn runtime(client: &Client, marks: &BTreeSet<Arc<str>>, work: &Work<'_>) -> Made
         (ResourceKind::Runtime, Arc::new(compile_runtime(&input)))
     };
     input.map(compile).into_iter().collect()
+}
+
+/// The clusters that belong to no service, made once for all classes.
+fn special(client: &Client, mesh: &Mesh, policy: OutboundPolicy, memos: &Memos) -> Made {
+    let clusters = special_clusters(client, mesh, policy);
+    let made = clusters.map(|it| memos.special.get_or_compile(&it, SpecialCluster::compile));
+    made.map(|it| (ResourceKind::Cluster, it)).collect()
 }
 
 /// What it takes to compile.

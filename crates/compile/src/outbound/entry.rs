@@ -57,8 +57,8 @@ impl Entries {
     pub(super) fn is_settled(&self, bind: &Arc<str>, port: u16, protocol: Protocol) -> bool {
         let Some(entry) = self.map.get(&(bind.clone(), port)) else { return false };
         let shared = !entry.protocol.is_tcp() && protocol.is_http();
-        let sniffed = entry.protocol.is_unsupported() && protocol.is_unsupported();
-        let sniffed = sniffed && !entry.is_bound_and_open();
+        let both = [entry.protocol, protocol];
+        let sniffed = both.iter().all(|it| it.is_unsupported()) && !entry.is_bound_and_open();
         entry.locked || (shared && protocol != Protocol::HttpProxy) || sniffed
     }
 

@@ -69,6 +69,6 @@ fn compare(one: &str, other: &str) -> Ordering {
     one.bytes().rev().cmp(other.bytes().rev())
 }
 
-fn common_suffix(one: &str, other: &str) -> usize {
+pub(super) fn common_suffix(one: &str, other: &str) -> usize {
     one.bytes().rev().zip(other.bytes().rev()).take_while(|(one, other)| one == other).count()
 }

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use envoy::config::core::v3::Node;
-use model::{Hostname, WorkloadKey};
+use model::{Hostname, Proxy, WorkloadKey};
 use prost::Message;
 use push::{Access, EngineHandle, StreamRegistry, proxy_of};
 use scope::{ScopeHandle, Sensor, complete_host};
@@ -96,6 +96,9 @@ impl QueryService {
     /// Returns when the proxies of the workload have taken what they were told: a connection that begins then
     /// finds its listener.
     async fn learn(&self, workload: &WorkloadKey, hosts: BTreeSet<Hostname>) {
+        if hosts.is_empty() {
+            return;
+        }
         let calls = hosts.iter().map(|host| (workload.clone(), host.clone(), 1)).collect();
         if self.scope.learn(calls, Sensor::Dns).await.is_err() {
             return;
@@ -117,7 +120,9 @@ impl QueryService {
             return;
         };
         self.engine.settled(revision).await;
-        self.streams.taken(|proxy| proxy.workload() == *workload).await;
+        let is_own =
+            |proxy: &Proxy| proxy.namespace == workload.namespace && proxy.workload() == *workload;
+        self.streams.taken(is_own).await;
         time::sleep(HANDOVER).await;
     }
 }

@@ -7,7 +7,6 @@ use std::{
 
 use compile::{
     Client, CompiledVirtualHost,
-    cluster::{SpecialCluster, special_clusters},
     gateway::{
         GatewayHostInput, GatewayRouteInput, GatewayScope, OwnPorts, compile_gateway_host,
         compile_gateway_listener, compile_gateway_route, find_service, gateway_clusters,
@@ -21,7 +20,7 @@ use super::{
     Job, Jobs, Made, Work,
     clusters::{Clusters, Wanted},
     outbound::set_routes,
-    runtime,
+    runtime, special,
 };
 use crate::{Counters, FacetView, ResourceKind, memo::Memo};
 
@@ -48,10 +47,7 @@ impl Gateway {
     fn run_scope(&mut self, work: &mut Work<'_>) -> Option<Made> {
         let scope = select_gateways(&self.client, &self.ports, work.reader);
         let mesh = work.reader.mesh();
-        let special = special_clusters(&self.client, mesh, mesh.outbound_policy);
-        let made =
-            special.map(|it| work.memos.special.get_or_compile(&it, SpecialCluster::compile));
-        let made = made.map(|it| (ResourceKind::Cluster, it)).collect();
+        let made = special(&self.client, mesh, mesh.outbound_policy, work.memos);
         if self.scope.as_ref().is_none_or(|old| **old != scope) {
             work.dirty.insert(Job::Listeners);
             work.dirty.extend(self.routes.keys().cloned().map(Job::Route));

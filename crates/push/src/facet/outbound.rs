@@ -7,7 +7,6 @@ use std::{
 
 use compile::{
     Client, CompiledVirtualHost, RouteInput, RouteName, Scope, VirtualHostInput,
-    cluster::{SpecialCluster, special_clusters},
     compile_detour_cluster, compile_route, compile_virtual_host, grpc, host_resources,
     lazy_gateway::{LazyGatewayPlan, compile_lazy_gateway, plan_lazy_gateway},
     outbound::{compile_listener, plan_outbound},
@@ -20,7 +19,7 @@ use super::{
     Job, Jobs, Made, Work,
     clusters::{Clusters, Wanted},
     on_demand::OnDemand,
-    runtime,
+    runtime, special,
 };
 use crate::{Counters, FacetView, ResourceKind, memo::Memo};
 
@@ -52,11 +51,9 @@ impl Outbound {
         let fenced = self.on_demand.narrow(&self.client, work);
         let scope = fenced.unwrap_or_else(|| Arc::new(Scope::select(&self.client, work.reader)));
         let mesh = work.reader.mesh();
-        let special = special_clusters(&self.client, mesh, scope.outbound_policy);
+        let mut made = special(&self.client, mesh, scope.outbound_policy, work.memos);
         let detour = scope.detour.as_ref().map(|it| Arc::new(compile_detour_cluster(it, mesh)));
-        let made =
-            special.map(|it| work.memos.special.get_or_compile(&it, SpecialCluster::compile));
-        let made = made.chain(detour).map(|it| (ResourceKind::Cluster, it)).collect();
+        made.extend(detour.map(|it| (ResourceKind::Cluster, it)));
         if self.scope.as_ref().is_none_or(|old| *old != scope) {
             work.dirty.insert(Job::Listeners);
             work.dirty.extend(self.routes.keys().cloned().map(Job::Route));
