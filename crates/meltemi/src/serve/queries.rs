@@ -8,12 +8,12 @@
 use std::{
     collections::BTreeSet,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
 use envoy::config::core::v3::Node;
-use model::{Hostname, Proxy, WorkloadKey};
+use model::{Hostname, WorkloadKey};
 use prost::Message;
 use push::{Access, EngineHandle, StreamRegistry, proxy_of};
 use scope::{ScopeHandle, Sensor, complete_host};
@@ -27,6 +27,8 @@ use super::places::NewestPlaces;
 const MAX_NAMES: usize = 256;
 /// Envoy acknowledges a listener before its workers have it.
 const HANDOVER: Duration = Duration::from_millis(5);
+/// What a workload has called for so long, its proxies were told.
+const TOLD: Duration = Duration::from_secs(10);
 /// How long an answer waits at most: whoever asks has somebody waiting too.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -105,13 +107,16 @@ impl QueryService {
         }
         // What was too much for the workload is not learned.
         let Ok(edges) = self.scope.edges(workload).await else { return };
-        let edges: BTreeSet<Hostname> = edges.into_iter().map(|edge| edge.host).collect();
-        let expected: Vec<&Hostname> = hosts.intersection(&edges).collect();
+        let edges = edges.into_iter().map(|edge| (edge.host, edge.first_seen));
+        let expected = news(edges, &hosts, SystemTime::now());
+        if expected.is_empty() {
+            return;
+        }
         let knows = |snapshot: &Option<Arc<Snapshot>>| {
             let Some(snapshot) = snapshot else { return false };
             let reader = Reader::new(snapshot);
             let learned = reader.learned(workload);
-            expected.iter().all(|host| learned.is_some_and(|hosts| hosts.contains(*host)))
+            expected.iter().all(|host| learned.is_some_and(|hosts| hosts.contains(host)))
         };
         let mut snapshots = self.mesh.snapshots();
         let Ok(revision) =
@@ -120,9 +125,33 @@ impl QueryService {
             return;
         };
         self.engine.settled(revision).await;
-        let is_own =
-            |proxy: &Proxy| proxy.namespace == workload.namespace && proxy.workload() == *workload;
-        self.streams.taken(is_own).await;
+        self.streams.taken(workload).await;
         time::sleep(HANDOVER).await;
+    }
+}
+
+/// Of what was looked up, what proxies may not have been told yet. Edges come with when they were first seen, in
+/// seconds since 1970.
+fn news(
+    edges: impl Iterator<Item = (Hostname, u64)>,
+    hosts: &BTreeSet<Hostname>,
+    now: SystemTime,
+) -> Vec<Hostname> {
+    let is_told = |first_seen| UNIX_EPOCH + Duration::from_secs(first_seen) + TOLD <= now;
+    let new = edges.filter(|(host, first_seen)| !is_told(*first_seen) && hosts.contains(host));
+    new.map(|(host, _)| host).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_looks_up_what_its_workload_called_long_ago_waits_for_nobody() {
+        let edges = [("old", 100), ("new", 195), ("other", 195)];
+        let edges = edges.into_iter().map(|(host, first_seen)| (host.into(), first_seen));
+        let hosts = ["old", "new", "too-much"].map(Hostname::from).into();
+        let now = UNIX_EPOCH + Duration::from_secs(200);
+        assert_eq!(news(edges, &hosts, now), [Hostname::from("new")]);
     }
 }

@@ -1,15 +1,15 @@
 //! The connected proxies, and what each was sent and acknowledged.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
 use compile::Compiled;
 use envoy::extensions::transport_sockets::tls::v3::{Secret, secret::Type};
-use model::{Identity, Proxy};
+use model::{Identity, Proxy, WorkloadKey};
 use prost::Message;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -189,9 +189,15 @@ struct Entry {
     queries: mpsc::Sender<Query>,
 }
 
+#[derive(Debug, Default)]
+struct Connected {
+    streams: BTreeMap<u64, Entry>,
+    by_workload: HashMap<WorkloadKey, BTreeSet<u64>>,
+}
+
 /// Finds connected proxies. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct StreamRegistry(Arc<Mutex<BTreeMap<u64, Entry>>>);
+pub struct StreamRegistry(Arc<Mutex<Connected>>);
 
 impl StreamRegistry {
     pub(super) fn add(
@@ -201,28 +207,40 @@ impl StreamRegistry {
         protocol: Protocol,
     ) -> mpsc::Receiver<Query> {
         let (queries, receiver) = mpsc::channel(4);
-        self.lock().insert(id, Entry { proxy, protocol, queries });
+        let workload = proxy.workload();
+        let mut connected = self.lock();
+        connected.by_workload.entry(workload).or_default().insert(id);
+        connected.streams.insert(id, Entry { proxy, protocol, queries });
         receiver
     }
 
     pub(super) fn remove(&self, id: u64) {
-        self.lock().remove(&id);
+        let mut connected = self.lock();
+        let Some(entry) = connected.streams.remove(&id) else { return };
+        if let hash_map::Entry::Occupied(mut of) =
+            connected.by_workload.entry(entry.proxy.workload())
+        {
+            of.get_mut().remove(&id);
+            if of.get().is_empty() {
+                of.remove();
+            }
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Connected> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connected proxies, by stream.
     pub fn proxies(&self) -> Vec<Arc<Proxy>> {
-        self.lock().values().map(|entry| entry.proxy.clone()).collect()
+        self.lock().streams.values().map(|entry| entry.proxy.clone()).collect()
     }
 
     /// What the proxies hold; those for which `wanted` says no are not asked. With `bodies`, the
     /// resources themselves. A stream that does not answer in time is left out.
     pub async fn dump(&self, wanted: impl Fn(&Proxy) -> bool, bodies: bool) -> Vec<ProxyDump> {
-        let entries: Vec<Entry> =
-            self.lock().values().filter(|entry| wanted(&entry.proxy)).cloned().collect();
+        let wanted = |entry: &&Entry| wanted(&entry.proxy);
+        let entries: Vec<Entry> = self.lock().streams.values().filter(wanted).cloned().collect();
         let mut dumps = Vec::with_capacity(entries.len());
         for entry in entries {
             let (reply, answer) = oneshot::channel();
@@ -290,11 +308,10 @@ impl StreamRegistry {
         watches
     }
 
-    /// Returns when these proxies have answered what the engine has told their streams so far, but for what
-    /// waits for something that nothing defines.
-    pub async fn taken(&self, wanted: impl Fn(&Proxy) -> bool) {
-        let entries: Vec<Entry> =
-            self.lock().values().filter(|entry| wanted(&entry.proxy)).cloned().collect();
+    /// Returns when the proxies of a workload have answered what the engine has told their streams so far, but for
+    /// what waits for something that nothing defines.
+    pub async fn taken(&self, workload: &WorkloadKey) {
+        let entries = self.entries_of(workload);
         let mut answers = Vec::with_capacity(entries.len());
         for entry in entries {
             let (reply, answer) = oneshot::channel();
@@ -308,7 +325,46 @@ impl StreamRegistry {
         }
     }
 
+    fn entries_of(&self, workload: &WorkloadKey) -> Vec<Entry> {
+        let connected = self.lock();
+        let ids = connected.by_workload.get(workload).into_iter().flatten();
+        ids.filter_map(|id| connected.streams.get(id)).cloned().collect()
+    }
+
     fn entries(&self) -> Vec<(u64, Entry)> {
-        self.lock().iter().map(|(stream, entry)| (*stream, entry.clone())).collect()
+        self.lock().streams.iter().map(|(stream, entry)| (*stream, entry.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy_of;
+
+    #[tokio::test]
+    async fn a_workload_is_found_by_its_streams_while_they_last() {
+        let registry = StreamRegistry::default();
+        let proxy = |id: &str| {
+            let id = format!("sidecar~10.0.0.1~{id}.shop~shop.svc.cluster.local");
+            let node = envoy::config::core::v3::Node { id, ..Default::default() };
+            Arc::new(proxy_of(&node).unwrap())
+        };
+        let (cart, pay) = (proxy("cart"), proxy("pay"));
+        let workload = cart.workload();
+        let mut of_cart = registry.add(1, cart.clone(), Protocol::Delta);
+        let mut of_pay = registry.add(2, pay, Protocol::Delta);
+        let again = registry.add(3, cart, Protocol::Delta);
+        registry.remove(3);
+        drop(again);
+        let answer = async {
+            let Some(Query::Taken(reply)) = of_cart.recv().await else { panic!("not asked") };
+            reply.send(()).unwrap();
+        };
+        tokio::join!(registry.taken(&workload), answer);
+        assert!(of_pay.try_recv().is_err());
+        registry.remove(1);
+        registry.taken(&workload).await;
+        registry.remove(2);
+        assert!(registry.lock().by_workload.is_empty());
     }
 }
