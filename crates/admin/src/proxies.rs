@@ -150,7 +150,10 @@ fn proxy_status(dump: &ProxyDump) -> ProxyStatus {
 pub(crate) fn held_back_text(held_back: &push::HeldBack) -> String {
     let clusters = held_back.clusters.join("`, `");
     let kind = kind_name(held_back.kind);
-    format!("{kind} `{}` waits for `{clusters}`, which nothing defines", held_back.name)
+    format!(
+        "{kind} `{}` waits for `{clusters}`, which nothing defines or which is still warming",
+        held_back.name
+    )
 }
 
 pub(crate) async fn list(State(admin): State<Shared>) -> Json<ProxyStatusList> {

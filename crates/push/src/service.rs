@@ -7,6 +7,7 @@ mod conversation;
 mod metrics;
 mod node;
 mod part;
+mod patience;
 mod registry;
 mod secrets;
 mod standing;
@@ -24,6 +25,7 @@ use self::{
     metrics::Stopwatch,
     node::parse_node,
     part::Parts,
+    patience::Patience,
     secrets::StreamSecrets,
     standing::Watchers,
     turn::{Turn, Turns},
@@ -143,6 +145,7 @@ impl PushService {
             turn: Turn::default(),
             parts: Parts::default(),
             waits: Waits::default(),
+            patience: Patience::default(),
             learner: self.learner.as_deref(),
             proxy: proxy.clone(),
         }

@@ -9,10 +9,12 @@
 //! 2. assignments, at once;
 //! 3. a listener or route only when every cluster that it names is acknowledged, assignment
 //!    included; what names a cluster that does not exist stays as it was (`readiness`);
-//!    while a request waits for its host, that goes out ahead of the acknowledgement (`ahead`);
+//!    while a request waits for its host, that goes out ahead of the acknowledgement (`ahead`); clusters that
+//!    take long keep nothing else waiting (`aside`);
 //! 4. a cluster goes only when nothing that the proxy holds or should hold names it.
 
 mod ahead;
+mod aside;
 mod holdings;
 mod on_demand;
 mod plan;
@@ -207,7 +209,7 @@ impl StreamState {
     }
 
     /// Listeners and routes that are held back, wholly or in part, and the clusters that do not
-    /// exist for which they are.
+    /// exist, or take long to warm, for which they are.
     pub(crate) fn held_back(&self, kind: ResourceKind) -> &BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
         &self.of(kind).held_back
     }
@@ -231,7 +233,8 @@ impl StreamState {
     /// Names that are still to be sent or acknowledged. Those refused or held back are not.
     pub(crate) fn pending(&self, kind: ResourceKind) -> usize {
         let state = self.of(kind);
-        let waiting = state.in_flight.as_ref().map_or(0, |it| it.names.len());
+        let open = state.in_flight.iter().chain(state.aside.iter().map(|it| &it.open));
+        let waiting: usize = open.map(|it| it.names.len()).sum();
         state.dirty.len() + state.news_len(kind) + waiting + state.held.open()
     }
 
@@ -247,6 +250,7 @@ impl StreamState {
             state.dirty.is_empty()
                 && state.news.is_empty()
                 && state.in_flight.as_ref().is_none_or(|it| it.names.is_empty())
+                && state.aside.is_empty()
                 && state.held.open() == 0
                 && state.held_back.is_empty()
         })

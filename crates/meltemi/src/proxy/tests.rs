@@ -37,7 +37,9 @@ fn statuses(items: Vec<Value>) -> ProxyStatusList {
 fn what_is_wrong_comes_first_with_envoys_words() {
     let mut stale = proxy("pay-1.shop", "STALE");
     stale["pending"] = json!({"cluster": 3});
-    stale["heldBack"] = json!(["route `80` waits for `outbound|80|v2|pay`, which nothing defines"]);
+    stale["heldBack"] = json!([
+        "route `80` waits for `outbound|80|v2|pay`, which nothing defines or which is still warming"
+    ]);
     let mut refused = proxy("web-1.shop", "NACK");
     refused["refused"] =
         json!([{"type": "listener", "name": "0.0.0.0_80", "refused": "no filter"}]);
@@ -51,7 +53,7 @@ fn what_is_wrong_comes_first_with_envoys_words() {
             pay-1.shop   STALE   3 wait  ok   ok         ok   -    ok    sidecar  delta     1.30.0
             cart-1.shop  SYNCED  ok      ok   ok         ok   -    ok    sidecar  delta     1.30.0
             × web-1.shop listener `0.0.0.0_80`: no filter
-            ‼ pay-1.shop route `80` waits for `outbound|80|v2|pay`, which nothing defines
+            ‼ pay-1.shop route `80` waits for `outbound|80|v2|pay`, which nothing defines or which is still warming
         "#]],
     );
 }

@@ -14,6 +14,7 @@ use super::{
     belief::Belief,
     metrics::{Stopwatch, StreamMetrics},
     part::Parts,
+    patience::Patience,
     registry::Query,
     secrets::StreamSecrets,
     standing::Watchers,
@@ -49,6 +50,7 @@ pub(super) struct Conversation<'a> {
     pub(super) turn: Turn,
     pub(super) parts: Parts,
     pub(super) waits: Waits,
+    pub(super) patience: Patience,
     pub(super) learner: Option<&'a dyn Learner>,
     pub(super) proxy: Arc<Proxy>,
 }
@@ -72,6 +74,7 @@ impl Conversation<'_> {
             }
             self.watchers.look(&self.state);
             self.stopwatch.look(self.metrics, self.engine.log(), &self.state);
+            self.patience.look(&self.state);
             tokio::select! {
                 request = self.stream.requests.next() => match request {
                     None => return Status::OK,
@@ -96,6 +99,10 @@ impl Conversation<'_> {
                     if permit.is_err() {
                         return Status::OK;
                     }
+                }
+                nonce = self.patience.over() => {
+                    self.patience = Patience::default();
+                    self.state.set_aside(nonce);
                 }
                 () = &mut resumption, if self.state.is_resuming() => self.state.end_resumption(),
                 () = &mut expiry => {

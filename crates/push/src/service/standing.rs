@@ -23,12 +23,12 @@ pub enum Standing {
 pub struct Waiting {
     /// How many names, by type.
     pub pending: BTreeMap<ResourceKind, usize>,
-    /// Listeners and routes that are held back, with the clusters that nothing defines.
+    /// Listeners and routes that are held back.
     pub held_back: Vec<HeldBack>,
 }
 
 /// A listener or a route of which the proxy is not sent all, because of clusters that nothing
-/// defines.
+/// defines, or that take long to warm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldBack {
     pub kind: ResourceKind,

@@ -55,19 +55,25 @@ impl StreamState {
     /// Whether the proxy can use a cluster by the time that it reads what is sent now.
     pub(super) fn comes_first(&self, cluster: &str) -> bool {
         let held = |kind: ResourceKind| self.of(kind).held.get(cluster);
-        let nonce = |kind: ResourceKind| self.of(kind).in_flight.as_ref().map(|open| open.nonce);
+        let assignments = self.of(ResourceKind::Endpoint).in_flight.as_ref();
         let Some(Held { sent: Some(Some(_)), .. }) = held(ResourceKind::Endpoint) else {
             return false;
         };
         match held(ResourceKind::Cluster) {
             // An assignment before it was for another version, which may be refused.
             Some(Held { sent: Some(Some(sent)), .. }) => {
-                nonce(ResourceKind::Endpoint) > nonce(ResourceKind::Cluster)
+                assignments.map(|open| open.nonce) > self.open_response(cluster)
                     && self.needs_no_more(&sent)
             }
             Some(Held { sent: None, acknowledged: Some(held), .. }) => self.needs_no_more(&held),
             Some(_) | None => false,
         }
+    }
+
+    /// The same of a cluster that was sent and is not acknowledged.
+    pub(super) fn sent_needs_no_more(&self, cluster: &str) -> bool {
+        let held = self.of(ResourceKind::Cluster).held.get(cluster);
+        held.and_then(|it| it.sent).flatten().is_some_and(|sent| self.needs_no_more(&sent))
     }
 
     /// Whether a cluster can be used as soon as its assignment is there.

@@ -55,7 +55,7 @@ impl StreamState {
         let state = self.of(kind);
         let open = state.dirty.len() + state.held_back.len() + state.kept.len();
         let idle = open == 0 && state.answered;
-        if !state.requested || state.in_flight.is_some() || idle {
+        if !state.requested || idle || !self.has_way(kind) {
             return None;
         }
         let (mut send, mut remove, mut done) = (Vec::new(), Vec::new(), Vec::new());
@@ -149,6 +149,9 @@ impl StreamState {
         if self.is_done(kind, name, &target, forced) {
             return Step::Done;
         }
+        if !forced && self.is_aside(kind, name, &target) {
+            return Step::Wait;
+        }
         if !kind.names_clusters() {
             return Step::Send(target);
         }
@@ -235,6 +238,7 @@ impl StreamState {
             self.force_assignments(&send);
         }
         let state = &mut self.types[kind as usize];
+        state.set_open_aside(send.iter().map(|(name, _)| name).chain(&remove));
         let mut names: Vec<Arc<str>> = Vec::with_capacity(send.len() + remove.len());
         for (name, resource) in &send {
             let mut held = state.held.get(name).unwrap_or_default();
@@ -255,7 +259,8 @@ impl StreamState {
             forced.extend(state.force.take(name));
         }
         let views = (state.held.sum() == self.views.sum(kind)).then(|| self.views.clone());
-        state.in_flight = Some(InFlight { nonce, names, whole: false, forced, views });
+        state.in_flight =
+            Some(InFlight { nonce, names, settled: Vec::new(), whole: false, forced, views });
         state.answered = true;
         state.last_nonce = nonce;
         match self.protocol {

@@ -22,7 +22,7 @@ enum Readiness {
     Ready,
     /// It was sent, or is about to be.
     Coming,
-    /// Nothing defines it, or the proxy has refused it.
+    /// Nothing defines it, the proxy has refused it, or it was waited for long enough.
     Missing,
 }
 
@@ -156,7 +156,7 @@ impl StreamState {
         };
         let is_refused = refused(ResourceKind::Cluster) || refused(ResourceKind::Endpoint);
         match target {
-            Some(_) if !is_refused => Readiness::Coming,
+            Some(_) if !is_refused && !self.is_late(cluster) => Readiness::Coming,
             _ => Readiness::Missing,
         }
     }

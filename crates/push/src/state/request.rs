@@ -261,10 +261,7 @@ impl StreamState {
     }
 
     fn on_answer(&mut self, kind: ResourceKind, nonce: &str, error: Option<&str>) {
-        let in_flight = &mut self.of_mut(kind).in_flight;
-        let Some(mut open) = in_flight.take_if(|open| nonce.parse() == Ok(open.nonce)) else {
-            return;
-        };
+        let Some(mut open) = self.of_mut(kind).take_open(nonce) else { return };
         if kind == ResourceKind::VirtualHost {
             self.on_hosts_taken(error.is_none());
         }
@@ -274,10 +271,14 @@ impl StreamState {
             if open.whole {
                 state.held.settle_all();
             }
+            state.acknowledge_settled(open.settled);
             state.acknowledge(open.names);
             state.forget(&unasked);
             state.resumed &= !kind.is_wildcard();
             state.compact(&self.views, open.views.as_ref());
+            if kind == ResourceKind::Endpoint {
+                self.settle_taken_in();
+            }
             return;
         };
         if std::mem::take(&mut open.whole) {
@@ -287,9 +288,12 @@ impl StreamState {
         // elsewhere a refusal means all of them.
         let named = |name: &Arc<str>| mentions(message, name);
         let is_partial = matches!(kind, ResourceKind::Cluster | ResourceKind::Listener);
-        let partial = is_partial && open.names.iter().any(named);
+        let settled = open.settled.iter().map(|(name, _)| name);
+        let partial = is_partial && open.names.iter().chain(settled).any(named);
         let (refused, taken): (Vec<_>, Vec<_>) =
             std::mem::take(&mut open.names).into_iter().partition(|name| !partial || named(name));
+        let settled = std::mem::take(&mut open.settled).into_iter();
+        state.acknowledge_settled(settled.filter(|(name, _)| partial && !named(name)));
         let whole = (!partial).then_some(open.nonce);
         state.reject(InFlight { names: refused, ..open }, message, whole);
         state.acknowledge(taken);

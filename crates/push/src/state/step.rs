@@ -81,8 +81,9 @@ impl StreamState {
                 state.held.step(&self.views, Some(sent.clone()));
                 let nonce = self.next_nonce;
                 self.next_nonce += 1;
-                let (names, forced) = Default::default();
-                state.in_flight = Some(InFlight { nonce, names, whole: true, forced, views: None });
+                let (names, settled, forced) = Default::default();
+                state.in_flight =
+                    Some(InFlight { nonce, names, settled, whole: true, forced, views: None });
                 state.last_nonce = nonce;
                 let version = match self.protocol {
                     Protocol::Delta => self.views.revision().to_string(),

@@ -1,6 +1,7 @@
 //! Conversations of a scripted proxy with the state of its stream.
 
 mod ahead;
+mod aside;
 mod delta;
 mod holdings;
 mod language;

@@ -8,6 +8,7 @@ use std::{
 use compile::Compiled;
 
 use super::{
+    aside::Aside,
     holdings::{Holdings, share_of},
     views::Views,
 };
@@ -85,6 +86,8 @@ pub(crate) struct Rejection {
 pub(super) struct InFlight {
     pub nonce: u64,
     pub names: Vec<Arc<str>>,
+    /// What else was in it, or `None` for a removal, of which something else is known or sent since.
+    pub settled: Vec<(Arc<str>, Option<Arc<Compiled>>)>,
     /// It is all that was asked for, and `names` does not list it.
     pub whole: bool,
     /// Those that were sent for a reason, whatever the proxy had.
@@ -112,6 +115,8 @@ pub(crate) struct TypeState {
     /// Before the first request: whatever it names is to be sent.
     pub(super) force_all: bool,
     pub(super) in_flight: Option<InFlight>,
+    /// Clusters: responses before that one which are not waited for. No name is in two.
+    pub(super) aside: Vec<Aside>,
     pub(super) rejected: BTreeMap<Arc<str>, Rejection>,
     /// Resources that are held back, wholly or in part, with the clusters that do not exist.
     pub(super) held_back: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
@@ -139,6 +144,7 @@ impl TypeState {
             ahead: BTreeSet::new(),
             force_all: false,
             in_flight: None,
+            aside: Vec::new(),
             rejected: BTreeMap::new(),
             held_back: BTreeMap::new(),
             kept: BTreeMap::new(),
@@ -243,6 +249,7 @@ impl TypeState {
         let quiet = self.dirty.is_empty()
             && self.force.is_empty()
             && self.in_flight.is_none()
+            && self.aside.is_empty()
             && self.rejected.is_empty()
             && self.held_back.is_empty();
         if !quiet || sent.is_some_and(|sent| self.held.rebase(sent, self.wildcard)) {

@@ -163,8 +163,9 @@ impl StreamState {
         // All of it is in this response, whatever else asked for it.
         state.dirty.clear();
         state.force.clear();
-        let (names, forced) = Default::default();
-        state.in_flight = Some(InFlight { nonce, names, whole: true, forced, views: None });
+        let (names, settled, forced) = Default::default();
+        state.in_flight =
+            Some(InFlight { nonce, names, settled, whole: true, forced, views: None });
         state.answered = true;
         state.last_nonce = nonce;
         let version = match self.protocol {
@@ -188,7 +189,8 @@ impl StreamState {
             let news = !state.dirty.is_empty() || !state.news.is_empty();
             let quiet = !news && state.rejected.is_empty();
             let same = state.held.sum() == self.views.sum(kind);
-            same && quiet && state.in_flight.is_none() && state.kept.is_empty()
+            let open = state.in_flight.is_some() || !state.aside.is_empty();
+            same && quiet && !open && state.kept.is_empty()
         };
         let endpoints = ResourceKind::Endpoint;
         let asks = self.of(endpoints).requested || self.resuming;

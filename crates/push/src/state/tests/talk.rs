@@ -116,6 +116,20 @@ impl Talk {
         }
     }
 
+    /// The proxy takes in clusters of which one takes long to warm. Gives the acknowledgement, which comes when
+    /// all are warm.
+    #[track_caller]
+    pub(super) fn take_in(&mut self) -> Request {
+        let response = self.take("cds");
+        let nonce = response.nonce.to_string();
+        let is_answer =
+            |it: &Request| matches!(it, Request::Delta(it) if it.response_nonce == nonce);
+        let requests = self.proxy.receive(&response);
+        let (mut answers, others): (Vec<_>, Vec<_>) = requests.into_iter().partition(is_answer);
+        self.tell(others);
+        answers.pop().expect("an answer")
+    }
+
     /// The proxy refuses the open response of a type, and takes nothing of it.
     #[track_caller]
     pub(super) fn refuse(&mut self, kind: &str, words: &str) {

@@ -30,6 +30,8 @@ pub(super) enum Move {
     Tell,
     /// Everything is looked at, as when changes were too many to list.
     Compare,
+    /// Clusters that are not acknowledged are waited for no longer.
+    SetAside,
     /// One response goes out.
     Send,
     /// The proxy takes one response.
@@ -62,6 +64,7 @@ pub(super) fn one_move() -> impl Strategy<Value = Move> {
         1 => (0..ROUTES, prop::option::of(tag.clone())).prop_map(|(a, b)| Move::Listener(a, b)),
         1 => prop::option::of((tag, cluster)).prop_map(Move::Tcp),
         1 => Just(Move::Compare),
+        1 => Just(Move::SetAside),
         8 => Just(Move::Send),
         8 => Just(Move::Receive),
         8 => Just(Move::Hear),
@@ -128,6 +131,7 @@ impl Mesh {
             Move::Ask(..)
             | Move::Tell
             | Move::Compare
+            | Move::SetAside
             | Move::Send
             | Move::Receive
             | Move::Hear
