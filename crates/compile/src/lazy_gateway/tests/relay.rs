@@ -56,46 +56,51 @@ fn part(text: &str, from: &str, to: &str) -> String {
 fn the_gateway_says_who_calls_and_by_which_route_it_answers() {
     let listener = listener("");
     expect![[r#"
-                  http_filters:
-                    - name: envoy.filters.http.header_mutation
-                      typed_config:
-                        @type: type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
-                        mutations:
-                          request_mutations:
-                            - remove: x-meltemi-route
-                            - remove: x-meltemi-caller
-                            - append:
-                                append_action: OVERWRITE_IF_EXISTS_OR_ADD
-                                header:
-                                  key: x-meltemi-caller
-                                  value: %DOWNSTREAM_PEER_URI_SAN%
-                          response_mutations:
-                            - remove: x-meltemi-relayed-by
-                            - append:
-                                append_action: OVERWRITE_IF_EXISTS_OR_ADD
-                                header:
-                                  key: x-meltemi-relayed-by
-                                  value: %RESPONSE_FLAGS%;%ROUTE_NAME%
-                    - name: envoy.filters.http.rbac
-                      typed_config:
-                        @type: type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
-                        rules:
-                          action: DENY
-                          policies:
-                            lazy-gateway:
-                              permissions:
-                                - any: true
-                              principals:
-                                - or_ids:
-                                    ids:
-                                      - authenticated:
-                                          principal_name:
-                                            exact: spiffe://cluster.local/ns/mesh/sa/lazy-gateway
-                                - header:
-                                    name: x-meltemi-caller
-                                    string_match:
-                                      safe_regex:
-                                        regex: .*,.*
+        http_filters:
+          - name: envoy.filters.http.header_mutation
+            typed_config:
+              @type: type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+              mutations:
+                request_mutations:
+                  - remove: x-meltemi-caller
+                  - append:
+                      append_action: OVERWRITE_IF_EXISTS_OR_ADD
+                      header:
+                        key: x-meltemi-caller
+                        value: %DOWNSTREAM_PEER_URI_SAN%
+                response_mutations:
+                  - remove: x-meltemi-relayed-by
+                  - append:
+                      append_action: OVERWRITE_IF_EXISTS_OR_ADD
+                      header:
+                        key: x-meltemi-relayed-by
+                        value: %RESPONSE_FLAGS%;%ROUTE_NAME%
+          - name: envoy.filters.http.rbac
+            typed_config:
+              @type: type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
+              rules:
+                action: DENY
+                policies:
+                  lazy-gateway:
+                    permissions:
+                      - any: true
+                    principals:
+                      - or_ids:
+                          ids:
+                            - authenticated:
+                                principal_name:
+                                  exact: spiffe://cluster.local/ns/mesh/sa/lazy-gateway
+                      - header:
+                          name: x-meltemi-caller
+                          string_match:
+                            safe_regex:
+                              regex: .*,.*
+          - name: envoy.filters.http.header_mutation
+            typed_config:
+              @type: type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+              mutations:
+                request_mutations:
+                  - remove: x-meltemi-route
     "#]].assert_eq(&part(
         &listener,
         "http_filters:",
@@ -167,6 +172,39 @@ fn the_gateway_takes_mtls_alone() {
         "transport_socket:",
         "transport_socket_connect_timeout:",
     ));
+}
+
+/// An AuthorizationPolicy and a RequestAuthentication.
+fn policies(namespace: &str, selector: &str) -> String {
+    format!(
+        "---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: deny, namespace: {namespace}}}
+spec: {{{selector}}}
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {{name: tokens, namespace: {namespace}}}
+spec: {{{selector} jwtRules: [{{issuer: me, jwks: '{{\"keys\": []}}'}}]}}
+"
+    )
+}
+
+#[test]
+fn policies_for_all_hold_behind_the_gateway_and_those_that_name_it_at_it() {
+    let without = listener("");
+    for namespace in ["istio-system", "mesh"] {
+        assert_eq!(listener(&policies(namespace, "")), without, "{namespace}");
+        let named = "selector: {matchLabels: {meltemi.io/role: lazy-gateway}},";
+        let named = listener(&policies(namespace, named));
+        // The route is found anew for a token: by the header, and before it goes.
+        let place = |what: &str| named.find(what).unwrap_or_else(|| panic!("there is no {what}"));
+        let order =
+            ["name: envoy.filters.http.jwt_authn", "lazy-gateway:", "remove: x-meltemi-route"];
+        assert!(order.map(place).is_sorted());
+        assert_eq!(named.matches("name: envoy.filters.http.rbac").count(), 2);
+    }
 }
 
 const PLAIN: &str = "---

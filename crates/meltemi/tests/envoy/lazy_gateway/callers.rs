@@ -118,6 +118,7 @@ fn from(accounts: &str) -> String {
 }
 
 const CLIENT: &str = "cluster.local/ns/shop/sa/client";
+const OTHER: &str = "cluster.local/ns/shop/sa/other";
 const GATEWAY: &str = "cluster.local/ns/mesh/sa/lazy-gateway";
 
 #[tokio::test]
@@ -147,6 +148,25 @@ async fn a_destination_judges_the_caller() {
     callers
         .expect(&policy("rules: [{from: [{source: {ipBlocks: [127.0.0.0/8]}}]}]"), [403; 2])
         .await;
+}
+
+#[tokio::test]
+async fn a_policy_for_all_is_judged_by_destinations_and_not_on_the_way() {
+    let deny = "apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: deny, namespace: istio-system}
+spec: {}
+---
+";
+    let callers = Callers::start(deny).await;
+    callers.expect(deny, [403, 403]).await;
+    callers.expect(&format!("{deny}{}", policy(&from(CLIENT))), [200, 403]).await;
+    // One that names the gateway says who may use it.
+    let own = format!("{}---\n{}", policy(&from(CLIENT)), policy(&from(OTHER)))
+        .replacen("name: web, namespace: shop", "name: own, namespace: mesh", 1)
+        .replacen("app: web", "app: lazy-gateway", 1);
+    callers.expect(&own, [403, 403]).await;
+    callers.expect(&own.replace(OTHER, CLIENT), [200, 403]).await;
 }
 
 #[tokio::test]
