@@ -58,6 +58,8 @@ use crate::{
 pub(crate) const ROUTE_HEADER: &str = "x-meltemi-route";
 /// Whom the caller of a request from the gateway has proven to be. Applications never see it.
 pub(crate) const CALLER_HEADER: &str = "x-meltemi-caller";
+/// What requests from the gateway say of their callers.
+pub(crate) const CALLER_HEADERS: [&str; 2] = [CALLER_HEADER, "x-forwarded-client-cert"];
 /// Of an answer of the gateway, whatever that says: what became of the request there, in Envoy's flags, and
 /// the name of the route that it had.
 pub(crate) const ANSWER_HEADER: &str = "x-meltemi-relayed-by";
@@ -252,7 +254,7 @@ fn forget_route() -> HttpFilter {
     mutate_headers(Mutations { request_mutations, ..Mutations::default() })
 }
 
-fn remove(name: &str) -> HeaderMutation {
+pub(crate) fn remove(name: &str) -> HeaderMutation {
     HeaderMutation { action: Some(Action::Remove(name.to_owned())) }
 }
 

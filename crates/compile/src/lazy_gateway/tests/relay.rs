@@ -1,13 +1,17 @@
 //! How the gateway takes calls, and where it leads them.
 
+use std::sync::Arc;
+
 use expect_test::expect;
+use model::Proxy;
 use snapshot::{Reader, Snapshot};
 
 use super::{MESH, cluster, gateway, route, told};
 use crate::{
-    Client, fixture,
+    Client, RouteName, compile_route, compile_virtual_host, fixture,
     inbound::{compile_inbound_listeners, select_inbound},
     lazy_gateway::{compile_lazy_gateway, plan_lazy_gateway},
+    select_route,
 };
 
 #[test]
@@ -172,6 +176,65 @@ fn the_gateway_takes_mtls_alone() {
         "transport_socket:",
         "transport_socket_connect_timeout:",
     ));
+}
+
+#[test]
+fn servers_outside_of_the_mesh_are_not_told_who_calls() {
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web]
+  http:
+  - match: [{uri: {prefix: /out}}]
+    route: [{destination: {host: api.example.com}}]
+  - match: [{uri: {prefix: /some}}]
+    route: [{destination: {host: web}, weight: 50}, {destination: {host: api.example.com}, weight: 50}]
+  - route: [{destination: {host: web}}]
+    mirror: {host: api.example.com}
+";
+    let snapshot = fixture::lazy_snapshot(&format!("{MESH}{rule}"));
+    let hosts = |proxy: &Proxy| {
+        let (client, scope) = told(proxy, &snapshot);
+        let name = RouteName::parse("80").unwrap();
+        let input = select_route(&name, &scope, &client, &Reader::new(&snapshot));
+        let config = compile_route(&input, &mut |host| Arc::new(compile_virtual_host(host)));
+        fixture::render(&config.resource)
+    };
+    let text = hosts(&gateway());
+    let words = ["cluster: ", "- cluster: ", "- name: outbound", "prefix: /", "- x-", "- remove"];
+    let lines = text.lines().map(str::trim_start);
+    let lines = lines.filter(|line| words.iter().any(|it| line.starts_with(it)));
+    let lines = lines.map(|line| format!("{line}\n"));
+    expect![[r#"
+        prefix: /
+        - x-meltemi-caller
+        - x-forwarded-client-cert
+        cluster: outbound|80||api.example.com
+        prefix: /
+        cluster: outbound|80||pay.bank.svc.cluster.local
+        prefix: /
+        cluster: outbound|80||ruled.bank.svc.cluster.local
+        prefix: /out
+        - x-meltemi-caller
+        - x-forwarded-client-cert
+        cluster: outbound|80||api.example.com
+        prefix: /some
+        - name: outbound|80||web.shop.svc.cluster.local
+        - name: outbound|80||api.example.com
+        - x-meltemi-caller
+        - x-forwarded-client-cert
+        prefix: /
+        cluster: outbound|80||web.shop.svc.cluster.local
+        - cluster: outbound|80||api.example.com
+        - remove: x-meltemi-caller
+        - remove: x-forwarded-client-cert
+        prefix: /
+        prefix: /
+    "#]]
+    .assert_eq(&lines.collect::<String>());
+    assert!(!hosts(&fixture::proxy("bank")).contains("to_remove"), "sidecars say nothing of it");
 }
 
 /// An AuthorizationPolicy and a RequestAuthentication.
