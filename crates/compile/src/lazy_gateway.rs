@@ -4,7 +4,7 @@
 //!   sidecars of the gateway's namespace, and for short names one for each other namespace.
 //! - It lends nobody its identity. It takes mTLS alone and says in a header whom the caller has proven to
 //!   be; policies of destinations judge by that (`security`). Where a PeerAuthentication makes it take
-//!   plain text, it calls in plain text too.
+//!   plain text, it calls in plain text too. Policies for all hold behind it, and not at it.
 //! - No request comes back to it: it has no route to itself, and refuses other lazy gateways.
 //! - Not here: the way to it (`route_config::detour`), and which hosts it has (`scope::detour`).
 
@@ -58,6 +58,8 @@ use crate::{
 pub(crate) const ROUTE_HEADER: &str = "x-meltemi-route";
 /// Whom the caller of a request from the gateway has proven to be. Applications never see it.
 pub(crate) const CALLER_HEADER: &str = "x-meltemi-caller";
+/// What requests from the gateway say of their callers.
+pub(crate) const CALLER_HEADERS: [&str; 2] = [CALLER_HEADER, "x-forwarded-client-cert"];
 /// Of an answer of the gateway, whatever that says: what became of the request there, in Envoy's flags, and
 /// the name of the route that it had.
 pub(crate) const ANSWER_HEADER: &str = "x-meltemi-relayed-by";
@@ -215,33 +217,48 @@ pub fn compile_lazy_gateway(input: &LazyGatewayInput) -> Compiled {
 }
 
 fn manager(name: &str, input: &LazyGatewayInput, security: &SecurityFilters) -> Filter {
-    let own = [headers(), refuse_ambiguous("lazy-gateway", &input.identities)];
+    // A token has the route found anew, by the next filter that asks for it: the refusal does.
+    let policies = security.http.iter().cloned();
+    let refusal = refuse_ambiguous("lazy-gateway", &input.identities);
+    let own = [say_caller_and_route(), refusal, forget_route()];
     http_connection_manager(&HcmOptions {
         stat_prefix: format!("lazy_gateway_{name};"),
         role: HttpRole::Relay,
         routes: RouteSource::Scoped { header: ROUTE_HEADER },
         protocol: Protocol::Unsupported,
         absolute_url: false,
-        security: own.into_iter().chain(security.http.iter().cloned()).collect(),
+        security: policies.chain(own).collect(),
         settings: input.http.clone(),
         telemetry: input.telemetry.clone(),
     })
 }
 
-/// Once the route is found, its name has done its work. The caller is who its certificate says, whatever
-/// the request says; of one without a certificate nothing is said. An answer says which route it took,
-/// whatever the service says: callers try elsewhere by that.
-fn headers() -> HttpFilter {
-    let remove = |name: &str| HeaderMutation { action: Some(Action::Remove(name.to_owned())) };
+/// The caller is who its certificate says, whatever the request says; of one without a certificate nothing
+/// is said. An answer says which route it took, whatever the service says: callers try elsewhere by that.
+fn say_caller_and_route() -> HttpFilter {
     let [caller, route] = [(CALLER_HEADER, "%DOWNSTREAM_PEER_URI_SAN%"), (ANSWER_HEADER, ANSWER)]
         .map(|(name, value)| HeaderMutation {
             action: Some(Action::Append(set_header(name, value))),
         });
     let mutations = Mutations {
-        request_mutations: vec![remove(ROUTE_HEADER), remove(CALLER_HEADER), caller],
+        request_mutations: vec![remove(CALLER_HEADER), caller],
         response_mutations: vec![remove(ANSWER_HEADER), route],
         ..Mutations::default()
     };
+    mutate_headers(mutations)
+}
+
+/// Once the route is found, its name has done its work.
+fn forget_route() -> HttpFilter {
+    let request_mutations = vec![remove(ROUTE_HEADER)];
+    mutate_headers(Mutations { request_mutations, ..Mutations::default() })
+}
+
+pub(crate) fn remove(name: &str) -> HeaderMutation {
+    HeaderMutation { action: Some(Action::Remove(name.to_owned())) }
+}
+
+fn mutate_headers(mutations: Mutations) -> HttpFilter {
     http_filter(
         HEADER_MUTATION,
         &HeaderMutations { mutations: Some(mutations), ..Default::default() },

@@ -34,6 +34,7 @@ mod tests;
 pub(crate) use action::forward;
 pub use destination::{Destination, select_destinations};
 pub(crate) use matches::every_path;
+pub(crate) use retry::previous_hosts;
 
 /// What a rule is evaluated for.
 #[derive(Clone, Copy)]

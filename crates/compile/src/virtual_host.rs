@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use envoy::{
-    config::route::v3::{DirectResponseAction, Route, VirtualHost, route::Action},
+    config::route::v3::{Route, VirtualHost},
     wire::{field_len, put_message},
 };
 use model::{Diagnostics, Generator, Hostname, Labels, Namespace, ObjectKey, Service, Shared};
@@ -18,14 +18,12 @@ use snapshot::{Mesh, VirtualServiceRecord};
 use crate::{
     filters::on_demand::lift_wait,
     grpc, names,
-    route::{
-        Destination, RouteContext, Scheme, default_route, every_path, rule_applies,
-        translate_routes,
-    },
+    route::{Destination, RouteContext, Scheme, default_route, rule_applies, translate_routes},
     telemetry::check_marks,
 };
 
 mod domains;
+mod relayed;
 #[cfg(test)]
 mod tests;
 
@@ -57,7 +55,7 @@ pub struct VirtualHostInput {
     pub taken: Arc<[Arc<str>]>,
     /// Requests may have waited for it.
     pub on_demand: bool,
-    /// The lazy gateway's: callers are told what no route is for from what the gateway does not have.
+    /// It is the lazy gateway's.
     pub relayed: bool,
 }
 
@@ -190,22 +188,11 @@ pub fn compile_virtual_host(input: &VirtualHostInput) -> CompiledVirtualHost {
     if input.on_demand {
         routes.iter_mut().for_each(lift_wait);
     }
-    if input.relayed && input.rule.is_some() {
-        routes.push(refusal());
+    if input.relayed {
+        relayed::relay(input, &mut routes);
     }
     out.bytes = encode(&out, routes, &input.mesh);
     out
-}
-
-/// What Envoy says without it, under a name.
-fn refusal() -> Route {
-    let action = DirectResponseAction { status: 404, ..DirectResponseAction::default() };
-    Route {
-        name: NO_MATCH.to_owned(),
-        r#match: Some(every_path()),
-        action: Some(Action::DirectResponse(action)),
-        ..Route::default()
-    }
 }
 
 fn encode(host: &CompiledVirtualHost, routes: Vec<Route>, mesh: &Mesh) -> Bytes {

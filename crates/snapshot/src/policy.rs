@@ -46,6 +46,11 @@ impl<S: Policy> PolicyRecord<S> {
         }
         self.selector.as_ref().is_none_or(|selector| selector.selects(labels))
     }
+
+    /// Whether the policy says for whom it is, by labels or by name.
+    pub fn names_workloads(&self) -> bool {
+        self.selector.is_some() || self.spec.targets().next().is_some()
+    }
 }
 
 /// The policies of each namespace, oldest first.

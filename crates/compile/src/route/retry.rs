@@ -85,7 +85,8 @@ fn parse_retry_on(text: &str) -> (String, Vec<u32>) {
     (conditions.join(","), codes)
 }
 
-fn previous_hosts() -> RetryHostPredicate {
+/// A try goes to another host than those before.
+pub(crate) fn previous_hosts() -> RetryHostPredicate {
     let config = Any::pack(&PreviousHostsPredicate {});
     RetryHostPredicate {
         name: "envoy.retry_host_predicates.previous_hosts".to_owned(),

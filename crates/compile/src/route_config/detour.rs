@@ -37,7 +37,7 @@ use crate::{
     cluster::default_connect_timeout,
     lazy_gateway::{ANSWER_HEADER, NO_ROUTE, ROUTE_HEADER, UNKNOWN_ROUTE, set_header},
     names,
-    route::forward,
+    route::{forward, previous_hosts},
     virtual_host::encode_field,
 };
 
@@ -49,6 +49,9 @@ const SHORT_HOST: &str = "lazy_gateway_short";
 /// Nothing of the request has been worked on after any of these.
 const RETRY_ON: &str = "connect-failure,refused-stream,reset-before-request";
 const RETRY_ON_ANSWER: &str = "retriable-headers";
+/// How often a second try looks for another pod than the first one had. Of two pods, each look finds the
+/// other one half of the time; where there is one pod, it is taken in the end.
+const CHOICES: i64 = 16;
 
 /// The hosts of one route configuration that are called on the detour.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -153,6 +156,8 @@ impl DetourInput {
             retry_on: RETRY_ON.to_owned(),
             num_retries: Some(1),
             retry_back_off: Some(back_off),
+            retry_host_predicate: vec![previous_hosts()],
+            host_selection_retry_max_attempts: CHOICES,
             ..RetryPolicy::default()
         };
         if self.target.bypass().is_none() {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use api::istio::{
     authorization_policy::Action, mesh_config::MeshConfig, request_authentication::JwtRule,
 };
-use model::{Hostname, Labels, Namespace, ProxyKind, Service, Shared};
+use model::{Hostname, Labels, ProxyKind, Service, Shared};
 use snapshot::{KeySource, Policy, PolicyRecord, Reader};
 
 use super::{Authorizer, SecurityInput, authorizer, rbac::provider_name};
@@ -18,8 +18,8 @@ const SEVERAL_SWITCH: &str = "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS";
 pub fn select_security(labels: &Labels, client: &Client, reader: &Reader<'_>) -> SecurityInput {
     let mesh = reader.mesh();
     let mut input = SecurityInput {
-        policies: selecting(labels, &client.namespace, reader),
-        authentications: selecting(labels, &client.namespace, reader),
+        policies: selecting(labels, client, reader),
+        authentications: selecting(labels, client, reader),
         ..SecurityInput::default()
     };
     if !input.policies.is_empty() {
@@ -45,17 +45,21 @@ pub fn select_security(labels: &Labels, client: &Client, reader: &Reader<'_>) ->
     input
 }
 
-/// The policies for a workload: of the root namespace, then of its own.
+/// The policies for a workload: of the root namespace, then of its own. The lazy gateway passes on what is
+/// for others, who judge it by the policies for all; its own are those that name it.
 fn selecting<S: Policy>(
     labels: &Labels,
-    namespace: &Namespace,
+    client: &Client,
     reader: &Reader<'_>,
 ) -> Vec<Shared<PolicyRecord<S>>> {
-    let root = &reader.mesh().root_namespace;
+    let (root, namespace) = (&reader.mesh().root_namespace, &client.namespace);
     let own = (namespace != root).then_some(namespace);
     let namespaces = std::iter::once(root).chain(own);
     let records = namespaces.flat_map(|namespace| reader.policies::<S>(namespace));
-    records.filter(|record| record.selects(labels)).cloned().collect()
+    let holds = |record: &&Shared<PolicyRecord<S>>| {
+        record.selects(labels) && (client.relay().is_none() || record.names_workloads())
+    };
+    records.filter(holds).cloned().collect()
 }
 
 fn key_sets<'a>(

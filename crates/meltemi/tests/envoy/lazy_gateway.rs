@@ -2,6 +2,8 @@
 
 mod callers;
 mod late;
+mod pods;
+mod tokens;
 
 use std::{net::IpAddr, time::Duration};
 

@@ -1,13 +1,17 @@
 //! How the gateway takes calls, and where it leads them.
 
+use std::sync::Arc;
+
 use expect_test::expect;
+use model::Proxy;
 use snapshot::{Reader, Snapshot};
 
 use super::{MESH, cluster, gateway, route, told};
 use crate::{
-    Client, fixture,
+    Client, RouteName, compile_route, compile_virtual_host, fixture,
     inbound::{compile_inbound_listeners, select_inbound},
     lazy_gateway::{compile_lazy_gateway, plan_lazy_gateway},
+    select_route,
 };
 
 #[test]
@@ -56,46 +60,51 @@ fn part(text: &str, from: &str, to: &str) -> String {
 fn the_gateway_says_who_calls_and_by_which_route_it_answers() {
     let listener = listener("");
     expect![[r#"
-                  http_filters:
-                    - name: envoy.filters.http.header_mutation
-                      typed_config:
-                        @type: type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
-                        mutations:
-                          request_mutations:
-                            - remove: x-meltemi-route
-                            - remove: x-meltemi-caller
-                            - append:
-                                append_action: OVERWRITE_IF_EXISTS_OR_ADD
-                                header:
-                                  key: x-meltemi-caller
-                                  value: %DOWNSTREAM_PEER_URI_SAN%
-                          response_mutations:
-                            - remove: x-meltemi-relayed-by
-                            - append:
-                                append_action: OVERWRITE_IF_EXISTS_OR_ADD
-                                header:
-                                  key: x-meltemi-relayed-by
-                                  value: %RESPONSE_FLAGS%;%ROUTE_NAME%
-                    - name: envoy.filters.http.rbac
-                      typed_config:
-                        @type: type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
-                        rules:
-                          action: DENY
-                          policies:
-                            lazy-gateway:
-                              permissions:
-                                - any: true
-                              principals:
-                                - or_ids:
-                                    ids:
-                                      - authenticated:
-                                          principal_name:
-                                            exact: spiffe://cluster.local/ns/mesh/sa/lazy-gateway
-                                - header:
-                                    name: x-meltemi-caller
-                                    string_match:
-                                      safe_regex:
-                                        regex: .*,.*
+        http_filters:
+          - name: envoy.filters.http.header_mutation
+            typed_config:
+              @type: type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+              mutations:
+                request_mutations:
+                  - remove: x-meltemi-caller
+                  - append:
+                      append_action: OVERWRITE_IF_EXISTS_OR_ADD
+                      header:
+                        key: x-meltemi-caller
+                        value: %DOWNSTREAM_PEER_URI_SAN%
+                response_mutations:
+                  - remove: x-meltemi-relayed-by
+                  - append:
+                      append_action: OVERWRITE_IF_EXISTS_OR_ADD
+                      header:
+                        key: x-meltemi-relayed-by
+                        value: %RESPONSE_FLAGS%;%ROUTE_NAME%
+          - name: envoy.filters.http.rbac
+            typed_config:
+              @type: type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
+              rules:
+                action: DENY
+                policies:
+                  lazy-gateway:
+                    permissions:
+                      - any: true
+                    principals:
+                      - or_ids:
+                          ids:
+                            - authenticated:
+                                principal_name:
+                                  exact: spiffe://cluster.local/ns/mesh/sa/lazy-gateway
+                      - header:
+                          name: x-meltemi-caller
+                          string_match:
+                            safe_regex:
+                              regex: .*,.*
+          - name: envoy.filters.http.header_mutation
+            typed_config:
+              @type: type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+              mutations:
+                request_mutations:
+                  - remove: x-meltemi-route
     "#]].assert_eq(&part(
         &listener,
         "http_filters:",
@@ -167,6 +176,98 @@ fn the_gateway_takes_mtls_alone() {
         "transport_socket:",
         "transport_socket_connect_timeout:",
     ));
+}
+
+#[test]
+fn servers_outside_of_the_mesh_are_not_told_who_calls() {
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web]
+  http:
+  - match: [{uri: {prefix: /out}}]
+    route: [{destination: {host: api.example.com}}]
+  - match: [{uri: {prefix: /some}}]
+    route: [{destination: {host: web}, weight: 50}, {destination: {host: api.example.com}, weight: 50}]
+  - route: [{destination: {host: web}}]
+    mirror: {host: api.example.com}
+";
+    let snapshot = fixture::lazy_snapshot(&format!("{MESH}{rule}"));
+    let hosts = |proxy: &Proxy| {
+        let (client, scope) = told(proxy, &snapshot);
+        let name = RouteName::parse("80").unwrap();
+        let input = select_route(&name, &scope, &client, &Reader::new(&snapshot));
+        let config = compile_route(&input, &mut |host| Arc::new(compile_virtual_host(host)));
+        fixture::render(&config.resource)
+    };
+    let text = hosts(&gateway());
+    let words = ["cluster: ", "- cluster: ", "- name: outbound", "prefix: /", "- x-", "- remove"];
+    let lines = text.lines().map(str::trim_start);
+    let lines = lines.filter(|line| words.iter().any(|it| line.starts_with(it)));
+    let lines = lines.map(|line| format!("{line}\n"));
+    expect![[r#"
+        prefix: /
+        - x-meltemi-caller
+        - x-forwarded-client-cert
+        cluster: outbound|80||api.example.com
+        prefix: /
+        cluster: outbound|80||pay.bank.svc.cluster.local
+        prefix: /
+        cluster: outbound|80||ruled.bank.svc.cluster.local
+        prefix: /out
+        - x-meltemi-caller
+        - x-forwarded-client-cert
+        cluster: outbound|80||api.example.com
+        prefix: /some
+        - name: outbound|80||web.shop.svc.cluster.local
+        - name: outbound|80||api.example.com
+        - x-meltemi-caller
+        - x-forwarded-client-cert
+        prefix: /
+        cluster: outbound|80||web.shop.svc.cluster.local
+        - cluster: outbound|80||api.example.com
+        - remove: x-meltemi-caller
+        - remove: x-forwarded-client-cert
+        prefix: /
+        prefix: /
+    "#]]
+    .assert_eq(&lines.collect::<String>());
+    assert!(!hosts(&fixture::proxy("bank")).contains("to_remove"), "sidecars say nothing of it");
+}
+
+/// An AuthorizationPolicy and a RequestAuthentication.
+fn policies(namespace: &str, selector: &str) -> String {
+    format!(
+        "---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: deny, namespace: {namespace}}}
+spec: {{{selector}}}
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {{name: tokens, namespace: {namespace}}}
+spec: {{{selector} jwtRules: [{{issuer: me, jwks: '{{\"keys\": []}}'}}]}}
+"
+    )
+}
+
+#[test]
+fn policies_for_all_hold_behind_the_gateway_and_those_that_name_it_at_it() {
+    let without = listener("");
+    for namespace in ["istio-system", "mesh"] {
+        assert_eq!(listener(&policies(namespace, "")), without, "{namespace}");
+        let named = "selector: {matchLabels: {meltemi.io/role: lazy-gateway}},";
+        let named = listener(&policies(namespace, named));
+        // The route is found anew for a token: by the header, and before it goes.
+        let place = |what: &str| named.find(what).unwrap_or_else(|| panic!("there is no {what}"));
+        let order =
+            ["name: envoy.filters.http.jwt_authn", "lazy-gateway:", "remove: x-meltemi-route"];
+        assert!(order.map(place).is_sorted());
+        assert_eq!(named.matches("name: envoy.filters.http.rbac").count(), 2);
+    }
 }
 
 const PLAIN: &str = "---

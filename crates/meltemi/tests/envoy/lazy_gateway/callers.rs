@@ -8,7 +8,10 @@ use testkit::{
     mesh::{MeshSettings, ProxySettings},
     ports,
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream},
+};
 
 use super::{gateway_proxy, gateway_service, settings, taken};
 use crate::{
@@ -118,6 +121,7 @@ fn from(accounts: &str) -> String {
 }
 
 const CLIENT: &str = "cluster.local/ns/shop/sa/client";
+const OTHER: &str = "cluster.local/ns/shop/sa/other";
 const GATEWAY: &str = "cluster.local/ns/mesh/sa/lazy-gateway";
 
 #[tokio::test]
@@ -147,6 +151,86 @@ async fn a_destination_judges_the_caller() {
     callers
         .expect(&policy("rules: [{from: [{source: {ipBlocks: [127.0.0.0/8]}}]}]"), [403; 2])
         .await;
+}
+
+#[tokio::test]
+async fn a_policy_for_all_is_judged_by_destinations_and_not_on_the_way() {
+    let deny = "apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: deny, namespace: istio-system}
+spec: {}
+---
+";
+    let callers = Callers::start(deny).await;
+    callers.expect(deny, [403, 403]).await;
+    callers.expect(&format!("{deny}{}", policy(&from(CLIENT))), [200, 403]).await;
+    // One that names the gateway says who may use it.
+    let own = format!("{}---\n{}", policy(&from(CLIENT)), policy(&from(OTHER)))
+        .replacen("name: web, namespace: shop", "name: own, namespace: mesh", 1)
+        .replacen("app: web", "app: lazy-gateway", 1);
+    callers.expect(&own, [403, 403]).await;
+    callers.expect(&own.replace(OTHER, CLIENT), [200, 403]).await;
+}
+
+/// A server outside of the mesh.
+fn outside(host: &str, server: SocketAddr) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {host}, namespace: shop}}
+spec:
+  hosts: [{host}.example.com]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  ports: [{{number: {HTTP}, name: http, protocol: HTTP}}]
+  endpoints: [{{address: {}, ports: {{http: {}}}}}]
+---
+",
+        server.ip(),
+        server.port()
+    )
+}
+
+#[tokio::test]
+async fn a_server_outside_of_the_mesh_is_not_told_who_calls() {
+    let far = Backend::start("far").await.unwrap();
+    let copies = TcpListener::bind((ports::loopback_address(), 0)).await.unwrap();
+    let rule = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web]
+  http:
+  - match: [{uri: {prefix: /far}}]
+    route: [{destination: {host: far.example.com}}]
+  - match: [{uri: {prefix: /shared}}]
+    route: [{destination: {host: far.example.com}, weight: 100}, {destination: {host: web}}]
+  - match: [{uri: {prefix: /copied}}]
+    route: [{destination: {host: web}}]
+    mirror: {host: copies.example.com}
+  - route: [{destination: {host: web}}]
+";
+    let others = outside("far", far.address()) + &outside("copies", copies.local_addr().unwrap());
+    let callers = Callers::start(&format!("{others}{rule}")).await;
+    let at = SocketAddr::new(callers.client, HTTP);
+    let get = |path: &str| Request::get(at, "web", path);
+    let is_caller = |name: &str| name.starts_with("x-meltemi") || name == CALLER;
+    for path in ["/far", "/shared"] {
+        let echo = send(&get(path)).await.echo().unwrap();
+        assert_eq!(echo.backend, "far", "{path}");
+        assert!(!echo.headers.keys().any(|it| is_caller(it)), "{path}: {:?}", echo.headers);
+    }
+    let echo = send(&get("/copied")).await.echo().unwrap();
+    assert_eq!((echo.backend.as_str(), echo.headers.contains_key(CALLER)), ("web", true));
+    let (mut copy, _) = copies.accept().await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(copy.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let mut names = head.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name);
+    assert!(!names.any(is_caller), "{head}");
+    assert_eq!(taken(&callers.gateway).await, 3);
 }
 
 #[tokio::test]
