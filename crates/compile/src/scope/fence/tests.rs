@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use model::{Hostname, Proxy, Shared};
-use snapshot::{Reader, Snapshot};
+use snapshot::{Dispatch, DispatchTarget, FencingSettings, Reader, Snapshot};
 
 use crate::{Client, Visible, Written, fixture, outbound::plan_outbound};
 
@@ -210,12 +210,46 @@ spec: {{clusterIP: 10.0.8.1, ports: [{ports}]}}
         names.map(|it| it.split('.').next().unwrap_or_default().to_owned()).collect()
     };
     assert_eq!(told("on-demand", &[]), ["first", "second"]);
-    assert!(told("learned", &[]).is_empty(), "no port is open");
+    assert!(told("learned", &[]).is_empty(), "nothing is reported: no port is open");
     assert_eq!(told("learned", &["web.shop.svc.cluster.local"]), ["first", "second", "web"]);
     let without = format!("{MESH}{apart}");
     assert!(looks_again(&without, &mesh), "one comes");
     assert!(looks_again(&mesh, &without), "and goes");
     assert!(!looks_again(MESH, &without), "it is on a port of its own");
+}
+
+/// Requests are reported and dispatched by what their listener does with unknown hosts.
+#[test]
+fn ports_of_http_are_open_where_something_is_done_with_unknown_hosts() {
+    let open = |mode: &str, reports: bool, dispatches: bool| -> Vec<u16> {
+        let mut proxy = fixture::proxy("shop");
+        if reports {
+            let mut metadata = (*proxy.metadata).clone();
+            metadata.insert("MELTEMI_REPORTS".to_owned(), "xds-grpc".into());
+            proxy.metadata = metadata.into();
+        }
+        let dispatch = Dispatch {
+            name: "all".to_owned(),
+            domains: vec!["*".to_owned()],
+            domain_regex: None,
+            target: DispatchTarget::Passthrough,
+        };
+        let dispatches = if dispatches { vec![dispatch] } else { Vec::new() };
+        let fencing = FencingSettings { dispatches, ..FencingSettings::default() };
+        let mesh = MESH.replace("scope: on-demand", &format!("scope: {mode}"));
+        let snapshot = fixture::fencing_snapshot(&mesh, fencing);
+        let scope = fixture::told(&proxy, &snapshot, &[]).1;
+        scope.listeners[0].open_ports.http.iter().copied().collect()
+    };
+    let all = [80, 8080, 9000];
+    for mode in ["learned", "passthrough", "gateway"] {
+        assert!(open(mode, false, false).is_empty(), "{mode}");
+        assert_eq!(open(mode, true, false), all, "{mode}: a call is reported");
+    }
+    assert!(open("declared", true, false).is_empty(), "it learns nothing");
+    for mode in ["declared", "learned", "passthrough", "gateway"] {
+        assert_eq!(open(mode, false, true), all, "{mode}: dispatched");
+    }
 }
 
 /// Whoever calls there finds somebody who says no.
