@@ -380,8 +380,44 @@ fn an_unknown_host_is_answered_for_all_like_it() {
         assert_eq!(domain, expected, "{written}");
         assert!(visible.is_unknown(on_80(&domain, &client)), "{domain}");
     }
+    assert_eq!(visible.unknown_domain(on_80("[::1]:80", &client)), "*]");
     assert!(!visible.is_unknown(on_80("*.com", &client)), "what is below is known");
     assert!(!visible.is_unknown(on_80("*y.example.com", &client)), "what is above is known");
+}
+
+#[test]
+fn an_address_in_brackets_is_answered_apart_from_those_of_services() {
+    let mesh = MESH.replace("clusterIP: 10.0.0.2", "clusterIP: 'fd00:2::1'");
+    let (client, visible) = visible(&fixture::snapshot(&mesh));
+    for (written, expected) in
+        [("[::1]", "[::1]"), ("[::7]:80", "*7]"), ("[fd00:2:0::1]", "*0::1]")]
+    {
+        let domain = visible.unknown_domain(on_80(written, &client));
+        assert_eq!(domain, expected, "{written}");
+        assert!(visible.is_unknown(on_80(&domain, &client)), "{domain}");
+    }
+    assert!(!visible.is_unknown(on_80("*1]", &client)));
+    let found = visible.find_hosts(on_80("[fd00:2::1]:80", &client));
+    assert_eq!(found, ["cart.shop.svc.cluster.local".into()]);
+}
+
+#[test]
+fn a_rule_may_be_for_an_address() {
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: addresses, namespace: shop}
+spec: {hosts: [10.7.7.7, 'fd00:7::7'], http: [{route: [{destination: {host: web}}]}]}
+";
+    let snapshot = fixture::snapshot(&format!("{MESH}{rule}"));
+    let (client, visible) = visible(&snapshot);
+    for (written, host) in [("10.7.7.7:80", "10.7.7.7"), ("[fd00:7::7]", "fd00:7::7")] {
+        assert_eq!(visible.find_hosts(on_80(written, &client)), [host.into()], "{written}");
+        assert_eq!(fenced(&snapshot, &[host]).1, ["web.shop.svc.cluster.local"], "{host}");
+    }
+    assert_eq!(visible.unknown_domain(on_80("10.7.7.8", &client)), "*.8");
+    assert_eq!(visible.unknown_domain(on_80("[::7]", &client)), "[::7]");
+    assert!(!visible.is_unknown(on_80("*.7", &client)));
 }
 
 /// What a workload is told with `before`, and whether that is looked at again with `after`.
@@ -441,7 +477,7 @@ spec: {{hosts: ['{host}'], http: [{{route: [{{destination: {{host: cart}}}}]}}]}
     assert!(!looks_again(MESH, &MESH.replace("10.0.0.1,", "10.0.0.7,")));
 }
 
-const UNKNOWN: [&str; 12] = [
+const UNKNOWN: [&str; 13] = [
     "*.org",
     "*y.shop",
     "*.b.internal",
@@ -454,6 +490,7 @@ const UNKNOWN: [&str; 12] = [
     "a.b.internal",
     "xcart",
     "[2001:db8::9]:80",
+    "*]",
 ];
 
 /// Of these domains those that a change touches, if nothing defined them on that port before. What is for
@@ -509,7 +546,7 @@ spec: {{hosts: {hosts}, http: [{{route: [{{destination: {{host: cart}}}}]}}]}}
         &with(&service("nobody", "10.0.9.9")),
         &["*.9", "*y.shop", "*y.shop.svc.cluster.local."],
     );
-    check(MESH, &with(&service("kart", "2001:db8::9")), &["Kart", "[2001:db8::9]:80"]);
+    check(MESH, &with(&service("kart", "2001:db8::9")), &["*]", "Kart", "[2001:db8::9]:80"]);
     check(MESH, &with(&service("new", "None")), &["web-0.new"]);
     check(&with(&service("new", "None")), MESH, &[]);
     check(MESH, &with(&rule("[www.y.org]")), &["*.org"]);
