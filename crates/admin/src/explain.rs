@@ -198,12 +198,13 @@ fn by_fences(
     snapshot: &Snapshot,
     verdict: &mut Verdict,
 ) {
-    let namespace = service.map(|it| format!("{}/*", it.namespace()));
+    let namespace = |it: &Shared<Service>| format!("{}/*", it.namespace());
     let may_be_covered = verdict.is_in && service.is_none();
     for fence in snapshot.fences_around(&proxy.namespace, &proxy.labels) {
+        let of_namespace = service.filter(|it| fence.declared.has_by_namespace(it)).map(namespace);
         let holds = |(key, domain): &(&String, &Domain)| {
             domain.hosts.contains(host)
-                || namespace.as_ref() == Some(*key)
+                || of_namespace.as_ref() == Some(*key)
                 || key.as_str() == "*/*"
                 || key.starts_with('*') && Hostname::new(key).covers(host)
                 // What is declared may be called by a rule with a wildcard.

@@ -93,6 +93,39 @@ fn whoever_says_so_is_named() {
 }
 
 #[test]
+fn a_namespace_does_not_bring_back_what_is_over() {
+    let fence = |namespaces: &str| {
+        format!(
+            "
+apiVersion: microservice.slime.io/v1alpha1
+kind: ServiceFence
+metadata: {{name: web, namespace: shop}}
+spec:
+  enable: true
+  host: {{old.bank.svc.cluster.local: {{deadline: {{expire: {{seconds: 1}}}}}}}}
+  namespaceSelector: {namespaces}
+---
+apiVersion: microservice.slime.io/v1alpha1
+kind: ServiceFence
+metadata: {{name: whole, namespace: shop}}
+spec: {{enable: true, host: {{'bank/*': {{}}}}, workloadSelector: {{labels: {{app: other}}}}}}
+"
+        )
+    };
+    Case::new(&fence("[bank]")).check(
+        &["pay.bank", "old.bank"],
+        expect![[r#"
+        pay.bank in: declared ServiceFence shop/web: bank/*
+        old.bank out: deadline ServiceFence shop/web: old.bank
+    "#]],
+    );
+    let whole = fence("[bank]").replace("app: other", "app: web");
+    Case::new(&whole).check(&["old.bank"], expect![[r#"
+        old.bank in: deadline ServiceFence shop/web: old.bank; declared ServiceFence shop/whole: bank/*
+    "#]]);
+}
+
+#[test]
 fn a_host_that_only_a_rule_is_for_is_explained_like_a_service() {
     let rules = "
 apiVersion: networking.istio.io/v1

@@ -185,7 +185,8 @@ impl Visible {
     /// Services that are declared for a workload.
     fn declared(&self, fence: &ClientFence) -> impl Iterator<Item = &Shared<Service>> {
         let (scope, declared) = (&self.scope, &fence.declared);
-        let places = declared.namespaces.iter().filter_map(|it| self.by_namespace.get(it));
+        let places = declared.namespaces.keys().filter_map(|it| self.by_namespace.get(it));
+        let of_namespaces = places.flatten().map(|place| &scope.services[*place]);
         let (wildcards, exact): (Vec<&Hostname>, Vec<_>) =
             declared.hosts.iter().partition(|it| it.is_wildcard());
         let covered = match wildcards.is_empty() {
@@ -196,7 +197,7 @@ impl Visible {
             .iter()
             .filter(move |it| wildcards.iter().any(|host| host.covers(it.hostname())));
         let named = exact.into_iter().filter_map(|host| scope.service(host));
-        places.flatten().map(|place| &scope.services[*place]).chain(named).chain(covered)
+        of_namespaces.filter(|it| declared.has(it)).chain(named).chain(covered)
     }
 }
 

@@ -194,7 +194,7 @@ impl Scope {
 
     fn export(self, namespace: Namespace, name: Name) -> ExportedScope {
         let Self { selector, declared, learned, workloads } = self;
-        let namespaces = declared.namespaces.iter().map(|namespace| format!("{namespace}/*"));
+        let namespaces = declared.namespaces.keys().map(|namespace| format!("{namespace}/*"));
         let hosts = declared.hosts.iter().chain(&learned).map(|host| format!("*/{host}"));
         let hosts: BTreeSet<String> = namespaces.chain(hosts).collect();
         let hosts = hosts.into_iter().collect();

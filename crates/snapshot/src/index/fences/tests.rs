@@ -112,7 +112,7 @@ fn render(fence: Option<Fence>) -> String {
         return "none".to_owned();
     };
     let short = |host: &Hostname| host.as_str().replace(".svc.cluster.local", "");
-    let namespaces = namespaces.iter().map(|name| format!("{name}/*"));
+    let namespaces = namespaces.keys().map(|name| format!("{name}/*"));
     let hosts = hosts.iter().map(short);
     let expired = expired.iter().map(|host| format!("-{}", short(host)));
     let all: Vec<String> = namespaces.chain(hosts).chain(expired).collect();
