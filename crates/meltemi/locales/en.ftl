@@ -33,6 +33,7 @@ input-unreadable-hint = check the path; nothing was sent
 
 scope-export-none = nothing is fenced there
 scope-export-limited-too = { $workload } has everything, as its label says, and the Sidecar { $by } would limit it: give it a Sidecar of its own
+scope-export-overlapping = in { $namespace }, the Sidecars { $by } select the same workload, for which Istio goes by one of them alone: put the hosts of all of them into one, and leave out the others
 scope-export-left-out = { $workload } is left out: it is fenced by a label alone, and has no labels by which a Sidecar would select it and nobody else
 
 events-none = nothing has changed since the control plane started

@@ -15,6 +15,7 @@ input-unreadable-hint = 请检查路径；没有发送任何内容
 
 scope-export-none = 那里没有任何栅栏
 scope-export-limited-too = 按标签 { $workload } 拥有全部内容，但 Sidecar { $by } 会限制它：请给它单独的 Sidecar
+scope-export-overlapping = { $namespace } 中的 Sidecar { $by } 选中同一个工作负载，而 Istio 只采用其中一个：请把它们的 hosts 合并到一个，并去掉其余的
 scope-export-left-out = 略去 { $workload }：它只由标签设置栅栏，而没有能让 Sidecar 只选中它的标签
 
 events-none = 控制面启动以来没有任何变更
