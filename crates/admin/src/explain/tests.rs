@@ -153,7 +153,7 @@ spec: {enable: true, host: {a.wild.svc.cluster.local: {}}}
         &["called", "other", "*.wild", "own", "gone", "cart.shop"],
         expect![[r#"
             called in: learned
-            other out: not-declared learned
+            other out: not-learned learned
             *.wild in: declared ServiceFence shop/web: a.wild
             own out: not-exported VirtualService infra/own
             gone out: not-defined
@@ -180,8 +180,8 @@ fn what_nobody_named_waits_for_a_call_or_never_comes() {
     Case { label: "learned", ..Case::new("") }.check(
         &["cart.shop"],
         expect![[r#"
-        cart.shop out: not-declared learned
-    "#]],
+            cart.shop out: not-learned learned
+        "#]],
     );
     Case::new("").learned("cart.shop").check(
         &["cart.shop"],
@@ -212,8 +212,8 @@ spec: {ports: [{port: 80, name: http}, {port: 81, name: http-other}]}
     case.check(
         &["cart.shop"],
         expect![[r#"
-        cart.shop out: not-declared learned
-    "#]],
+            cart.shop out: not-learned learned
+        "#]],
     );
 }
 
