@@ -41,6 +41,14 @@ impl Verdict {
         }
     }
 
+    /// What is known of a host, but by no call of it.
+    pub(crate) fn known_without_a_call(&mut self, is_seeded: bool) {
+        let known = if is_seeded { "seeded" } else { "pinned" };
+        for reason in self.reasons.iter_mut().filter(|it| it.kind == "learned") {
+            reason.kind = known.to_owned();
+        }
+    }
+
     fn of(is_in: bool, kind: &str, by: impl ToString) -> Self {
         let mut verdict = Self { is_in, ..Self::default() };
         verdict.add(kind, by);
@@ -130,6 +138,7 @@ fn by_mode(
     let kind = match fence.loads_on_demand {
         true => "waits-for-a-call",
         false if has_detour => "by-gateway",
+        false if fence.mode.learns() => "not-learned",
         false => "not-declared",
     };
     let ports = service.into_iter().flat_map(|it| it.ports.iter()).map(|it| it.number);
@@ -198,12 +207,13 @@ fn by_fences(
     snapshot: &Snapshot,
     verdict: &mut Verdict,
 ) {
-    let namespace = service.map(|it| format!("{}/*", it.namespace()));
+    let namespace = |it: &Shared<Service>| format!("{}/*", it.namespace());
     let may_be_covered = verdict.is_in && service.is_none();
     for fence in snapshot.fences_around(&proxy.namespace, &proxy.labels) {
+        let of_namespace = service.filter(|it| fence.declared.has_by_namespace(it)).map(namespace);
         let holds = |(key, domain): &(&String, &Domain)| {
             domain.hosts.contains(host)
-                || namespace.as_ref() == Some(*key)
+                || of_namespace.as_ref() == Some(*key)
                 || key.as_str() == "*/*"
                 || key.starts_with('*') && Hostname::new(key).covers(host)
                 // What is declared may be called by a rule with a wildcard.

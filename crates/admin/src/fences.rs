@@ -30,6 +30,16 @@ pub struct ScopeExport {
     /// Workloads that no fence limits, and that one of these selects all the same.
     #[serde(default)]
     pub limited_too: Vec<ScopeLimitedToo>,
+    /// Those that declare different things for one workload, for which Istio goes by one of them alone.
+    #[serde(default)]
+    pub overlapping: Vec<ScopeOverlap>,
+}
+
+/// Sidecars of a namespace, by their names.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ScopeOverlap {
+    pub namespace: String,
+    pub sidecars: Vec<String>,
 }
 
 /// A label takes a workload out of a fence, which no Sidecar can say.
@@ -104,7 +114,8 @@ async fn scope_export(
         sidecars.map(|it| Member { workload: it.workload(), labels: it.labels.clone() });
     let mut members: BTreeSet<Member> = snapshot.members();
     members.extend(connected);
-    let ExportedScopes { scopes, left_out, limited_too } = snapshot.export_scopes(&members);
+    let ExportedScopes { scopes, left_out, limited_too, overlapping } =
+        snapshot.export_scopes(&members);
     let asked = scopes.iter().filter(|scope| {
         let is_workload = |name: &str| scope.workloads.iter().any(|it| it.name.as_str() == name);
         is(&query.namespace, scope.namespace.as_str())
@@ -122,10 +133,18 @@ async fn scope_export(
         workload: workload.to_string(),
         sidecar: sidecar.to_string(),
     });
+    let overlapping = overlapping.into_iter().filter(|(namespace, names)| {
+        asked.iter().any(|it| it.namespace == *namespace && names.contains(&it.name))
+    });
+    let overlapping = overlapping.map(|(namespace, names)| ScopeOverlap {
+        namespace: namespace.to_string(),
+        sidecars: names.iter().map(ToString::to_string).collect(),
+    });
     Ok(Json(ScopeExport {
         items: asked.iter().map(|scope| sidecar_json(scope)).collect(),
         left_out: left_out.map(ToString::to_string).collect(),
         limited_too: limited_too.collect(),
+        overlapping: overlapping.collect(),
     }))
 }
 

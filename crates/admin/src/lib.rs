@@ -58,7 +58,7 @@ pub use self::{
     error::{ApiError, ErrorBody, Reason},
     explain::ScopeReason,
     fence_switches::{FenceSwitchRequest, ScopeFenceOff},
-    fences::{ScopeExport, ScopeLimitedToo},
+    fences::{ScopeExport, ScopeLimitedToo, ScopeOverlap},
     finding::{Finding, FindingList},
     load::LoadReport,
     metrics::MeshMetrics,

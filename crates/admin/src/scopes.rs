@@ -198,6 +198,13 @@ async fn explain(
         ScopeNote { at: time(note.at), event: event.to_owned(), reason }
     });
     let verdict = verdict(&admin, &workload, &host, places.snapshot.clone()).await?;
+    let edge = explained.edge.map(describe_edge);
+    let verdict = verdict.map(|mut verdict| {
+        if let Some(edge) = edge.as_ref().filter(|edge| edge.count == 0) {
+            verdict.known_without_a_call(edge.state == "seeded");
+        }
+        verdict
+    });
     let (in_scope, reasons) = match verdict {
         Some(verdict) => (Some(verdict.is_in), verdict.reasons),
         None => (None, Vec::new()),
@@ -207,7 +214,7 @@ async fn explain(
         written: (written != host).then_some(target.host),
         host: host.to_string(),
         known: explained.is_known,
-        edge: explained.edge.map(describe_edge),
+        edge,
         in_scope,
         reasons,
         notes: notes.collect(),

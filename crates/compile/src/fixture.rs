@@ -50,7 +50,11 @@ pub(crate) fn lazy_snapshot(yaml: &str) -> Arc<Snapshot> {
         namespace: "mesh".into(),
         service_account: "lazy-gateway".into(),
     };
-    let fencing = FencingSettings { gateway: Some(gateway), ..FencingSettings::default() };
+    fencing_snapshot(yaml, FencingSettings { gateway: Some(gateway), ..FencingSettings::default() })
+}
+
+/// The mesh of some YAML documents, fenced by these settings.
+pub(crate) fn fencing_snapshot(yaml: &str, fencing: FencingSettings) -> Arc<Snapshot> {
     let (objects, _) = api::parse_documents("mesh.yaml", yaml.as_bytes());
     let index = Index::new(Arc::default(), Features::default(), "cluster.local");
     let mut index = index.with_fencing(fencing);

@@ -33,6 +33,7 @@ input-unreadable-hint = check the path; nothing was sent
 
 scope-export-none = nothing is fenced there
 scope-export-limited-too = { $workload } has everything, as its label says, and the Sidecar { $by } would limit it: give it a Sidecar of its own
+scope-export-overlapping = in { $namespace }, the Sidecars { $by } select the same workload, for which Istio goes by one of them alone: put the hosts of all of them into one, and leave out the others
 scope-export-left-out = { $workload } is left out: it is fenced by a label alone, and has no labels by which a Sidecar would select it and nobody else
 
 events-none = nothing has changed since the control plane started
@@ -149,12 +150,15 @@ scope-why-deadline = Its time in { $by } is over: being called does not bring it
 scope-why-stable-host = Every fence holds it (`lazyload.stableHost`).
 scope-why-root-namespace = Every fence holds the root namespace { $by }.
 scope-why-learned = The workload was seen to call it.
+scope-why-pinned = Somebody has pinned it; no call of it was seen.
+scope-why-seeded = It is there from the start: no call of it was seen yet.
 scope-why-asked = Its proxies have asked for it since they connected.
 scope-why-led-to = { $by } leads there from something that is in the scope.
 scope-why-alias = Another name of it is in the scope.
-scope-why-mode-without-learning = It was seen to be called, but in the mode { $by } only what is declared counts.
+scope-why-mode-without-learning = It is known by calls or pinned, but in the mode { $by } only what is declared counts.
 scope-why-waits-for-a-call = Nothing declares it and no call of it is known: the first call waits for its route. `meltemi scope pin { $workload } { $host }` brings it in before.
-scope-why-not-declared = Nothing declares it and no call of it counts, and in the mode { $by } a call does not bring it in: it follows `outboundTrafficPolicy`. `meltemi scope pin { $workload } { $host }` brings it in where the mode learns.
+scope-why-not-declared = Nothing declares it, and in the mode { $by } a call does not bring it in: it follows `outboundTrafficPolicy`.
+scope-why-not-learned = Nothing declares it and no call of it is known: in the mode { $by } a call follows `outboundTrafficPolicy`, and brings it in once it is learned. `meltemi scope pin { $workload } { $host }` brings it in before.
 scope-why-by-gateway = Nothing declares it and no call of it is known: it is called through the lazy gateway, and directly once that is learned. `meltemi scope pin { $workload } { $host }` brings it in before.
 scope-why-shared-port = It carries bytes on a port on which the workload has a listener for all addresses: there, a server that speaks first would wait for its caller.
 scope-why-not-public = It, or a rule for it, is not exported to everybody, so that the lazy gateway does not have it.

@@ -15,6 +15,7 @@ input-unreadable-hint = 请检查路径；没有发送任何内容
 
 scope-export-none = 那里没有任何栅栏
 scope-export-limited-too = 按标签 { $workload } 拥有全部内容，但 Sidecar { $by } 会限制它：请给它单独的 Sidecar
+scope-export-overlapping = { $namespace } 中的 Sidecar { $by } 选中同一个工作负载，而 Istio 只采用其中一个：请把它们的 hosts 合并到一个，并去掉其余的
 scope-export-left-out = 略去 { $workload }：它只由标签设置栅栏，而没有能让 Sidecar 只选中它的标签
 
 events-none = 控制面启动以来没有任何变更
@@ -119,12 +120,15 @@ scope-why-deadline = 它在 { $by } 中的期限已过：被调用也不会让�
 scope-why-stable-host = 每个栅栏都包含它（`lazyload.stableHost`）。
 scope-why-root-namespace = 每个栅栏都包含根命名空间 { $by }。
 scope-why-learned = 见过该工作负载调用它。
+scope-why-pinned = 有人固定了它；没有见过对它的调用。
+scope-why-seeded = 它从一开始就在范围内：尚未见过对它的调用。
 scope-why-asked = 它的代理连接后询问过它。
 scope-why-led-to = { $by } 从范围内的主机通向那里。
 scope-why-alias = 它的另一个名字在范围内。
-scope-why-mode-without-learning = 见过对它的调用，但在模式 { $by } 下只有声明的才算数。
+scope-why-mode-without-learning = 见过对它的调用或它被固定，但在模式 { $by } 下只有声明的才算数。
 scope-why-waits-for-a-call = 没有声明它，也不知道对它的调用：第一次调用会等待路由。`meltemi scope pin { $workload } { $host }` 可提前带入。
-scope-why-not-declared = 没有声明它，也没有算数的调用，而在模式 { $by } 下调用不会把它带进来：按 `outboundTrafficPolicy` 处理。在会学习的模式下 `meltemi scope pin { $workload } { $host }` 可带入。
+scope-why-not-declared = 没有声明它，而在模式 { $by } 下调用不会把它带进来：按 `outboundTrafficPolicy` 处理。
+scope-why-not-learned = 没有声明它，也不知道对它的调用：在模式 { $by } 下调用按 `outboundTrafficPolicy` 处理，学到之后才会带入。`meltemi scope pin { $workload } { $host }` 可提前带入。
 scope-why-by-gateway = 没有声明它，也不知道对它的调用：通过惰性网关调用，学到之后直接调用。`meltemi scope pin { $workload } { $host }` 可提前带入。
 scope-why-shared-port = 它在工作负载拥有全地址监听器的端口上承载字节流：在那里，先发言的服务器会一直等待调用方。
 scope-why-not-public = 它或针对它的规则没有向所有命名空间导出，因此惰性网关没有它。

@@ -15,7 +15,7 @@ mod settings;
 mod table;
 mod waits;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::Object;
 use model::{
@@ -57,8 +57,8 @@ pub struct Fence {
 /// Dependencies that somebody wrote down.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Declared {
-    /// All services of these.
-    pub namespaces: BTreeSet<Namespace>,
+    /// All services of these, without those of which the time is over: hosts, some of them wildcards.
+    pub namespaces: BTreeMap<Namespace, BTreeSet<Hostname>>,
     /// Some may be wildcards.
     pub hosts: BTreeSet<Hostname>,
     /// Hosts of which the time is over, some of them wildcards: being called does not bring back what
@@ -69,24 +69,32 @@ pub struct Declared {
 impl Declared {
     /// Whether the service is one of them.
     pub fn has(&self, service: &Service) -> bool {
-        self.namespaces.contains(service.namespace()) || self.names(service.hostname())
+        self.has_by_namespace(service) || self.names(service.hostname())
+    }
+
+    /// Whether it is one of all services of its namespace.
+    pub fn has_by_namespace(&self, service: &Service) -> bool {
+        let without = self.namespaces.get(service.namespace());
+        without.is_some_and(|without| !is_among(service.hostname(), without))
     }
 
     /// Whether the host is one of them, by its name or by a wildcard.
     pub fn names(&self, host: &Hostname) -> bool {
-        self.hosts.contains(host) || is_covered(host, &self.hosts)
+        is_among(host, &self.hosts)
     }
 
     /// Whether a host that was learned is left out of the scope. Who declares it by its own name means
     /// it, whatever a wildcard says.
     pub fn bars(&self, host: &Hostname) -> bool {
-        !self.hosts.contains(host)
-            && (self.expired.contains(host) || is_covered(host, &self.expired))
+        !self.hosts.contains(host) && is_among(host, &self.expired)
     }
 
     /// Adds what is declared elsewhere for the same workload: what holds in one place holds.
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.namespaces.extend(other.namespaces.iter().cloned());
+        for (namespace, without) in &other.namespaces {
+            let own = self.namespaces.entry(namespace.clone());
+            own.and_modify(|own| *own = in_both(own, without)).or_insert_with(|| without.clone());
+        }
         self.hosts.extend(other.hosts.iter().cloned());
         self.expired.extend(other.expired.iter().cloned());
         let hosts = &self.hosts;
@@ -94,10 +102,16 @@ impl Declared {
     }
 }
 
-/// Whether a wildcard of these covers the host.
-fn is_covered(host: &Hostname, by: &BTreeSet<Hostname>) -> bool {
+/// Whether a host is one of these, by its name or by a wildcard.
+fn is_among(host: &Hostname, hosts: &BTreeSet<Hostname>) -> bool {
     // Wildcards sort before all names.
-    by.iter().take_while(|it| it.is_wildcard()).any(|it| it.covers(host))
+    hosts.contains(host) || hosts.iter().take_while(|it| it.is_wildcard()).any(|it| it.covers(host))
+}
+
+/// What is among the hosts of either.
+fn in_both(one: &BTreeSet<Hostname>, other: &BTreeSet<Hostname>) -> BTreeSet<Hostname> {
+    let of_one = one.iter().filter(|host| is_among(host, other));
+    of_one.chain(other.iter().filter(|host| is_among(host, one))).cloned().collect()
 }
 
 /// Why there is a fence.
@@ -207,7 +221,7 @@ impl Snapshot {
     /// What every fence holds.
     fn always_declared(&self) -> Declared {
         let mut declared = self.fencing.always.clone();
-        declared.namespaces.insert(self.mesh.root_namespace.clone());
+        declared.namespaces.insert(self.mesh.root_namespace.clone(), BTreeSet::new());
         declared
     }
 

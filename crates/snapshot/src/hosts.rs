@@ -2,9 +2,9 @@
 
 use model::{Hostname, Namespace};
 
-/// Whether a host in a rule is to be completed with the rule's own namespace.
+/// Whether a host in a rule is to be completed with the rule's own namespace: an address is not.
 pub fn is_short_name(host: &str) -> bool {
-    !host.contains('.') && !host.starts_with('*')
+    !host.contains(['.', ':']) && !host.starts_with('*')
 }
 
 /// Completes a short name: `cart` in namespace `shop` is `cart.shop.svc.cluster.local`.

@@ -93,6 +93,39 @@ fn whoever_says_so_is_named() {
 }
 
 #[test]
+fn a_namespace_does_not_bring_back_what_is_over() {
+    let fence = |namespaces: &str| {
+        format!(
+            "
+apiVersion: microservice.slime.io/v1alpha1
+kind: ServiceFence
+metadata: {{name: web, namespace: shop}}
+spec:
+  enable: true
+  host: {{old.bank.svc.cluster.local: {{deadline: {{expire: {{seconds: 1}}}}}}}}
+  namespaceSelector: {namespaces}
+---
+apiVersion: microservice.slime.io/v1alpha1
+kind: ServiceFence
+metadata: {{name: whole, namespace: shop}}
+spec: {{enable: true, host: {{'bank/*': {{}}}}, workloadSelector: {{labels: {{app: other}}}}}}
+"
+        )
+    };
+    Case::new(&fence("[bank]")).check(
+        &["pay.bank", "old.bank"],
+        expect![[r#"
+        pay.bank in: declared ServiceFence shop/web: bank/*
+        old.bank out: deadline ServiceFence shop/web: old.bank
+    "#]],
+    );
+    let whole = fence("[bank]").replace("app: other", "app: web");
+    Case::new(&whole).check(&["old.bank"], expect![[r#"
+        old.bank in: deadline ServiceFence shop/web: old.bank; declared ServiceFence shop/whole: bank/*
+    "#]]);
+}
+
+#[test]
 fn a_host_that_only_a_rule_is_for_is_explained_like_a_service() {
     let rules = "
 apiVersion: networking.istio.io/v1
@@ -120,7 +153,7 @@ spec: {enable: true, host: {a.wild.svc.cluster.local: {}}}
         &["called", "other", "*.wild", "own", "gone", "cart.shop"],
         expect![[r#"
             called in: learned
-            other out: not-declared learned
+            other out: not-learned learned
             *.wild in: declared ServiceFence shop/web: a.wild
             own out: not-exported VirtualService infra/own
             gone out: not-defined
@@ -147,8 +180,8 @@ fn what_nobody_named_waits_for_a_call_or_never_comes() {
     Case { label: "learned", ..Case::new("") }.check(
         &["cart.shop"],
         expect![[r#"
-        cart.shop out: not-declared learned
-    "#]],
+            cart.shop out: not-learned learned
+        "#]],
     );
     Case::new("").learned("cart.shop").check(
         &["cart.shop"],
@@ -179,8 +212,8 @@ spec: {ports: [{port: 80, name: http}, {port: 81, name: http-other}]}
     case.check(
         &["cart.shop"],
         expect![[r#"
-        cart.shop out: not-declared learned
-    "#]],
+            cart.shop out: not-learned learned
+        "#]],
     );
 }
 

@@ -51,7 +51,7 @@ fn add(edges: &mut BTreeMap<String, ScopeEdge>, key: &str, source: &str, state: 
 /// What is in every fence, by the words of `explain` for where that is said.
 fn held_by_all(snapshot: &Snapshot) -> Vec<(&'static str, String)> {
     let fencing = snapshot.fencing();
-    let stable = fencing.always.namespaces.iter().map(|namespace| format!("{namespace}/*"));
+    let stable = fencing.always.namespaces.keys().map(|namespace| format!("{namespace}/*"));
     let stable = stable.chain(fencing.always.hosts.iter().map(|host| match host.as_str() {
         "*" => "*/*".to_owned(),
         host => host.to_owned(),
@@ -149,7 +149,7 @@ spec:
             domain_regex: None,
         };
         let always = Declared {
-            namespaces: ["base".into()].into(),
+            namespaces: [("base".into(), Default::default())].into(),
             hosts: [full("log.infra"), "*.example.com".into()].into(),
             ..Declared::default()
         };

@@ -47,7 +47,11 @@ pub(super) fn resolve_pinned(
         let message = format!("`{written}` is no host");
         return Err(ApiError::new(Reason::BadRequest, message).hint(FORMS));
     }
-    if named.is_defined || own != name {
+    if own != name {
+        let is_defined = named.is_defined || covers_any(&named.host, &places.snapshot);
+        return Ok(Named { is_defined, ..named });
+    }
+    if named.is_defined {
         return Ok(named);
     }
     if own.parse::<IpAddr>().is_ok() {
@@ -68,6 +72,13 @@ pub(super) fn resolve_pinned(
         return Err(ApiError::new(Reason::BadRequest, message).hint(hint));
     }
     Ok(named)
+}
+
+/// Whether a wildcard is above something: it brings that.
+fn covers_any(host: &Hostname, snapshot: &Snapshot) -> bool {
+    let rules = snapshot.virtual_services().filter(|rule| rule.binds_to_mesh());
+    snapshot.services().any(|it| host.covers(it.hostname()))
+        || rules.flat_map(|rule| rule.hosts.iter()).any(|it| host.covers(it))
 }
 
 /// A service whose name is nearly this one; none for a wildcard.
@@ -193,6 +204,8 @@ spec:
                 "new.later.svc",
                 "*.Example.org",
                 "*.bank",
+                "*.shop.svc.cluster.local",
+                "*.shop.internal",
                 "cart.shopp:80",
             ],
             expect![[r#"
@@ -201,6 +214,8 @@ spec:
                 new.later.svc -> new.later.svc.cluster.local, which nothing defines; near: None
                 *.Example.org -> *.example.org, which nothing defines; near: None
                 *.bank -> *.bank, which nothing defines; near: None
+                *.shop.svc.cluster.local -> *.shop.svc.cluster.local
+                *.shop.internal -> *.shop.internal
                 cart.shopp:80 -> cart.shopp, which nothing defines; near: Some(Hostname("cart.shop.svc.cluster.local"))
             "#]],
         );

@@ -12,7 +12,7 @@ use model::Hostname;
 use super::{
     EgressListener, Visible, VisibleChange,
     visible::Arranged,
-    written::{clean_host, full_names},
+    written::{bracketed, clean_host, full_names},
 };
 use crate::virtual_host::short_names;
 
@@ -69,11 +69,14 @@ impl ChangedNames {
             self.endings.insert(own.to_owned());
         }
         self.names.extend([own.to_owned(), format!("{own}.")]);
+        self.names.extend(bracketed(own));
         self.names.extend(short_names(host.as_str(), &self.dns_domain));
         if let Some(service) = visible.scope.service(host) {
             let ports = service.ports.iter().map(|port| port.number);
-            let addresses = ports.flat_map(|port| service.addresses_of(port));
-            self.names.extend(addresses.map(|address| address.to_string()));
+            for address in ports.flat_map(|port| service.addresses_of(port)) {
+                self.names.insert(address.to_string());
+                self.names.extend(bracketed(address));
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, sync::Arc};
 
 use model::Hostname;
 
-use super::Scope;
+use super::{Scope, written::bracketed};
 
 /// Sorted as they read from their ends.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ impl Endings {
         });
         let mut names: Vec<Name> =
             hosts.map(Name::Host).chain(addresses.map(Name::Address)).collect();
+        let bracketed: Vec<_> = names.iter().filter_map(|name| bracketed(name.text())).collect();
+        names.extend(bracketed.into_iter().map(|it| Name::Address(it.into())));
         names.sort_unstable_by(|one, other| compare(one.text(), other.text()));
         names.dedup_by(|one, other| one.text() == other.text());
         Self(names)

@@ -37,6 +37,8 @@ struct Interest {
     ruled: BTreeSet<Hostname>,
     /// The rest is called through the gateway, but for what that does not have.
     detours: bool,
+    /// HTTP ports are open on which nothing is told.
+    opens_http: bool,
 }
 
 impl Visible {
@@ -73,9 +75,10 @@ impl Visible {
         self.follow_names(&mut kept, fence);
         self.follow_wildcards(&mut kept);
         let detours = detoured.is_some();
-        let shared_ports = self.follow_ports(&mut kept, fence.opens_http(detours), fence);
-        let (led_to, ruled) = (BTreeSet::new(), BTreeSet::new());
-        let mut interest = Interest { shared_ports, kept, led_to, ruled, detours };
+        let opens_http = detours || fence.opens_http(reader);
+        let shared_ports = self.follow_ports(&mut kept, opens_http, fence);
+        let (led_to, ruled) = Default::default();
+        let mut interest = Interest { shared_ports, kept, led_to, ruled, detours, opens_http };
         let listeners: Vec<EgressListener> = self
             .scope
             .listeners
@@ -182,7 +185,8 @@ impl Visible {
     /// Services that are declared for a workload.
     fn declared(&self, fence: &ClientFence) -> impl Iterator<Item = &Shared<Service>> {
         let (scope, declared) = (&self.scope, &fence.declared);
-        let places = declared.namespaces.iter().filter_map(|it| self.by_namespace.get(it));
+        let places = declared.namespaces.keys().filter_map(|it| self.by_namespace.get(it));
+        let of_namespaces = places.flatten().map(|place| &scope.services[*place]);
         let (wildcards, exact): (Vec<&Hostname>, Vec<_>) =
             declared.hosts.iter().partition(|it| it.is_wildcard());
         let covered = match wildcards.is_empty() {
@@ -193,7 +197,7 @@ impl Visible {
             .iter()
             .filter(move |it| wildcards.iter().any(|host| host.covers(it.hostname())));
         let named = exact.into_iter().filter_map(|host| scope.service(host));
-        places.flatten().map(|place| &scope.services[*place]).chain(named).chain(covered)
+        of_namespaces.filter(|it| declared.has(it)).chain(named).chain(covered)
     }
 }
 
@@ -203,9 +207,10 @@ fn wildcards_of(hosts: &BTreeSet<Hostname>) -> impl Iterator<Item = &Hostname> {
 }
 
 impl ClientFence {
-    /// Whether HTTP ports are open on which nothing is told.
-    fn opens_http(&self, detours: bool) -> bool {
-        self.loads_on_demand || detours
+    /// Whether something is done with HTTP to hosts that are not told: they are asked for, reported or dispatched.
+    fn opens_http(&self, reader: &Reader<'_>) -> bool {
+        let dispatches = !reader.fencing().dispatches.is_empty();
+        self.loads_on_demand || self.reports.is_some() || dispatches
     }
 
     fn opens_tls(&self) -> bool {
@@ -291,15 +296,10 @@ impl Interest {
     }
 
     /// Open ports of HTTP. A place that the Sidecar names stays open in any case.
-    fn http_ports(
-        &self,
-        listener: &EgressListener,
-        places: &Arranged,
-        fence: &ClientFence,
-    ) -> BTreeSet<u16> {
+    fn http_ports(&self, listener: &EgressListener, places: &Arranged) -> BTreeSet<u16> {
         match &listener.port {
             Some(port) => listener.asks_for_hosts().then_some(port.number).into_iter().collect(),
-            None if fence.opens_http(self.detours) => places.open_ports.http.clone(),
+            None if self.opens_http => places.open_ports.http.clone(),
             None => BTreeSet::new(),
         }
     }
@@ -336,7 +336,7 @@ impl Interest {
             services: pick(&listener.services, &places.services, &self.kept),
             rules: rules.into_iter().map(|place| listener.rules[place].clone()).collect(),
             open_ports: OpenPorts {
-                http: self.http_ports(listener, places, fence),
+                http: self.http_ports(listener, places),
                 detected: places.open_ports.detected.clone(),
                 tls: fence.tls_ports(&places.open_ports.tls),
             },

@@ -6,7 +6,10 @@ use std::{cmp::Reverse, net::IpAddr};
 use model::{Hostname, Service, Shared};
 
 use super::{Visible, http_ports, visible::Arranged};
-use crate::{route_config::OPEN_PORT, virtual_host::short_names};
+use crate::{
+    route_config::OPEN_PORT,
+    virtual_host::{in_brackets, short_names},
+};
 
 /// A host as a caller wrote it, on a port.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +36,9 @@ impl Written<'_> {
         let own = host.as_str().trim_start_matches('*').to_owned();
         let short = short_names(host.as_str(), self.dns_domain);
         let rooted = format!("{own}.");
-        [own, rooted].into_iter().chain(short).chain(addresses.iter().map(|it| it.to_string()))
+        let own_bracketed = bracketed(&own);
+        let addresses = addresses.iter().flat_map(|it| [Some(it.to_string()), bracketed(it)]);
+        [own, rooted].into_iter().chain(short).chain(own_bracketed).chain(addresses.flatten())
     }
 }
 
@@ -58,10 +63,11 @@ impl Visible {
         if found.is_some_and(|it| http_ports(it).any(|port| port == written.port)) {
             return hosts;
         }
-        match host.parse::<IpAddr>() {
-            Ok(_) => hosts.extend(self.find_address(&host, written)),
-            Err(_) => hosts.extend(self.find_wildcards(&names, written)),
-        }
+        let is_address = host.parse::<IpAddr>().is_ok();
+        hosts.extend(is_address.then(|| self.find_address(&host, written)).flatten());
+        // An address is short for nothing.
+        let names = if is_address { &names[..1] } else { &names[..] };
+        hosts.extend(self.find_wildcards(names, written));
         hosts
     }
 
@@ -164,6 +170,11 @@ pub(crate) fn without_port(host: &str) -> &str {
     }
 }
 
+/// An IPv6 address as a Host has it.
+pub(super) fn bracketed(host: &str) -> Option<String> {
+    host.contains(':').then(|| in_brackets(host))
+}
+
 /// A host that a caller wrote, as it is defined, if it is: in small letters, without a port, brackets and
 /// the dot of the root.
 pub fn clean_host(host: &str) -> String {
@@ -215,6 +226,7 @@ mod tests {
             service("ab", "shop", "10.0.1.12"),
             service("b", "a", "10.1.0.1"),
             service("ba", "svc", "None"),
+            service("bb", "svc", "'fd00:2::1'"),
         ];
         let rest = "
 apiVersion: networking.istio.io/v1
@@ -261,7 +273,8 @@ spec:
             prop_assert!(Some(found) >= expected, "{} of {:?}", found, expected);
             if visible.find_hosts(written).is_empty() {
                 let domain = visible.unknown_domain(written);
-                let covers = Hostname::new(&domain).covers(&Hostname::new(&host)) || domain == host;
+                let name = without_port(&host);
+                let covers = Hostname::new(&domain).covers(&Hostname::new(name)) || domain == name;
                 prop_assert!(covers, "{}", domain);
                 prop_assert!(visible.is_unknown(Written { host: &domain, ..written }), "{}", domain);
             }

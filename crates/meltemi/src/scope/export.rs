@@ -52,6 +52,13 @@ impl Export {
                 [("workload", it.workload.as_str().into()), ("by", it.sidecar.as_str().into())];
             screen.line(&format!("# {}", screen.text("scope-export-limited-too", &words)))?;
         }
+        for it in &export.overlapping {
+            let words = [
+                ("namespace", it.namespace.as_str().into()),
+                ("by", it.sidecars.join(", ").into()),
+            ];
+            screen.line(&format!("# {}", screen.text("scope-export-overlapping", &words)))?;
+        }
         for object in &export.items {
             let text = serde_saphyr::to_string(object).context("failed to write a Sidecar")?;
             screen.line(&format!("---\n{}", text.trim_end()))?;

@@ -284,7 +284,9 @@ fn explain_edge(edge: &ScopeEdge, screen: &mut Screen<'_>) -> anyhow::Result<()>
         ("count", (edge.count as usize).into()),
         ("forget", forget_at.into()),
     ];
-    screen.say("scope-seen", &words)?;
+    if edge.count > 0 {
+        screen.say("scope-seen", &words)?;
+    }
     let key = match (edge.state.as_str(), edge.kept_because.as_deref()) {
         (_, Some("sensor-silent")) => "scope-kept-sensor-silent",
         (_, Some("unwatched")) => "scope-kept-unwatched",

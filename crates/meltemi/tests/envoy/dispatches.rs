@@ -22,8 +22,9 @@ async fn dispatched_hosts_go_to_their_cluster() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("settings.yaml");
     std::fs::write(&path, SETTINGS).unwrap();
-    for mode in ["on-demand", "learned"] {
-        let fence = fence::told_of_web(mode);
+    let told = ["on-demand", "learned"].map(fence::told_of_web);
+    // Nothing of the port is told.
+    for fence in told.into_iter().chain([fence::namespace("declared")]) {
         let shop = Shop::start_with(ShopSettings {
             versions: &["v1"],
             yaml: &yaml,
@@ -40,12 +41,12 @@ async fn dispatched_hosts_go_to_their_cluster() {
         };
         let edge = (200, Some("edge".to_owned()));
         for host in ["www.example.com", "WWW.example.com:7080", "a.b.example.net"] {
-            assert_eq!(call(host).await, edge, "{mode}: {host}");
+            assert_eq!(call(host).await, edge, "{host}: {fence}");
         }
         // Into a cluster without endpoints.
-        assert_eq!(call("www.example.org").await.0, 503, "{mode}");
+        assert_eq!(call("www.example.org").await.0, 503, "{fence}");
         for host in ["example.com", "www-example.com", "example.net", "www.example.com.cn"] {
-            assert_eq!(call(host).await.0, 502, "{mode}: {host}");
+            assert_eq!(call(host).await.0, 502, "{host}: {fence}");
         }
         // The last answer may not be acknowledged yet.
         eventually(async || shop.mesh.expect_synced(1).await).await;

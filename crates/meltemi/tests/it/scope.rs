@@ -193,11 +193,12 @@ async fn a_plan_says_what_a_fence_would_cut_and_a_list_what_it_does() {
     assert!(said.out.contains("fenced proxies hold"), "{said:?}");
     let host = "web.shop.svc.cluster.local";
     let said = plane.run(&["scope", "explain", "shop/client", host]).await.expect(1);
-    assert!(said.out.contains("in the mode learned a call does not bring it in"), "{said:?}");
+    assert!(said.out.contains("and brings it in once it is learned"), "{said:?}");
     plane.run(&["scope", "pin", "shop/client", host]).await.expect(0);
     plane.run(&["wait"]).await.expect(0);
     let said = plane.run(&["scope", "explain", "shop/client", host]).await.expect(0);
     assert!(said.out.contains("is in the scope") && said.out.contains("pinned"), "{said:?}");
+    assert!(!said.out.contains("was seen to call it"), "{said:?}");
     let said = plane.run(&["scope", "shop/client"]).await.expect(0);
     assert!(said.out.contains("shop/client is limited (learned): each of 1 proxies"), "{said:?}");
     let said = plane.run(&["scope", "shop/client", "-o", "json"]).await.expect(0).json();

@@ -230,7 +230,7 @@ impl Conversion {
         for (index, host) in hosts.iter().enumerate() {
             match FenceHost::parse(host) {
                 Ok(FenceHost::Namespace(name)) if name != "." => {
-                    always.namespaces.insert(name.into());
+                    always.namespaces.insert(name.into(), BTreeSet::new());
                 }
                 Ok(FenceHost::Mesh) => {
                     always.hosts.insert(Hostname::new("*"));

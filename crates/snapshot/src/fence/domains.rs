@@ -273,12 +273,23 @@ impl Declared {
     /// What dependencies come to.
     pub(crate) fn of(domains: &Domains) -> Self {
         let mut declared = Self::default();
+        // A wildcard that comes back with a call ends nothing that is declared in another way.
+        let is_over = |(key, it): &(&String, &Domain)| {
+            it.bars() || it.status == DomainStatus::Expire && !key.starts_with('*')
+        };
+        let over: BTreeSet<Hostname> =
+            domains.iter().filter(is_over).map(|(key, _)| Hostname::new(key)).collect();
         for (key, domain) in domains {
             if domain.status == DomainStatus::Expire {
                 continue;
             }
             match read_key(key) {
-                FenceHost::Namespace(name) => drop(declared.namespaces.insert(name.into())),
+                FenceHost::Namespace(name) => {
+                    // A key `ns/*` is a key of `host` itself.
+                    let is_key = domain.source == DomainSource::Host;
+                    let without = if is_key { BTreeSet::new() } else { over.clone() };
+                    declared.namespaces.insert(name.into(), without);
+                }
                 FenceHost::Mesh => drop(declared.hosts.insert(Hostname::new("*"))),
                 FenceHost::Host(_) => (),
             }

@@ -37,6 +37,8 @@ pub struct ExportedScopes {
     /// Workloads that no fence limits, each with the name of a scope in its namespace that selects it all
     /// the same: a label takes it out of a fence, which no Sidecar can say.
     pub limited_too: BTreeSet<(WorkloadKey, Name)>,
+    /// Scopes of a namespace that declare different things for one workload: Istio goes by one Sidecar for each.
+    pub overlapping: BTreeSet<(Namespace, BTreeSet<Name>)>,
 }
 
 impl Snapshot {
@@ -78,12 +80,12 @@ impl Snapshot {
             }
         }
         let mut alone: BTreeSet<&Member> = fenced.keys().copied().collect();
-        alone.retain(|member| scopes.around(member).is_empty());
+        alone.retain(|member| scopes.around(&member.workload.namespace, &member.labels).is_empty());
         let left_out = self.export_labelled(&alone, members, &mut scopes);
         for (member, mode) in &fenced {
             let learned =
                 self.learned.get(&member.workload).filter(|_| *mode != ScopeMode::Declared);
-            for key in scopes.around(member) {
+            for key in scopes.around(&member.workload.namespace, &member.labels) {
                 let Some(scope) = scopes.by_key.get_mut(&key) else { continue };
                 let hosts = learned.iter().flat_map(|hosts| hosts.iter());
                 let counting = hosts.filter(|host| !scope.declared.bars(host)).cloned();
@@ -93,12 +95,13 @@ impl Snapshot {
         }
         let mut limited_too = BTreeSet::new();
         for member in members.iter().filter(|member| !fenced.contains_key(member)) {
-            let selecting = scopes.around(member).into_iter();
+            let selecting = scopes.around(&member.workload.namespace, &member.labels).into_iter();
             limited_too.extend(selecting.map(|(_, name)| (member.workload.clone(), name)));
         }
+        let overlapping = scopes.overlapping(members);
         let scopes = scopes.by_key.into_iter();
         let scopes = scopes.map(|((namespace, name), scope)| scope.export(namespace, name));
-        ExportedScopes { scopes: scopes.collect(), left_out, limited_too }
+        ExportedScopes { scopes: scopes.collect(), left_out, limited_too, overlapping }
     }
 
     /// Adds a scope for each workload around whose members no fence is. Gives those for which there
@@ -161,18 +164,36 @@ impl Scopes {
         self.by_key.insert(key, scope);
     }
 
-    /// Those that select a member.
-    fn around(&self, member: &Member) -> Vec<Key> {
-        let namespace = &member.workload.namespace;
-        let labels = member.labels.iter();
-        let labels = labels.map(|(label, value)| Some((label.to_owned(), value.to_owned())));
-        let names = labels
+    /// Those that select workloads of a namespace that have these labels.
+    fn around(&self, namespace: &Namespace, labels: &Labels) -> Vec<Key> {
+        let own = labels.iter();
+        let own = own.map(|(label, value)| Some((label.to_owned(), value.to_owned())));
+        let names = own
             .chain([None])
             .filter_map(|label| self.by_label.get(&(namespace.clone(), label)))
             .flatten();
         let keys = names.map(|name| (namespace.clone(), name.clone()));
-        let selects = |key: &Key| self.by_key[key].selector.selects(&member.labels);
+        let selects = |key: &Key| self.by_key[key].selector.selects(labels);
         keys.filter(selects).collect()
+    }
+
+    /// Those that declare different things for the same workload: one of `members`, or whatever has
+    /// just the labels of a selector.
+    fn overlapping(&self, members: &BTreeSet<Member>) -> BTreeSet<(Namespace, BTreeSet<Name>)> {
+        let members = members.iter().map(|it| (&it.workload.namespace, &it.labels));
+        let selected = self.by_key.iter().map(|((namespace, _), it)| (namespace, &it.selector));
+        let names = members.chain(selected).map(|(namespace, labels)| {
+            let around = self.around(namespace, labels).into_iter().map(|(_, name)| name);
+            (namespace.clone(), around.collect::<BTreeSet<Name>>())
+        });
+        let declared = |namespace: &Namespace, name: &Name| {
+            &self.by_key[&(namespace.clone(), name.clone())].declared
+        };
+        // What a workload was seen to call is in each scope that selects it.
+        let differs = |(namespace, names): &(Namespace, BTreeSet<Name>)| {
+            names.iter().map(|name| declared(namespace, name)).collect::<BTreeSet<_>>().len() > 1
+        };
+        names.filter(differs).collect()
     }
 }
 
@@ -194,7 +215,7 @@ impl Scope {
 
     fn export(self, namespace: Namespace, name: Name) -> ExportedScope {
         let Self { selector, declared, learned, workloads } = self;
-        let namespaces = declared.namespaces.iter().map(|namespace| format!("{namespace}/*"));
+        let namespaces = declared.namespaces.keys().map(|namespace| format!("{namespace}/*"));
         let hosts = declared.hosts.iter().chain(&learned).map(|host| format!("*/{host}"));
         let hosts: BTreeSet<String> = namespaces.chain(hosts).collect();
         let hosts = hosts.into_iter().collect();

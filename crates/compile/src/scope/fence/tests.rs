@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use model::{Hostname, Proxy, Shared};
-use snapshot::{Reader, Snapshot};
+use snapshot::{Dispatch, DispatchTarget, FencingSettings, Reader, Snapshot};
 
 use crate::{Client, Visible, Written, fixture, outbound::plan_outbound};
 
@@ -210,12 +210,46 @@ spec: {{clusterIP: 10.0.8.1, ports: [{ports}]}}
         names.map(|it| it.split('.').next().unwrap_or_default().to_owned()).collect()
     };
     assert_eq!(told("on-demand", &[]), ["first", "second"]);
-    assert!(told("learned", &[]).is_empty(), "no port is open");
+    assert!(told("learned", &[]).is_empty(), "nothing is reported: no port is open");
     assert_eq!(told("learned", &["web.shop.svc.cluster.local"]), ["first", "second", "web"]);
     let without = format!("{MESH}{apart}");
     assert!(looks_again(&without, &mesh), "one comes");
     assert!(looks_again(&mesh, &without), "and goes");
     assert!(!looks_again(MESH, &without), "it is on a port of its own");
+}
+
+/// Requests are reported and dispatched by what their listener does with unknown hosts.
+#[test]
+fn ports_of_http_are_open_where_something_is_done_with_unknown_hosts() {
+    let open = |mode: &str, reports: bool, dispatches: bool| -> Vec<u16> {
+        let mut proxy = fixture::proxy("shop");
+        if reports {
+            let mut metadata = (*proxy.metadata).clone();
+            metadata.insert("MELTEMI_REPORTS".to_owned(), "xds-grpc".into());
+            proxy.metadata = metadata.into();
+        }
+        let dispatch = Dispatch {
+            name: "all".to_owned(),
+            domains: vec!["*".to_owned()],
+            domain_regex: None,
+            target: DispatchTarget::Passthrough,
+        };
+        let dispatches = if dispatches { vec![dispatch] } else { Vec::new() };
+        let fencing = FencingSettings { dispatches, ..FencingSettings::default() };
+        let mesh = MESH.replace("scope: on-demand", &format!("scope: {mode}"));
+        let snapshot = fixture::fencing_snapshot(&mesh, fencing);
+        let scope = fixture::told(&proxy, &snapshot, &[]).1;
+        scope.listeners[0].open_ports.http.iter().copied().collect()
+    };
+    let all = [80, 8080, 9000];
+    for mode in ["learned", "passthrough", "gateway"] {
+        assert!(open(mode, false, false).is_empty(), "{mode}");
+        assert_eq!(open(mode, true, false), all, "{mode}: a call is reported");
+    }
+    assert!(open("declared", true, false).is_empty(), "it learns nothing");
+    for mode in ["declared", "learned", "passthrough", "gateway"] {
+        assert_eq!(open(mode, false, true), all, "{mode}: dispatched");
+    }
 }
 
 /// Whoever calls there finds somebody who says no.
@@ -346,8 +380,44 @@ fn an_unknown_host_is_answered_for_all_like_it() {
         assert_eq!(domain, expected, "{written}");
         assert!(visible.is_unknown(on_80(&domain, &client)), "{domain}");
     }
+    assert_eq!(visible.unknown_domain(on_80("[::1]:80", &client)), "*]");
     assert!(!visible.is_unknown(on_80("*.com", &client)), "what is below is known");
     assert!(!visible.is_unknown(on_80("*y.example.com", &client)), "what is above is known");
+}
+
+#[test]
+fn an_address_in_brackets_is_answered_apart_from_those_of_services() {
+    let mesh = MESH.replace("clusterIP: 10.0.0.2", "clusterIP: 'fd00:2::1'");
+    let (client, visible) = visible(&fixture::snapshot(&mesh));
+    for (written, expected) in
+        [("[::1]", "[::1]"), ("[::7]:80", "*7]"), ("[fd00:2:0::1]", "*0::1]")]
+    {
+        let domain = visible.unknown_domain(on_80(written, &client));
+        assert_eq!(domain, expected, "{written}");
+        assert!(visible.is_unknown(on_80(&domain, &client)), "{domain}");
+    }
+    assert!(!visible.is_unknown(on_80("*1]", &client)));
+    let found = visible.find_hosts(on_80("[fd00:2::1]:80", &client));
+    assert_eq!(found, ["cart.shop.svc.cluster.local".into()]);
+}
+
+#[test]
+fn a_rule_may_be_for_an_address() {
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: addresses, namespace: shop}
+spec: {hosts: [10.7.7.7, 'fd00:7::7'], http: [{route: [{destination: {host: web}}]}]}
+";
+    let snapshot = fixture::snapshot(&format!("{MESH}{rule}"));
+    let (client, visible) = visible(&snapshot);
+    for (written, host) in [("10.7.7.7:80", "10.7.7.7"), ("[fd00:7::7]", "fd00:7::7")] {
+        assert_eq!(visible.find_hosts(on_80(written, &client)), [host.into()], "{written}");
+        assert_eq!(fenced(&snapshot, &[host]).1, ["web.shop.svc.cluster.local"], "{host}");
+    }
+    assert_eq!(visible.unknown_domain(on_80("10.7.7.8", &client)), "*.8");
+    assert_eq!(visible.unknown_domain(on_80("[::7]", &client)), "[::7]");
+    assert!(!visible.is_unknown(on_80("*.7", &client)));
 }
 
 /// What a workload is told with `before`, and whether that is looked at again with `after`.
@@ -407,7 +477,7 @@ spec: {{hosts: ['{host}'], http: [{{route: [{{destination: {{host: cart}}}}]}}]}
     assert!(!looks_again(MESH, &MESH.replace("10.0.0.1,", "10.0.0.7,")));
 }
 
-const UNKNOWN: [&str; 12] = [
+const UNKNOWN: [&str; 13] = [
     "*.org",
     "*y.shop",
     "*.b.internal",
@@ -420,6 +490,7 @@ const UNKNOWN: [&str; 12] = [
     "a.b.internal",
     "xcart",
     "[2001:db8::9]:80",
+    "*]",
 ];
 
 /// Of these domains those that a change touches, if nothing defined them on that port before. What is for
@@ -475,7 +546,7 @@ spec: {{hosts: {hosts}, http: [{{route: [{{destination: {{host: cart}}}}]}}]}}
         &with(&service("nobody", "10.0.9.9")),
         &["*.9", "*y.shop", "*y.shop.svc.cluster.local."],
     );
-    check(MESH, &with(&service("kart", "2001:db8::9")), &["Kart", "[2001:db8::9]:80"]);
+    check(MESH, &with(&service("kart", "2001:db8::9")), &["*]", "Kart", "[2001:db8::9]:80"]);
     check(MESH, &with(&service("new", "None")), &["web-0.new"]);
     check(&with(&service("new", "None")), MESH, &[]);
     check(MESH, &with(&rule("[www.y.org]")), &["*.org"]);

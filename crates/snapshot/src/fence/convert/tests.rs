@@ -52,7 +52,7 @@ fn fields_in_effect_are_taken() {
             FencingSettings { mode: Passthrough, without_on_demand: Full, gateway: None, auto: false, by_default: true, name_label: "name",
             workload_label: Some(WorkloadLabel { key: "sidecar", alias: "team" }),
             namespaces: NamespaceScope { names: AllBut({Namespace("kube-system"), Namespace("tools")}), selectors: [NamespaceSelector { labels: Labels([("lazy", "yes")]), expressions: [] }, NamespaceSelector { labels: Labels([]), expressions: [In("team", {"a", "b"}), DoesNotExist("old")] }] },
-            always: Declared { namespaces: {Namespace("base")}, hosts: {Hostname("log.example.com")}, expired: {} },
+            always: Declared { namespaces: {Namespace("base"): {}}, hosts: {Hostname("log.example.com")}, expired: {} },
             aliases: DomainAliases([DomainAlias { pattern: Regex("^(a)\\.b$"), templates: ["$1.c"] }]),
             dispatches: [Dispatch { name: "sites", target: Passthrough, domains: ["www.example.com"], domain_regex: None }, Dispatch { name: "rest", target: Gateway, domains: [], domain_regex: Some(".*\\.example") }, Dispatch { name: "dispatch-2", target: Cluster("outbound|80||egress.infra.svc.cluster.local"), domains: ["a.b"], domain_regex: None }],
             passthrough_by_default: true, expire_wait: 90 }

@@ -81,7 +81,11 @@ fn render(domains: &Domains) -> String {
     }
     let Declared { namespaces, hosts, expired } = Declared::of(domains);
     let list = |items: Vec<String>| if items.is_empty() { "-".to_owned() } else { items.join(" ") };
-    out += &format!("namespaces {}\n", list(namespaces.iter().map(ToString::to_string).collect()));
+    let namespaces = namespaces.iter().map(|(name, without)| {
+        let without: Vec<String> = without.iter().map(|host| format!(" (not {host})")).collect();
+        name.to_string() + &without.concat()
+    });
+    out += &format!("namespaces {}\n", list(namespaces.collect()));
     out += &format!("hosts {}\n", list(hosts.iter().map(ToString::to_string).collect()));
     out + &format!("expired {}\n", list(expired.iter().map(ToString::to_string).collect()))
 }
@@ -209,6 +213,38 @@ fn a_wildcard_whose_deadline_is_over_bars_what_it_covers() {
     let spec = "{host: {'*.bank.svc.cluster.local': {auto: {duration: {seconds: 1}}, RecentlyCalled: {seconds: 1}}}}";
     let declared = Declared::of(&compute(&Case { spec, ..case(Some(101)) }));
     assert!(!declared.bars(&"new.bank.svc.cluster.local".into()));
+}
+
+#[test]
+fn what_is_over_is_no_part_of_a_selected_namespace() {
+    let spec = "{host: {a.bank: {deadline: {expire: {seconds: 100}}}, '*.api.bank': {deadline: {expire: {seconds: 100}}},
+                c.bank: {auto: {duration: {seconds: 1}}, RecentlyCalled: {seconds: 1}}, other/*: {}},
+                namespaceSelector: [bank, other]}";
+    let case = Case { spec, now: Some(101), ..Case::default() };
+    check(
+        &case,
+        expect![[r#"
+        *.api.bank: Expire Host [*.api.bank]
+        a.bank: Expire Host [a.bank]
+        bank/*: Active Namespace []
+        c.bank: Expire Host [c.bank]
+        other/*: Active Host []
+        namespaces bank (not *.api.bank) (not a.bank) (not c.bank) other
+        hosts -
+        expired *.api.bank a.bank
+    "#]],
+    );
+    let over = Declared::of(&compute(&case));
+    let with = |spec| {
+        let mut both = over.clone();
+        both.merge(&Declared::of(&compute(&Case { spec, now: Some(101), ..Case::default() })));
+        let without = both.namespaces[&Namespace::from("bank")].iter().map(Hostname::as_str);
+        without.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(with("{namespaceSelector: [bank]}").is_empty(), "what is in one fence is in the scope");
+    let narrower =
+        "{host: {b.api.bank: {deadline: {expire: {seconds: 1}}}}, namespaceSelector: [bank]}";
+    assert_eq!(with(narrower), ["b.api.bank"], "it is over in both");
 }
 
 #[test]

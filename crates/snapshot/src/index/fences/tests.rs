@@ -91,14 +91,18 @@ impl Mesh {
 
     /// What Sidecars would say, and of whom none can.
     fn exported(&self, members: &BTreeSet<Member>) -> Vec<String> {
-        let ExportedScopes { scopes, left_out, limited_too } =
+        let ExportedScopes { scopes, left_out, limited_too, overlapping } =
             self.0.snapshot().export_scopes(members);
         let told = scopes.iter().map(|it| {
             format!("{}/{} {}: {}", it.namespace, it.name, it.selector, it.hosts.join(" "))
         });
         let left_out = left_out.iter().map(|workload| format!("left out: {workload}"));
         let limited_too = limited_too.iter().map(|(it, by)| format!("limited too: {it} by {by}"));
-        told.chain(left_out).chain(limited_too).collect()
+        let overlapping = overlapping.iter().map(|(namespace, names)| {
+            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            format!("overlapping in {namespace}: {}", names.join(" "))
+        });
+        told.chain(left_out).chain(limited_too).chain(overlapping).collect()
     }
 
     /// Mode, namespaces, hosts and what is over, for a workload with the label `app`.
@@ -112,7 +116,7 @@ fn render(fence: Option<Fence>) -> String {
         return "none".to_owned();
     };
     let short = |host: &Hostname| host.as_str().replace(".svc.cluster.local", "");
-    let namespaces = namespaces.iter().map(|name| format!("{name}/*"));
+    let namespaces = namespaces.keys().map(|name| format!("{name}/*"));
     let hosts = hosts.iter().map(short);
     let expired = expired.iter().map(|host| format!("-{}", short(host)));
     let all: Vec<String> = namespaces.chain(hosts).chain(expired).collect();

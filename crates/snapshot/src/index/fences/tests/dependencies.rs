@@ -13,7 +13,7 @@ use crate::{
 #[test]
 fn every_fence_holds_what_is_set() {
     let mut always = Declared::default();
-    always.namespaces.insert("infra".into());
+    always.namespaces.insert("infra".into(), Default::default());
     always.hosts.insert("log.example.com".into());
     let mut mesh = Mesh::new(FencingSettings { always, ..FencingSettings::default() });
     mesh.put_fence("web", "{enable: true}");

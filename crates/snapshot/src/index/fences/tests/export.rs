@@ -42,6 +42,32 @@ fn fences_are_told_as_sidecars() {
 }
 
 #[test]
+fn fences_around_one_workload_are_named() {
+    let mut mesh = Mesh::new(FencingSettings::default());
+    let fence = |host: &str, selector: &str| {
+        format!("{{enable: true, host: {{{host}: }}, workloadSelector: {{labels: {selector}}}}}")
+    };
+    mesh.put_fence("one", &fence("a.x", "{app: web}"));
+    mesh.put_fence("other", &fence("b.x", "{app: web, tier: front}"));
+    mesh.put_fence("apart", &fence("c.x", "{app: pay}"));
+    mesh.put_fence("team", &fence("d.x", "{team: money}"));
+    let scopes = [
+        "shop/apart app=pay: */c.x istio-system/*",
+        "shop/one app=web: */a.x istio-system/*",
+        "shop/other app=web,tier=front: */b.x istio-system/*",
+        "shop/team team=money: */d.x istio-system/*",
+    ];
+    let of_selectors = "overlapping in shop: one other";
+    let exported = mesh.exported(&BTreeSet::new());
+    assert_eq!(exported, [&scopes[..], &[of_selectors]].concat());
+    let workload = WorkloadKey { namespace: "shop".into(), name: "pay".into() };
+    let labels = [("app", "pay"), ("team", "money")].into_iter().collect();
+    let exported = mesh.exported(&[Member { workload, labels }].into());
+    let of_pay = "overlapping in shop: apart team";
+    assert_eq!(exported, [&scopes[..], &[of_pay, of_selectors]].concat());
+}
+
+#[test]
 fn workloads_that_a_label_alone_fences_are_told_as_sidecars_too() {
     let mut mesh = Mesh::new(FencingSettings::default());
     mesh.put_namespace("meltemi.io/scope: learned");
