@@ -89,19 +89,23 @@ impl StreamState {
         let held = |kind| self.of(kind).held.get(cluster);
         let assignment = held(ResourceKind::Endpoint);
         let is_new = held(ResourceKind::Cluster).is_some_and(|it| it.version.is_none());
+        let endpoints = self.of(ResourceKind::Endpoint);
+        // One that it had before it went says nothing.
+        let is_due = endpoints.force.contains(cluster);
         is_new
+            && !is_due
             && assignment.is_some_and(|it| it.version.is_some() && it.sent.is_none())
-            && self.of(ResourceKind::Endpoint).held.is_named(cluster)
+            && endpoints.held.is_named(cluster)
             && self.sent_needs_no_more(cluster)
     }
 
-    /// Whether this version was sent in a response that was set aside.
-    pub(super) fn is_aside(&self, kind: ResourceKind, name: &str, target: &Compiled) -> bool {
+    /// Whether this version was sent in a response that was set aside, or with `None` the removal.
+    pub(super) fn is_aside(&self, kind: ResourceKind, name: &str, version: Option<u64>) -> bool {
         let state = self.of(kind);
         let mut names = state.aside.iter().flat_map(|it| &it.open.names);
         names.any(|it| **it == *name) && {
-            let sent = state.held.get(name).and_then(|held| held.sent).flatten();
-            sent.is_some_and(|sent| sent.resource.version() == target.resource.version())
+            let sent = state.held.get(name).and_then(|held| held.sent);
+            sent.is_some_and(|sent| sent.map(|it| it.resource.version()) == version)
         }
     }
 
@@ -113,10 +117,12 @@ impl StreamState {
         aside.or(clusters.in_flight.as_ref()).map(|open| open.nonce)
     }
 
-    /// Whether a cluster was waited for long enough.
+    /// Whether a cluster was waited for long enough. One that needs nothing but its assignment is not what takes
+    /// long.
     pub(super) fn is_late(&self, cluster: &str) -> bool {
         let late = self.of(ResourceKind::Cluster).aside.iter().filter(|it| it.is_late);
-        late.flat_map(|it| &it.open.names).any(|name| **name == *cluster)
+        let mut names = late.flat_map(|it| &it.open.names);
+        names.any(|name| **name == *cluster) && !self.sent_needs_no_more(cluster)
     }
 }
 
@@ -145,7 +151,11 @@ impl TypeState {
             return;
         }
         for name in names {
-            let before = self.held.get(name).and_then(|held| held.sent).flatten();
+            let Some(before) = self.held.get(name).and_then(|held| held.sent) else { continue };
+            if before.is_none() {
+                // It comes after it has gone.
+                self.held.set(name, Held { sent: Some(None), ..Held::default() });
+            }
             for open in self.aside.iter_mut().map(|it| &mut it.open) {
                 let known = open.names.extract_if(.., |it| it == name);
                 open.settled.extend(known.map(|name| (name, before.clone())));

@@ -143,14 +143,16 @@ impl StreamState {
         if is_unknown && state.wants(name) && state.held.contains(name) && !forced {
             return Step::Keep(Kept::default());
         }
-        let Some(target) = self.answer(kind, name) else {
+        let target = self.answer(kind, name);
+        let version = target.as_ref().map(|target| target.resource.version());
+        if !forced && self.is_aside(kind, name, version) {
+            return Step::Wait;
+        }
+        let Some(target) = target else {
             return self.removal_step(kind, name, forced);
         };
         if self.is_done(kind, name, &target, forced) {
             return Step::Done;
-        }
-        if !forced && self.is_aside(kind, name, &target) {
-            return Step::Wait;
         }
         if !kind.names_clusters() {
             return Step::Send(target);

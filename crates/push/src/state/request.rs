@@ -295,6 +295,8 @@ impl StreamState {
         let settled = std::mem::take(&mut open.settled).into_iter();
         state.acknowledge_settled(settled.filter(|(name, _)| partial && !named(name)));
         let whole = (!partial).then_some(open.nonce);
+        // What was not waited for may be another by now.
+        state.dirty.extend(refused.iter().filter(|_| kind == ResourceKind::Cluster).cloned());
         state.reject(InFlight { names: refused, ..open }, message, whole);
         state.acknowledge(taken);
         state.forget(&unasked);

@@ -15,12 +15,6 @@ fn slow() -> Talk {
     talk
 }
 
-/// Time goes by.
-fn set_aside(talk: &mut Talk) {
-    let newest = talk.state.awaited_response().expect("a response");
-    talk.state.set_aside(newest);
-}
-
 #[test]
 fn a_slow_cluster_keeps_no_other_call_waiting() {
     let mut talk = slow();
@@ -30,7 +24,7 @@ fn a_slow_cluster_keeps_no_other_call_waiting() {
     talk.see(more);
     talk.state.on_found("d/pay".into(), &"d/h2".into());
     talk.says("");
-    set_aside(&mut talk);
+    talk.set_aside();
     // The first call goes where it can, and the second one waits for nobody.
     talk.says("cds c | eds c | vhds d/h1(=b+s) d/h2(=c)");
     let further = talk.take_in();
@@ -48,7 +42,7 @@ fn a_service_that_comes_meanwhile_is_told_without_a_call() {
     let mut talk = slow();
     let answer = talk.take_in();
     talk.answer("eds");
-    set_aside(&mut talk);
+    talk.set_aside();
     talk.says("vhds d/h1(=b+s)");
     talk.answer("vhds");
     talk.see("cds a b c s! lds l(r) k(d) rds r(h=c) d vhds d/any d/h1(=b+s)");
@@ -67,7 +61,7 @@ fn a_slow_cluster_that_is_mended_is_sent_anew() {
     let mut talk = slow();
     let answer = talk.take_in();
     talk.answer("eds");
-    set_aside(&mut talk);
+    talk.set_aside();
     talk.says("vhds d/h1(=b+s)");
     talk.answer("vhds");
     talk.see("cds a b s.2! lds l(r) k(d) rds r(h=a) d vhds d/any d/h1(=b+s)");
@@ -86,7 +80,7 @@ fn what_was_set_aside_is_not_sent_again() {
     let mut talk = slow();
     let answer = talk.take_in();
     talk.answer("eds");
-    set_aside(&mut talk);
+    talk.set_aside();
     talk.says("vhds d/h1(=b+s)");
     talk.answer("vhds");
     talk.see_others("cds a b s! lds l(r) k(d) rds r(h=a) d vhds d/any d/h1(=b+s)");
@@ -105,4 +99,16 @@ fn nothing_is_set_aside_that_is_answered() {
     talk.state.set_aside(newest);
     talk.answer("vhds");
     assert!(talk.state.is_synced());
+}
+
+#[test]
+fn a_cluster_that_comes_back_while_it_goes_is_waited_for() {
+    let mut talk = Talk::synced(Delta, "cds a b c lds l(r) rds r(h=a)");
+    talk.see("cds a.2 b lds l(r) rds r(h=a)");
+    talk.says("cds a.2 -c | eds a");
+    talk.set_aside();
+    talk.see("cds a.2 b lds l(r) rds r(h=c)");
+    talk.see("cds a.2 b c lds l(r) rds r(h=c)");
+    talk.says("cds c");
+    talk.settles("eds c | rds r(h=c)");
 }

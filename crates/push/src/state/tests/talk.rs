@@ -1,7 +1,7 @@
 //! A conversation, one sentence after the other.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -27,6 +27,9 @@ pub(super) struct Talk {
     revision: u64,
     /// Responses that were sent and not answered.
     open: BTreeMap<ResourceKind, Outgoing>,
+    /// Of these, those that were waited for long enough, and others followed.
+    late: VecDeque<Outgoing>,
+    is_late: bool,
 }
 
 impl Talk {
@@ -35,7 +38,8 @@ impl Talk {
         let content = parse_content(view);
         let state = state_of(protocol, &content);
         let proxy = ModelProxy::new(protocol);
-        Self { protocol, state, proxy, content, revision: 1, open: BTreeMap::new() }
+        let (open, late) = (BTreeMap::new(), VecDeque::new());
+        Self { protocol, state, proxy, content, revision: 1, open, late, is_late: false }
     }
 
     /// A proxy that has asked for everything, and has been sent nothing.
@@ -89,7 +93,8 @@ impl Talk {
         while let Some(response) = self.state.next_response() {
             said.push(self.describe(&response));
             let unanswered = self.open.insert(response.kind, response);
-            assert!(unanswered.is_none(), "two responses of a type wait for an answer");
+            assert!(unanswered.is_none() || self.is_late, "two responses wait for an answer");
+            self.late.extend(unanswered);
         }
         said.join(" | ")
     }
@@ -130,6 +135,13 @@ impl Talk {
         answers.pop().expect("an answer")
     }
 
+    /// What clusters are to be acknowledged is waited for no longer.
+    pub(super) fn set_aside(&mut self) {
+        let newest = self.state.awaited_response().expect("a response");
+        self.state.set_aside(newest);
+        self.is_late = true;
+    }
+
     /// The proxy refuses the open response of a type, and takes nothing of it.
     #[track_caller]
     pub(super) fn refuse(&mut self, kind: &str, words: &str) {
@@ -147,6 +159,10 @@ impl Talk {
     #[track_caller]
     fn take(&mut self, kind: &str) -> Outgoing {
         let kind = parse_kind(kind).expect("a type");
+        let late = self.late.iter().position(|it| it.kind == kind);
+        if let Some(late) = late.and_then(|place| self.late.remove(place)) {
+            return late;
+        }
         self.open.remove(&kind).unwrap_or_else(|| panic!("no open response of {kind:?}"))
     }
 
@@ -155,7 +171,9 @@ impl Talk {
         let mut said = Vec::new();
         loop {
             said.extend(Some(self.hear()).filter(|it| !it.is_empty()));
-            let Some((_, response)) = self.open.pop_first() else { return said.join(" | ") };
+            let next = self.late.pop_front();
+            let next = next.or_else(|| self.open.pop_first().map(|(_, response)| response));
+            let Some(response) = next else { return said.join(" | ") };
             let requests = self.proxy.receive(&response);
             self.tell(requests);
         }

@@ -312,7 +312,10 @@ impl Line {
                 continue;
             }
             if self.responses.is_empty() && self.requests.is_empty() {
-                return Ok(());
+                if !self.state.is_resuming() {
+                    return Ok(());
+                }
+                self.state.end_resumption();
             }
             self.receive()?;
             while !self.requests.is_empty() {
