@@ -137,8 +137,8 @@ fn news(
     hosts: &BTreeSet<Hostname>,
     now: SystemTime,
 ) -> Vec<Hostname> {
-    let is_told = |first_seen| UNIX_EPOCH + Duration::from_secs(first_seen) + TOLD <= now;
-    let new = edges.filter(|(host, first_seen)| !is_told(*first_seen) && hosts.contains(host));
+    let told = now.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(TOLD).as_secs();
+    let new = edges.filter(|(host, first_seen)| *first_seen > told && hosts.contains(host));
     new.map(|(host, _)| host).collect()
 }
 

@@ -4,9 +4,9 @@
 //! a minute; what Envoy is sent meanwhile it takes in. So a response that is not answered for long is set aside:
 //! - Further clusters are sent, each response as soon as there is something for it.
 //! - One that Envoy has asked the assignment of, and has acknowledged that, was taken in and is warm.
-//! - A virtual host that a request waits for goes without those that were waited for.
+//! - One that takes more than that counts as one that nothing defines (`readiness`), until it is acknowledged.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use compile::Compiled;
 use xds::Protocol;
@@ -99,14 +99,17 @@ impl StreamState {
             && self.sent_needs_no_more(cluster)
     }
 
-    /// Whether this version was sent in a response that was set aside, or with `None` the removal.
-    pub(super) fn is_aside(&self, kind: ResourceKind, name: &str, version: Option<u64>) -> bool {
+    /// Whether this version, or with `None` the removal, is on its way, where responses do not wait for each other.
+    pub(super) fn is_under_way(
+        &self,
+        kind: ResourceKind,
+        name: &str,
+        version: Option<u64>,
+    ) -> bool {
         let state = self.of(kind);
-        let mut names = state.aside.iter().flat_map(|it| &it.open.names);
-        names.any(|it| **it == *name) && {
-            let sent = state.held.get(name).and_then(|held| held.sent);
-            sent.is_some_and(|sent| sent.map(|it| it.resource.version()) == version)
-        }
+        let sent = || state.held.get(name).and_then(|held| held.sent);
+        let is_sent = || sent().map(|sent| sent.map(|it| it.resource.version())) == Some(version);
+        !state.aside.is_empty() && is_sent()
     }
 
     /// The response with a cluster that is not answered yet.
@@ -150,15 +153,15 @@ impl TypeState {
         if self.aside.is_empty() {
             return;
         }
-        for name in names {
-            let Some(before) = self.held.get(name).and_then(|held| held.sent) else { continue };
-            if before.is_none() {
-                // It comes after it has gone.
-                self.held.set(name, Held { sent: Some(None), ..Held::default() });
-            }
-            for open in self.aside.iter_mut().map(|it| &mut it.open) {
-                let known = open.names.extract_if(.., |it| it == name);
-                open.settled.extend(known.map(|name| (name, before.clone())));
+        let again: BTreeSet<&Arc<str>> = names.collect();
+        for InFlight { names, settled, .. } in self.aside.iter_mut().map(|it| &mut it.open) {
+            for name in names.extract_if(.., |name| again.contains(name)) {
+                let sent = self.held.get(&name).and_then(|held| held.sent);
+                if matches!(sent, Some(None)) {
+                    // It comes after it has gone.
+                    self.held.set(&name, Held { sent: Some(None), ..Held::default() });
+                }
+                settled.push((name, sent.flatten()));
             }
         }
         self.aside.retain(|it| !it.open.is_settled());

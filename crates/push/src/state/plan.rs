@@ -145,7 +145,7 @@ impl StreamState {
         }
         let target = self.answer(kind, name);
         let version = target.as_ref().map(|target| target.resource.version());
-        if !forced && self.is_aside(kind, name, version) {
+        if !forced && self.is_under_way(kind, name, version) {
             return Step::Wait;
         }
         let Some(target) = target else {

@@ -1,6 +1,6 @@
 //! Clusters that take long to warm.
 
-use xds::Protocol::Delta;
+use xds::{Protocol::Delta, Request};
 
 use super::talk::Talk;
 
@@ -13,6 +13,17 @@ fn slow() -> Talk {
     talk.state.on_found("d/cart".into(), &"d/h1".into());
     talk.says("cds b s! | eds b");
     talk
+}
+
+/// The same some time later: all but the slow cluster is there. Its acknowledgement comes when it is warm.
+fn slow_and_set_aside() -> (Talk, Request) {
+    let mut talk = slow();
+    let answer = talk.take_in();
+    talk.answer("eds");
+    talk.set_aside();
+    talk.says("vhds d/h1(=b+s)");
+    talk.answer("vhds");
+    (talk, answer)
 }
 
 #[test]
@@ -39,12 +50,7 @@ fn a_slow_cluster_keeps_no_other_call_waiting() {
 
 #[test]
 fn a_service_that_comes_meanwhile_is_told_without_a_call() {
-    let mut talk = slow();
-    let answer = talk.take_in();
-    talk.answer("eds");
-    talk.set_aside();
-    talk.says("vhds d/h1(=b+s)");
-    talk.answer("vhds");
+    let (mut talk, answer) = slow_and_set_aside();
     talk.see("cds a b c s! lds l(r) k(d) rds r(h=c) d vhds d/any d/h1(=b+s)");
     talk.says("cds c");
     let further = talk.take_in();
@@ -58,12 +64,7 @@ fn a_service_that_comes_meanwhile_is_told_without_a_call() {
 
 #[test]
 fn a_slow_cluster_that_is_mended_is_sent_anew() {
-    let mut talk = slow();
-    let answer = talk.take_in();
-    talk.answer("eds");
-    talk.set_aside();
-    talk.says("vhds d/h1(=b+s)");
-    talk.answer("vhds");
+    let (mut talk, answer) = slow_and_set_aside();
     talk.see("cds a b s.2! lds l(r) k(d) rds r(h=a) d vhds d/any d/h1(=b+s)");
     talk.says("cds s.2!");
     // The answer to the older one says nothing of it.
@@ -77,12 +78,7 @@ fn a_slow_cluster_that_is_mended_is_sent_anew() {
 /// Its class is told in rounds, each proxy perhaps once more.
 #[test]
 fn what_was_set_aside_is_not_sent_again() {
-    let mut talk = slow();
-    let answer = talk.take_in();
-    talk.answer("eds");
-    talk.set_aside();
-    talk.says("vhds d/h1(=b+s)");
-    talk.answer("vhds");
+    let (mut talk, answer) = slow_and_set_aside();
     talk.see_others("cds a b s! lds l(r) k(d) rds r(h=a) d vhds d/any d/h1(=b+s)");
     talk.says("");
     talk.tell([answer]);
